@@ -1,0 +1,1 @@
+//! speecht5-experiments
