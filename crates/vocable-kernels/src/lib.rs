@@ -1,1 +1,17 @@
-//! vocable-kernels
+//! The tensor operations a speech–text Transformer spends its time in.
+//!
+//! Every function takes and returns ordinary Burn tensors and is differentiable. On Burn's CPU backend in `f32` it runs
+//! a fused kernel with a hand-written backward; on every other device or type it is composed of ordinary Burn
+//! operations ([`composed`]). Callers cannot tell the two apart, except by time.
+//!
+//! Activations are channels-last: `[batch, time, channel]`. Weights are stored `[in, out]`.
+
+mod attention;
+pub mod composed;
+mod dropout;
+mod ops;
+
+pub use attention::{AttentionInput, attention};
+pub use ops::{
+    conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,
+};
