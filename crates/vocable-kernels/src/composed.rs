@@ -4,7 +4,7 @@
 use burn::tensor::{Tensor, TensorData, activation, s};
 use vocable_random::Key;
 
-use crate::dropout::{keep_scale, keeps};
+use crate::fused::{Dropout, Level};
 
 /// See [`crate::gelu`].
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -35,13 +35,8 @@ fn normalise<const D: usize>(x: Tensor<D>, dim: usize, eps: f64) -> Tensor<D> {
 
 /// See [`crate::dropout`]. The mask is drawn on the host: the bits must not depend on the device.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
-    if probability == 0.0 {
-        return x;
-    }
-    let scale = keep_scale(probability);
-    let mask: Vec<f32> = (0..x.shape().num_elements())
-        .map(|i| if keeps(key.seed(), i, probability) { scale } else { 0.0 })
-        .collect();
+    let dropout = Dropout::new(Level::Baseline, probability, key);
+    let mask: Vec<f32> = (0..x.shape().num_elements()).map(|i| dropout.factor(i)).collect();
     let mask = Tensor::from_data(TensorData::new(mask, x.shape()), (&x.device(), x.dtype()));
     x * mask
 }

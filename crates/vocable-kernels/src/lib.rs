@@ -8,10 +8,13 @@
 
 mod attention;
 pub mod composed;
-mod dropout;
+mod fused;
 mod ops;
 
 pub use attention::{AttentionInput, attention};
 pub use ops::{
     conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,
 };
+
+#[cfg(test)]
+mod tests;

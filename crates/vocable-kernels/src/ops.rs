@@ -1,24 +1,33 @@
 //! The public operations: each checks its arguments, then picks the fused kernel or the composed form.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DispatchTensor, Tensor};
 use vocable_random::Key;
 
 use crate::composed;
+use crate::fused::{self, Conv, Dropout, Gelu, GroupNormOverTime, Kernel, LayerNorm, Level, Linear, Softmax};
 
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    composed::gelu(x)
+    let kernel = Gelu { level: Level::detect() };
+    fused::run(&kernel, [input(&x)]).unwrap_or_else(|| composed::gelu(x))
 }
 
 /// Softmax over the last dimension.
 pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    composed::softmax(x)
+    let kernel = Softmax { level: Level::detect() };
+    fused::run(&kernel, [input(&x)]).unwrap_or_else(|| composed::softmax(x))
 }
 
 /// Layer normalisation over the last dimension (Ba et al. 2016): biased variance, then `weight` and `bias`, both
 /// `[channel]`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
-    composed::layer_norm(x, weight, bias, eps)
+    check_norm(x.dims()[D - 1], &weight, &bias);
+    let kernel = LayerNorm {
+        level: Level::detect(),
+        eps: eps as f32,
+    };
+    fused::run(&kernel, [input(&x), input(&weight), input(&bias)])
+        .unwrap_or_else(|| composed::layer_norm(x, weight, bias, eps))
 }
 
 /// Group normalisation with one group per channel: each channel of each item of `[batch, time, channel]` is normalised
@@ -26,7 +35,13 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
 ///
 /// Padding is not masked: the statistics run over all of `time`, as in wav2vec 2.0's first convolution.
 pub fn group_norm_over_time(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
-    composed::group_norm_over_time(x, weight, bias, eps)
+    check_norm(x.dims()[2], &weight, &bias);
+    let kernel = GroupNormOverTime {
+        level: Level::detect(),
+        eps: eps as f32,
+    };
+    fused::run(&kernel, [input(&x), input(&weight), input(&bias)])
+        .unwrap_or_else(|| composed::group_norm_over_time(x, weight, bias, eps))
 }
 
 /// Zeroes each element with `probability` and scales the others by 1 / (1 − probability).
@@ -41,7 +56,11 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
         (0.0..1.0).contains(&probability),
         "dropout probability must be in [0, 1), got {probability}"
     );
-    composed::dropout(x, probability, key)
+    if probability == 0.0 {
+        return x;
+    }
+    let kernel = Dropout::new(Level::detect(), probability, key);
+    fused::run(&kernel, [input(&x)]).unwrap_or_else(|| composed::dropout(x, probability, key))
 }
 
 /// `x · weight + bias` over the last dimension: `[.., in]` times `[in, out]` plus `[out]` gives `[.., out]`.
@@ -56,7 +75,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
         "linear: the last dimension of x is not the weight's first"
     );
     check_bias(&bias, outputs);
-    composed::linear(x, weight, bias)
+    with_bias(&Linear, input(&x), input(&weight), &bias).unwrap_or_else(|| composed::linear(x, weight, bias))
 }
 
 /// Convolution over time of `[batch, time, in]`, giving `[batch, conv1d_length(..), out]`.
@@ -83,7 +102,18 @@ pub fn conv1d(
     );
     check_bias(&bias, outputs);
     check_length(time, kernel, stride, padding);
-    composed::conv1d(x, weight, bias, kernel, stride, padding)
+    with_bias(
+        &Conv {
+            groups: 1,
+            kernel,
+            stride,
+            padding,
+        },
+        input(&x),
+        input(&weight),
+        &bias,
+    )
+    .unwrap_or_else(|| composed::conv1d(x, weight, bias, kernel, stride, padding))
 }
 
 /// [`conv1d`] in groups: group `g` maps input channels `g * in / groups ..` to output channels `g * out / groups ..`.
@@ -114,7 +144,18 @@ pub fn conv1d_grouped(
     );
     check_bias(&bias, groups * outputs);
     check_length(time, kernel, stride, padding);
-    composed::conv1d_grouped(x, weight, bias, kernel, stride, padding)
+    with_bias(
+        &Conv {
+            groups,
+            kernel,
+            stride,
+            padding,
+        },
+        input(&x),
+        input(&weight),
+        &bias,
+    )
+    .unwrap_or_else(|| composed::conv1d_grouped(x, weight, bias, kernel, stride, padding))
 }
 
 /// The number of output steps of a convolution over `time` steps; 0 where the padded input is shorter than the kernel.
@@ -123,6 +164,36 @@ pub fn conv1d_length(time: usize, kernel: usize, stride: usize, padding: usize) 
         Some(room) => room / stride + 1,
         None => 0,
     }
+}
+
+fn input<const D: usize>(tensor: &Tensor<D>) -> DispatchTensor {
+    tensor.clone().into_dispatch()
+}
+
+/// Runs a kernel whose last input, the bias, is optional.
+fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize>(
+    kernel: &K,
+    x: DispatchTensor,
+    weight: DispatchTensor,
+    bias: &Option<Tensor<1>>,
+) -> Option<Tensor<D>> {
+    match bias {
+        Some(bias) => fused::run(kernel, [x, weight, input(bias)]),
+        None => fused::run(kernel, [x, weight]),
+    }
+}
+
+fn check_norm(channels: usize, weight: &Tensor<1>, bias: &Tensor<1>) {
+    assert_eq!(
+        weight.dims(),
+        [channels],
+        "the norm's weight has not as many elements as there are channels"
+    );
+    assert_eq!(
+        bias.dims(),
+        [channels],
+        "the norm's bias has not as many elements as there are channels"
+    );
 }
 
 fn check_bias(bias: &Option<Tensor<1>>, outputs: usize) {

@@ -1,0 +1,70 @@
+//! Dropout whose mask is a hash of the element's position.
+
+use vocable_random::{Key, hash32};
+
+use super::Kernel;
+use super::buffer::{Array, Parts};
+use super::level::{Level, vectorised};
+
+/// Which elements survive, and what they are multiplied by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dropout {
+    pub(crate) level: Level,
+    seed: u64,
+    /// A hash below this drops its element.
+    threshold: u32,
+    scale: f32,
+}
+
+impl Dropout {
+    pub(crate) fn new(level: Level, probability: f64, key: Key) -> Self {
+        Self {
+            level,
+            seed: key.seed(),
+            threshold: (probability * 4_294_967_296.0) as u32,
+            scale: (1.0 / (1.0 - probability)) as f32,
+        }
+    }
+
+    /// What the element at row-major position `index` is multiplied by.
+    #[inline(always)]
+    pub(crate) fn factor(&self, index: usize) -> f32 {
+        if hash32(self.seed, index as u32) < self.threshold {
+            0.0
+        } else {
+            self.scale
+        }
+    }
+
+    /// Applies the mask to the elements from position `start` on.
+    pub(crate) fn apply(&self, start: usize, values: &mut [f32]) {
+        apply(self.level, self, start, values);
+    }
+}
+
+impl Kernel<1> for Dropout {
+    type Saved = ();
+
+    fn forward(&self, [x]: [Array; 1]) -> (Array, ()) {
+        (self.masked(x), ())
+    }
+
+    fn backward(&self, (): (), gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
+        [Some(self.masked(gradient))]
+    }
+}
+
+impl Dropout {
+    fn masked(&self, array: Array) -> Array {
+        let parts = Parts::rows(array.values().len(), 1);
+        array.rewrite(parts, |start, part| self.apply(start, part)).0
+    }
+}
+
+vectorised! {
+    fn apply<const FMA>(dropout: &Dropout, start: usize, values: &mut [f32]) {
+        for (i, value) in values.iter_mut().enumerate() {
+            *value *= dropout.factor(start + i);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The affine map over the last dimension.
+
+use super::Kernel;
+use super::buffer::{Array, Parts, sum};
+use super::product::{Matrix, Threads, add_product, product};
+
+/// Inputs: x, weight, and a bias if there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Linear;
+
+impl<const N: usize> Kernel<N> for Linear {
+    /// x and the weight.
+    type Saved = [Array; 2];
+
+    fn forward(&self, inputs: [Array; N]) -> (Array, [Array; 2]) {
+        let [x, weight] = [inputs[0].clone(), inputs[1].clone()];
+        let bias = inputs.get(2).map(Array::values);
+        let (rows, depth, width) = sizes(&x, &weight);
+        let mut y = Vec::with_capacity(rows * width);
+        let a = Matrix::new(x.values(), rows, depth, depth);
+        let b = Matrix::new(weight.values(), depth, width, width);
+        product(
+            a,
+            b,
+            bias,
+            &mut y.spare_capacity_mut()[..rows * width],
+            width,
+            Threads::All,
+        );
+        // SAFETY: the product has written all rows, which are adjacent.
+        unsafe { y.set_len(rows * width) };
+        let mut shape = x.shape().to_vec();
+        shape.pop();
+        shape.push(width);
+        (Array::new(y, &shape), [x, weight])
+    }
+
+    fn backward(&self, [x, weight]: [Array; 2], gradient: Array, wanted: [bool; N]) -> [Option<Array>; N] {
+        let (rows, depth, width) = sizes(&x, &weight);
+        let g = Matrix::new(gradient.values(), rows, width, width);
+        std::array::from_fn(|input| {
+            wanted[input].then(|| match input {
+                0 => {
+                    let mut dx = Vec::with_capacity(rows * depth);
+                    let weight = Matrix::new(weight.values(), depth, width, width).transposed();
+                    product(
+                        g,
+                        weight,
+                        None,
+                        &mut dx.spare_capacity_mut()[..rows * depth],
+                        depth,
+                        Threads::All,
+                    );
+                    // SAFETY: the product has written all rows, which are adjacent.
+                    unsafe { dx.set_len(rows * depth) };
+                    Array::new(dx, x.shape())
+                }
+                1 => {
+                    let mut dw = vec![0.0; depth * width];
+                    let x = Matrix::new(x.values(), rows, depth, depth).transposed();
+                    add_product(x, g, &mut dw, width, Threads::All);
+                    Array::new(dw, weight.shape())
+                }
+                _ => column_sums(gradient.values(), width),
+            })
+        })
+    }
+}
+
+/// Rows, depth and width of the product.
+fn sizes(x: &Array, weight: &Array) -> (usize, usize, usize) {
+    let (depth, width) = (weight.shape()[0], weight.shape()[1]);
+    (x.shape()[..x.shape().len() - 1].iter().product(), depth, width)
+}
+
+/// The sum over the rows: the gradient of a bias.
+pub(crate) fn column_sums(values: &[f32], width: usize) -> Array {
+    let partial = Parts::rows(values.len(), width).map(|range| {
+        let mut total = vec![0.0; width];
+        for row in values[range].chunks_exact(width) {
+            for (total, value) in total.iter_mut().zip(row) {
+                *total += value;
+            }
+        }
+        total
+    });
+    let mut total = sum(partial);
+    total.resize(width, 0.0);
+    Array::new(total, &[width])
+}

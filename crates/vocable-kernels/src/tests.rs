@@ -1,0 +1,438 @@
+//! Every operation and every gradient against the composed form in `f64`, on random shapes and their edges.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use vocable_random::{Key, hash32};
+
+use crate::fused::{self, Dropout, Gelu, GroupNormOverTime, LayerNorm, Level, Softmax};
+use crate::{
+    composed, conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,
+};
+
+/// Numbers in [-2, 2), the same for every type.
+fn numbers(key: Key, length: usize) -> Vec<f32> {
+    (0..length)
+        .map(|i| (hash32(key.seed(), i as u32) >> 8) as f32 / (1 << 22) as f32 - 2.0)
+        .collect()
+}
+
+/// A whole number in `low..high`.
+fn pick(key: Key, low: usize, high: usize) -> usize {
+    low + hash32(key.seed(), 0) as usize % (high - low)
+}
+
+/// The values of an operation and the gradients of its inputs, which it receives flat.
+fn differentiate(
+    key: Key,
+    lengths: &[usize],
+    dtype: DType,
+    device: &Device,
+    operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>,
+) -> Vec<Vec<f64>> {
+    let tensor = |key, length| Tensor::<1>::from_data(TensorData::new(numbers(key, length), [length]), (device, dtype));
+    let inputs: Vec<_> = lengths
+        .iter()
+        .enumerate()
+        .map(|(i, &length)| tensor(key.fold(i), length).require_grad())
+        .collect();
+    let y = operation(&inputs);
+    let weights = tensor(key.fold("gradient"), y.dims()[0]);
+    let gradients = (y.clone() * weights).sum().backward();
+    let host = |tensor: Tensor<1>| tensor.cast(DType::F64).into_data().try_to_vec::<f64>().unwrap();
+    let gradient = |input: &Tensor<1>| host(input.grad(&gradients).unwrap());
+    std::iter::once(host(y.inner()))
+        .chain(inputs.iter().map(gradient))
+        .collect()
+}
+
+/// Compares a fused operation with its composed form in f64.
+///
+/// The tolerance is 1e-5 of the largest result, or of one where that is smaller: sums here have some thousand terms of
+/// size up to four, and may come out much smaller than their terms.
+fn compare(
+    name: &str,
+    key: Key,
+    lengths: &[usize],
+    operation: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+    reference: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+) {
+    let exact = differentiate(key, lengths, DType::F64, &Device::flex().autodiff(), &reference);
+    for device in [
+        Device::flex().autodiff(),
+        Device::flex().autodiff().gradient_checkpointing(),
+    ] {
+        let found = differentiate(key, lengths, DType::F32, &device, &operation);
+        for (part, (found, exact)) in found.iter().zip(&exact).enumerate() {
+            assert_eq!(found.len(), exact.len(), "{name}: length of part {part}");
+            let scale = exact.iter().fold(1.0, |scale: f64, value| scale.max(value.abs()));
+            for (i, (a, b)) in found.iter().zip(exact).enumerate() {
+                assert!(
+                    (a - b).abs() <= 1e-5 * scale,
+                    "{name}: element {i} of part {part} is {a}, not {b}"
+                );
+            }
+        }
+    }
+}
+
+fn shape2(key: Key) -> [usize; 2] {
+    let rows = [1, 2, 7, pick(key.fold("rows"), 1, 400)];
+    let widths = [1, 3, 31, 32, 33, 192, pick(key.fold("width"), 1, 1500)];
+    [rows[pick(key.fold("a"), 0, 4)], widths[pick(key.fold("b"), 0, 7)]]
+}
+
+const ROUNDS: usize = 24;
+
+fn rounds(name: &str) -> impl Iterator<Item = Key> {
+    (0..ROUNDS).map(move |round| Key::new(7).fold(name).fold(round))
+}
+
+#[test]
+fn gelu_is_exact() {
+    for key in rounds("gelu") {
+        let [rows, width] = shape2(key);
+        compare(
+            "gelu",
+            key,
+            &[rows * width],
+            |t| gelu(t[0].clone().mul_scalar(3.0)),
+            |t| composed::gelu(t[0].clone().mul_scalar(3.0)),
+        );
+    }
+}
+
+#[test]
+fn softmax_is_exact() {
+    for key in rounds("softmax") {
+        let shape = shape2(key);
+        compare(
+            "softmax",
+            key,
+            &[shape[0] * shape[1]],
+            |t| softmax(t[0].clone().reshape(shape)).flatten(0, 1),
+            |t| composed::softmax(t[0].clone().reshape(shape)).flatten(0, 1),
+        );
+    }
+}
+
+#[test]
+fn softmax_ignores_hugely_negative_logits() {
+    let x = Tensor::<2>::from_data([[0.0, -1e30, 1.0], [-1e30, -1e30, -1e30]], &Device::flex());
+    let y = softmax(x).into_data().try_to_vec::<f32>().unwrap();
+    assert_eq!(y[1], 0.0);
+    assert!((y[0] - 0.268_941_4).abs() < 1e-6);
+    assert!(y[3..].iter().all(|y| (y - 1.0 / 3.0).abs() < 1e-6));
+}
+
+#[test]
+fn layer_norm_is_exact() {
+    for key in rounds("layer norm") {
+        let [rows, width] = shape2(key);
+        // One channel has no deviation: the result is the bias, and the gradient is all rounding.
+        let width = width.max(2);
+        compare(
+            "layer norm",
+            key,
+            &[rows * width, width, width],
+            |t| layer_norm(t[0].clone().reshape([rows, width]), t[1].clone(), t[2].clone(), 1e-5).flatten(0, 1),
+            |t| {
+                composed::layer_norm(t[0].clone().reshape([rows, width]), t[1].clone(), t[2].clone(), 1e-5)
+                    .flatten(0, 1)
+            },
+        );
+    }
+}
+
+#[test]
+fn group_norm_is_exact() {
+    for key in rounds("group norm") {
+        let [batch, time, channels] = [
+            pick(key.fold("b"), 1, 4),
+            pick(key.fold("t"), 2, 900),
+            [1, 5, 16, 64, 100][pick(key.fold("c"), 0, 5)],
+        ];
+        let shape = [batch, time, channels];
+        compare(
+            "group norm",
+            key,
+            &[batch * time * channels, channels, channels],
+            |t| group_norm_over_time(t[0].clone().reshape(shape), t[1].clone(), t[2].clone(), 1e-5).flatten(0, 2),
+            |t| {
+                composed::group_norm_over_time(t[0].clone().reshape(shape), t[1].clone(), t[2].clone(), 1e-5)
+                    .flatten(0, 2)
+            },
+        );
+    }
+}
+
+#[test]
+fn norms_of_constant_input_are_the_bias() {
+    let device = Device::flex();
+    let bias = Tensor::<1>::from_floats([1.0, -2.0, 3.0], &device);
+    let x = Tensor::<3>::ones([2, 1, 3], &device) * 5.0;
+    let expected = [1.0, -2.0, 3.0, 1.0, -2.0, 3.0];
+    let weight = Tensor::ones([3], &device);
+    for y in [
+        layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5),
+        group_norm_over_time(x, weight, bias, 1e-5),
+    ] {
+        assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), expected);
+    }
+}
+
+#[test]
+fn dropout_drops_what_the_composed_form_drops() {
+    for key in rounds("dropout") {
+        let [rows, width] = shape2(key);
+        for probability in [0.0, 0.1, 0.9] {
+            compare(
+                "dropout",
+                key,
+                &[rows * width],
+                |t| dropout(t[0].clone(), probability, key),
+                |t| composed::dropout(t[0].clone(), probability, key),
+            );
+        }
+    }
+}
+
+#[test]
+fn dropout_keeps_the_right_share() {
+    let n = 100_000;
+    let y = dropout(Tensor::<1>::ones([n], &Device::flex()), 0.3, Key::new(5));
+    let y = y.into_data().try_to_vec::<f32>().unwrap();
+    let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64;
+    assert!(y.iter().all(|&y| y == 0.0 || (y - 1.0 / 0.7).abs() < 1e-6));
+    // 5 standard deviations of a binomial.
+    assert!(
+        (dropped - 0.3 * n as f64).abs() < 5.0 * (0.21 * n as f64).sqrt(),
+        "{dropped} dropped"
+    );
+}
+
+#[test]
+fn linear_is_exact() {
+    for key in rounds("linear") {
+        let [rows, width] = shape2(key);
+        let outputs = [1, 2, 17, 64, 200][pick(key.fold("out"), 0, 5)];
+        let call = |t: &[Tensor<1>]| {
+            let bias = (t.len() == 3).then(|| t[2].clone());
+            (
+                t[0].clone().reshape([1, rows, width]),
+                t[1].clone().reshape([width, outputs]),
+                bias,
+            )
+        };
+        for lengths in [
+            &[rows * width, width * outputs, outputs][..],
+            &[rows * width, width * outputs],
+        ] {
+            compare(
+                "linear",
+                key,
+                lengths,
+                |t| {
+                    let (x, weight, bias) = call(t);
+                    linear(x, weight, bias).flatten(0, 2)
+                },
+                |t| {
+                    let (x, weight, bias) = call(t);
+                    composed::linear(x, weight, bias).flatten(0, 2)
+                },
+            );
+        }
+    }
+}
+
+/// A random convolution: `[batch, time, in]`, groups, in and out per group, kernel, stride, padding.
+fn conv_case(key: Key) -> ([usize; 2], usize, [usize; 2], [usize; 3]) {
+    let kernel = pick(key.fold("k"), 1, 12);
+    let padding = [0, 0, 1, kernel / 2, kernel + 1][pick(key.fold("p"), 0, 5)];
+    let time =
+        kernel.saturating_sub(2 * padding).max(1) + [0, 1, pick(key.fold("t"), 0, 200)][pick(key.fold("u"), 0, 3)];
+    let batch = [1, 2, 5, 9][pick(key.fold("b"), 0, 4)];
+    let per_group = [pick(key.fold("i"), 1, 20), pick(key.fold("o"), 1, 40)];
+    (
+        [batch, time],
+        pick(key.fold("g"), 1, 5),
+        per_group,
+        [kernel, pick(key.fold("s"), 1, 7), padding],
+    )
+}
+
+#[test]
+fn conv1d_is_exact() {
+    for key in rounds("conv").chain(rounds("more conv")) {
+        let ([batch, time], _, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
+        let call = |t: &[Tensor<1>]| {
+            let bias = (t.len() == 3).then(|| t[2].clone());
+            (
+                t[0].clone().reshape([batch, time, inputs]),
+                t[1].clone().reshape([kernel * inputs, outputs]),
+                bias,
+            )
+        };
+        for with_bias in [false, true] {
+            let lengths = [batch * time * inputs, kernel * inputs * outputs, outputs];
+            compare(
+                "conv1d",
+                key,
+                &lengths[..2 + usize::from(with_bias)],
+                |t| {
+                    let (x, weight, bias) = call(t);
+                    conv1d(x, weight, bias, kernel, stride, padding).flatten(0, 2)
+                },
+                |t| {
+                    let (x, weight, bias) = call(t);
+                    composed::conv1d(x, weight, bias, kernel, stride, padding).flatten(0, 2)
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn conv1d_grouped_is_exact() {
+    for key in rounds("grouped conv").chain(rounds("more grouped conv")) {
+        let ([batch, time], groups, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
+        let call = |t: &[Tensor<1>]| {
+            let x = t[0].clone().reshape([batch, time, groups * inputs]);
+            (
+                x,
+                t[1].clone().reshape([groups, kernel * inputs, outputs]),
+                Some(t[2].clone()),
+            )
+        };
+        compare(
+            "conv1d grouped",
+            key,
+            &[
+                batch * time * groups * inputs,
+                groups * kernel * inputs * outputs,
+                groups * outputs,
+            ],
+            |t| {
+                let (x, weight, bias) = call(t);
+                conv1d_grouped(x, weight, bias, kernel, stride, padding).flatten(0, 2)
+            },
+            |t| {
+                let (x, weight, bias) = call(t);
+                composed::conv1d_grouped(x, weight, bias, kernel, stride, padding).flatten(0, 2)
+            },
+        );
+    }
+}
+
+/// The composed convolution itself, against the definition.
+#[test]
+fn convolutions_follow_the_definition() {
+    for key in rounds("definition") {
+        let ([batch, time], groups, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
+        let (all_inputs, all_outputs) = (groups * inputs, groups * outputs);
+        let x = numbers(key.fold("x"), batch * time * all_inputs);
+        let w = numbers(key.fold("w"), groups * kernel * inputs * outputs);
+        let steps = conv1d_length(time, kernel, stride, padding);
+        let device = Device::flex();
+        let tensor = Tensor::<1>::from_floats(x.as_slice(), &device).reshape([batch, time, all_inputs]);
+        let weight = Tensor::<1>::from_floats(w.as_slice(), &device);
+        let weight = weight.reshape([groups, kernel * inputs, outputs]);
+        let y = composed::conv1d_grouped(tensor, weight, None, kernel, stride, padding);
+        assert_eq!(y.dims(), [batch, steps, all_outputs]);
+        let y = y.into_data().try_to_vec::<f32>().unwrap();
+        for (index, &y) in y.iter().enumerate() {
+            let (item, step, output) = (
+                index / (steps * all_outputs),
+                index / all_outputs % steps,
+                index % all_outputs,
+            );
+            let (group, output) = (output / outputs, output % outputs);
+            let mut expected = 0.0;
+            for tap in 0..kernel {
+                let Some(t) = (step * stride + tap).checked_sub(padding).filter(|&t| t < time) else {
+                    continue;
+                };
+                for input in 0..inputs {
+                    let x = x[(item * time + t) * all_inputs + group * inputs + input];
+                    let w = w[((group * kernel + tap) * inputs + input) * outputs + output];
+                    expected += f64::from(x) * f64::from(w);
+                }
+            }
+            assert!((f64::from(y) - expected).abs() < 1e-4, "{y} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn kernels_run_where_they_should() {
+    let kernel = Gelu { level: Level::detect() };
+    let tried = |device: Device, dtype| {
+        let x = Tensor::<1>::zeros([3], (&device, dtype));
+        fused::run::<_, 1, 1>(&kernel, [x.into_dispatch()]).is_some()
+    };
+    assert!(tried(Device::flex(), DType::F32));
+    assert!(tried(Device::flex().autodiff(), DType::F32));
+    assert!(tried(Device::flex().autodiff().gradient_checkpointing(), DType::F32));
+    assert!(!tried(Device::flex(), DType::F64));
+    assert!(!tried(Device::flex().autodiff(), DType::F64));
+}
+
+/// All vectorised loops at every level of this machine, forward and backward.
+#[test]
+fn instruction_sets_agree() {
+    let (batch, time, channels) = (2, 300, 70);
+    let shape = [batch, time, channels];
+    let all = |level: Level| -> Vec<Vec<f64>> {
+        let chain = |t: &[Tensor<1>]| {
+            let x = t[0].clone().reshape(shape).into_dispatch();
+            let x: Tensor<3> = fused::run(&Gelu { level }, [x]).unwrap();
+            let parameters = || [t[1].clone().into_dispatch(), t[2].clone().into_dispatch()];
+            let [weight, bias] = parameters();
+            let x: Tensor<3> = fused::run(
+                &GroupNormOverTime { level, eps: 1e-5 },
+                [x.into_dispatch(), weight, bias],
+            )
+            .unwrap();
+            let x: Tensor<3> = fused::run(&Dropout::new(level, 0.2, Key::new(1)), [x.into_dispatch()]).unwrap();
+            let [weight, bias] = parameters();
+            let x: Tensor<3> = fused::run(&LayerNorm { level, eps: 1e-5 }, [x.into_dispatch(), weight, bias]).unwrap();
+            fused::run::<_, 1, 3>(&Softmax { level }, [x.into_dispatch()])
+                .unwrap()
+                .flatten(0, 2)
+        };
+        let lengths = [batch * time * channels, channels, channels];
+        differentiate(Key::new(3), &lengths, DType::F32, &Device::flex().autodiff(), &chain)
+    };
+    let baseline = all(Level::Baseline);
+    for &level in Level::available() {
+        for (found, expected) in all(level).iter().flatten().zip(baseline.iter().flatten()) {
+            assert!(
+                (found - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                "{level:?}: {found} is not {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn results_are_bit_equal_for_any_number_of_threads() {
+    let (batch, time) = (5, 2000);
+    let run = || {
+        let network = |t: &[Tensor<1>]| {
+            let x = t[0].clone().reshape([batch, time, 4]);
+            let x = gelu(conv1d(x, t[1].clone().reshape([40, 64]), None, 10, 5, 0));
+            let x = group_norm_over_time(x, t[2].clone(), t[3].clone(), 1e-5);
+            let x = conv1d(x, t[4].clone().reshape([192, 128]), None, 3, 2, 1);
+            let x = conv1d_grouped(x, t[5].clone().reshape([4, 512, 32]), None, 16, 1, 8);
+            let x = linear(x, t[6].clone().reshape([128, 64]), Some(t[2].clone()));
+            let x = dropout(layer_norm(x, t[2].clone(), t[3].clone(), 1e-5), 0.1, Key::new(2));
+            softmax(x).flatten(0, 2)
+        };
+        let lengths = [batch * time * 4, 40 * 64, 64, 64, 192 * 128, 4 * 512 * 32, 128 * 64];
+        differentiate(Key::new(4), &lengths, DType::F32, &Device::flex().autodiff(), &network)
+    };
+    let once = run();
+    for threads in [1, 2, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(run) == once, "{threads} threads give other bits");
+    }
+    assert!(once.iter().flatten().all(|value| value.is_finite()));
+}
