@@ -1,1 +1,21 @@
-//! vocable-train
+#![doc = include_str!("../README.md")]
+
+pub mod checkpoint;
+pub mod config;
+mod error;
+mod files;
+mod objective;
+pub mod optimiser;
+pub mod parameters;
+pub mod records;
+pub mod schedule;
+mod step_loop;
+
+pub use checkpoint::{Checkpoint, Checkpoints, load_model, save_model};
+pub use config::{Best, Direction, TrainConfig};
+pub use error::TrainError;
+pub use objective::{Batch, Objective, ObjectiveError};
+pub use optimiser::{Optimiser, OptimiserConfig};
+pub use records::Record;
+pub use schedule::{Decay, Schedule};
+pub use step_loop::{Event, train};

@@ -1,0 +1,288 @@
+//! Checkpoints: weights, optimiser state and position of a run, whole or not there.
+//!
+//! ```text
+//! checkpoints/step-000200/
+//!     model.safetensors      the weights
+//!     optimiser.safetensors  Adam's moments, by parameter name
+//!     state.json             update, seed, length of the records, best so far
+//!     SHA256SUMS             of the three, in the format of `sha256sum --check`
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+use serde::{Deserialize, Serialize};
+
+use crate::files::{replace, sha256, sync_directory, write_synced};
+use crate::{Optimiser, TrainError};
+
+const MODEL: &str = "model.safetensors";
+const OPTIMISER: &str = "optimiser.safetensors";
+const STATE: &str = "state.json";
+const SUMS: &str = "SHA256SUMS";
+
+/// Where a run stands, apart from weights and moments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Number of updates done or skipped.
+    pub update: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Length of the file of records when the checkpoint was saved.
+    pub metrics_bytes: u64,
+    /// How many updates in a row were skipped up to now.
+    pub skipped_in_a_row: usize,
+    /// The best validation so far.
+    pub best: Option<BestSoFar>,
+}
+
+/// The best validation of a run so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestSoFar {
+    /// Number of updates done when it was measured, which names its checkpoint.
+    pub update: usize,
+    /// The number.
+    pub value: f64,
+}
+
+/// A checkpoint that was read and agrees with its checksums.
+pub struct Checkpoint {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Where the run stood.
+    pub state: State,
+    model: Vec<u8>,
+    optimiser: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint; the error says in one line what is missing or altered.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let read = |name: &str| fs::read(path.join(name)).map_err(|error| format!("cannot read {name}: {error}"));
+        let sums = String::from_utf8(read(SUMS)?).map_err(|_| format!("{SUMS} is not text"))?;
+        let sums: BTreeMap<&str, &str> = sums
+            .lines()
+            .filter_map(|line| line.split_once("  "))
+            .map(|(sum, name)| (name, sum))
+            .collect();
+        let checked = |name: &str| {
+            let bytes = read(name)?;
+            match sums.get(name) {
+                Some(&sum) if sum == sha256(&bytes) => Ok(bytes),
+                Some(_) => Err(format!("{name} does not match its checksum ({} bytes)", bytes.len())),
+                None => Err(format!("{SUMS} does not list {name}")),
+            }
+        };
+        let state = serde_json::from_slice(&checked(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            state,
+            model: checked(MODEL)?,
+            optimiser: checked(OPTIMISER)?,
+        })
+    }
+
+    /// The module with the checkpoint's weights; every parameter must be in the file and nothing else.
+    pub fn restore_model<M: Module>(&self, module: M) -> Result<M, TrainError> {
+        weights_into(module, &self.path.join(MODEL), self.model.clone())
+    }
+
+    /// Gives the optimiser the checkpoint's moments.
+    pub fn restore_optimiser<M: Module>(&self, module: &M, optimiser: &mut Optimiser) -> Result<(), TrainError> {
+        optimiser
+            .load(module, &self.optimiser)
+            .map_err(|reason| TrainError::Weights {
+                path: self.path.join(OPTIMISER),
+                reason,
+            })
+    }
+}
+
+/// Writes a module's weights as safetensors, beside and then renamed. Equal weights give equal bytes.
+pub fn save_model<M: Module>(module: &M, path: &Path) -> Result<(), TrainError> {
+    replace(path, &weights_of(module))
+}
+
+/// Reads weights written by [`save_model`]; every parameter must be in the file and nothing else.
+pub fn load_model<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
+    let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
+    weights_into(module, path, bytes)
+}
+
+fn weights_of<M: Module>(module: &M) -> Vec<u8> {
+    // Burn's own metadata comes out of a hash map in any order; one entry keeps the bytes reproducible.
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("format", "pt")
+        .skip_enum_variants(true);
+    module
+        .save_into(&mut store)
+        .and_then(|()| store.get_bytes())
+        .expect("weights in memory are serialised")
+}
+
+fn weights_into<M: Module>(mut module: M, path: &Path, bytes: Vec<u8>) -> Result<M, TrainError> {
+    let wrong = |reason: String| TrainError::Weights {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let mut store = SafetensorsStore::from_bytes(Some(bytes))
+        .skip_enum_variants(true)
+        .allow_partial(true)
+        .validate(false);
+    let result = module
+        .load_from(&mut store)
+        .map_err(|error| wrong(format!("not a safetensors file: {error}")))?;
+    if let Some(error) = result.errors.first() {
+        return Err(wrong(error.to_string()));
+    }
+    if let Some((name, _)) = result.missing.first() {
+        return Err(wrong(format!("the model's parameter {name} is not in the file")));
+    }
+    if let Some(name) = result.unused.first() {
+        return Err(wrong(format!("the model has no parameter {name}")));
+    }
+    Ok(module)
+}
+
+/// The checkpoints of one run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    directory: PathBuf,
+}
+
+impl Checkpoints {
+    /// Opens `directory`, creating it if need be, and removes what an interrupted write left there.
+    pub fn open(directory: &Path) -> Result<Self, TrainError> {
+        fs::create_dir_all(directory).map_err(TrainError::io("create the directory", directory))?;
+        let checkpoints = Self {
+            directory: directory.to_path_buf(),
+        };
+        for name in checkpoints.names()? {
+            if name.starts_with(".step-") {
+                let path = directory.join(name);
+                fs::remove_dir_all(&path).map_err(TrainError::io("remove", &path))?;
+            }
+        }
+        Ok(checkpoints)
+    }
+
+    /// Where the checkpoint of an update is, if it was saved and kept.
+    pub fn path(&self, update: usize) -> PathBuf {
+        self.directory.join(format!("step-{update:06}"))
+    }
+
+    /// Updates that have a checkpoint, intact or not, in ascending order.
+    pub fn updates(&self) -> Result<Vec<usize>, TrainError> {
+        let mut updates: Vec<usize> = self
+            .names()?
+            .iter()
+            .filter_map(|name| name.strip_prefix("step-")?.parse().ok())
+            .collect();
+        updates.sort_unstable();
+        Ok(updates)
+    }
+
+    /// Saves a checkpoint: written beside, synced to disk, renamed.
+    pub fn save<M: Module>(&self, module: &M, optimiser: &Optimiser, state: &State) -> Result<PathBuf, TrainError> {
+        let update = state.update;
+        let path = self.path(update);
+        let beside = self.directory.join(format!(".step-{update:06}.new"));
+        if beside.exists() {
+            fs::remove_dir_all(&beside).map_err(TrainError::io("remove", &beside))?;
+        }
+        fs::create_dir(&beside).map_err(TrainError::io("create the directory", &beside))?;
+        let state = serde_json::to_vec_pretty(state).expect("the state is plain data");
+        let mut sums = String::new();
+        for (name, bytes) in [
+            (MODEL, weights_of(module)),
+            (OPTIMISER, optimiser.to_bytes()),
+            (STATE, state),
+        ] {
+            write_synced(&beside.join(name), &bytes)?;
+            sums += &format!("{}  {name}\n", sha256(&bytes));
+        }
+        write_synced(&beside.join(SUMS), sums.as_bytes())?;
+        sync_directory(&beside)?;
+        self.remove(update)?;
+        fs::rename(&beside, &path).map_err(TrainError::io("rename to", &path))?;
+        sync_directory(&self.directory)?;
+        Ok(path)
+    }
+
+    /// The newest checkpoint that agrees with its checksums, `None` when there is none at all.
+    ///
+    /// Damaged ones that are newer are reported with the reason and set aside as `damaged-step-…`. When all are damaged
+    /// that is an error: starting over silently would throw a run away.
+    pub fn newest_intact(&self, mut damaged: impl FnMut(&Path, &str)) -> Result<Option<Checkpoint>, TrainError> {
+        let mut newer = Vec::new();
+        for update in self.updates()?.into_iter().rev() {
+            let path = self.path(update);
+            match Checkpoint::read(&path) {
+                Ok(checkpoint) => {
+                    for path in newer {
+                        self.set_aside(path)?;
+                    }
+                    return Ok(Some(checkpoint));
+                }
+                Err(reason) => {
+                    damaged(&path, &reason);
+                    newer.push(path);
+                }
+            }
+        }
+        if newer.is_empty() {
+            return Ok(None);
+        }
+        Err(TrainError::Checkpoint {
+            path: self.directory.clone(),
+            reason: format!(
+                "none of the {} checkpoints is intact; remove them to start over",
+                newer.len()
+            ),
+        })
+    }
+
+    /// Removes all but the newest `keep` checkpoints and that of the update `best`.
+    pub fn prune(&self, keep: usize, best: Option<usize>) -> Result<(), TrainError> {
+        let updates = self.updates()?;
+        for &update in &updates[..updates.len().saturating_sub(keep)] {
+            if Some(update) != best {
+                self.remove(update)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the checkpoint of an update if there is one; half removed, it is no longer under its name.
+    fn remove(&self, update: usize) -> Result<(), TrainError> {
+        let path = self.path(update);
+        if !path.exists() {
+            return Ok(());
+        }
+        let old = self.directory.join(format!(".step-{update:06}.old"));
+        fs::rename(&path, &old).map_err(TrainError::io("rename", &path))?;
+        fs::remove_dir_all(&old).map_err(TrainError::io("remove", &old))
+    }
+
+    fn set_aside(&self, path: PathBuf) -> Result<(), TrainError> {
+        let name = path.file_name().expect("a checkpoint has a name").to_string_lossy();
+        let aside = self.directory.join(format!("damaged-{name}"));
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(TrainError::io("remove", &aside))?;
+        }
+        fs::rename(&path, &aside).map_err(TrainError::io("rename", &path))
+    }
+
+    fn names(&self) -> Result<Vec<String>, TrainError> {
+        let entries = fs::read_dir(&self.directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(TrainError::io("list", &self.directory))?;
+        Ok(entries
+            .iter()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect())
+    }
+}

@@ -1,0 +1,97 @@
+//! Everything the step loop can be told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{OptimiserConfig, Schedule, TrainError};
+
+/// A whole training recipe, apart from the model and the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Number of updates of the whole run.
+    pub updates: usize,
+    /// Peak learning rate, which the schedule scales.
+    pub learning_rate: f64,
+    /// The learning rate's course over the run.
+    pub schedule: Schedule,
+    /// AdamW and gradient clipping.
+    pub optimiser: OptimiserConfig,
+    /// Seed of the run, kept in checkpoints: a run does not continue under another one.
+    pub seed: u64,
+    /// Validate after every so many updates and at the end; 0 never validates.
+    pub validate_every: usize,
+    /// Save after every so many updates; 0 saves only at the end and when interrupted.
+    pub checkpoint_every: usize,
+    /// How many of the newest checkpoints are kept, at least one; the best is kept beside them.
+    pub keep_last: usize,
+    /// Updates in a row that may be skipped because a loss or gradient is not finite before the run ends with an error.
+    pub max_skipped: usize,
+    /// The validation number that chooses the best checkpoint, if any.
+    pub best: Option<Best>,
+}
+
+/// Which validation number chooses the best checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Name of the number among those of [`Objective::validate`](crate::Objective::validate).
+    pub metric: String,
+    /// Whether higher or lower is better.
+    pub direction: Direction,
+}
+
+/// Whether a higher or a lower number is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// An accuracy.
+    Higher,
+    /// A loss or an error rate.
+    Lower,
+}
+
+impl Direction {
+    /// Whether `new` beats `old`; a number that is not finite never does.
+    pub fn improves(self, new: f64, old: f64) -> bool {
+        new.is_finite()
+            && match self {
+                Self::Higher => new > old,
+                Self::Lower => new < old,
+            }
+    }
+}
+
+impl TrainConfig {
+    /// A recipe with the peak rate, the schedule and the optimiser of the task, and quiet defaults for the rest: no
+    /// validation, a checkpoint at the end only, the last two kept, an error after five skipped updates in a row.
+    pub fn new(updates: usize, learning_rate: f64, schedule: Schedule, optimiser: OptimiserConfig) -> Self {
+        Self {
+            updates,
+            learning_rate,
+            schedule,
+            optimiser,
+            seed: 1,
+            validate_every: 0,
+            checkpoint_every: 0,
+            keep_last: 2,
+            max_skipped: 5,
+            best: None,
+        }
+    }
+
+    /// Checks every range; the error names the field.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let wrong = |message: String| Err(TrainError::Config(message));
+        if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
+            return wrong(format!("learning_rate is {}, which is not a rate", self.learning_rate));
+        }
+        if self.keep_last == 0 {
+            return wrong("keep_last is 0, but at least the newest checkpoint must be kept".into());
+        }
+        if self.best.is_some() && self.validate_every == 0 {
+            return wrong("best needs validation: set validate_every".into());
+        }
+        self.schedule.check()?;
+        self.optimiser.check()
+    }
+}

@@ -1,0 +1,163 @@
+//! The numbers of a run as they happen: one JSON object per line.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Record {
+    /// An update was made.
+    Update {
+        /// Number of updates done, this one included.
+        update: usize,
+        /// Mean of the micro-batches' losses.
+        loss: f64,
+        /// Each term, averaged over the micro-batches that report it, in the order of their first appearance.
+        #[serde(with = "numbers")]
+        terms: Vec<(String, f64)>,
+        /// Norm of the mean gradient before clipping.
+        gradient_norm: f64,
+        /// The rate that was applied.
+        learning_rate: f64,
+        /// Utterances in the update's batches; 0 when the objective names none.
+        utterances: usize,
+        /// Frames (or whatever the objective counts) in the update's batches.
+        frames: usize,
+        /// Wall-clock time of the update.
+        seconds: f64,
+    },
+    /// An update was skipped because a number was not finite: no parameter changed.
+    Skipped {
+        /// Number of updates done or skipped, this one included.
+        update: usize,
+        /// Which number was not finite.
+        reason: String,
+        /// What the batches held.
+        utterances: Vec<String>,
+        /// Wall-clock time of the update.
+        seconds: f64,
+    },
+    /// The model was validated.
+    Validation {
+        /// Number of updates done.
+        update: usize,
+        /// The objective's numbers, in its order.
+        #[serde(with = "numbers")]
+        numbers: Vec<(String, f64)>,
+        /// Wall-clock time of the validation.
+        seconds: f64,
+    },
+}
+
+impl Record {
+    /// Number of updates done when the record was written.
+    pub fn update(&self) -> usize {
+        match *self {
+            Self::Update { update, .. } | Self::Skipped { update, .. } | Self::Validation { update, .. } => update,
+        }
+    }
+}
+
+/// Reads a file of records.
+pub fn read(path: &Path) -> Result<Vec<Record>, TrainError> {
+    let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|error| TrainError::Records {
+                path: path.to_path_buf(),
+                reason: format!("line {} is not a record: {error}", index + 1),
+            })
+        })
+        .collect()
+}
+
+/// A file of records that is being written.
+pub(crate) struct Writer {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Writer {
+    /// Opens the file and forgets everything after its first `bytes` bytes, which belongs to updates that are made again.
+    pub(crate) fn open(path: PathBuf, bytes: u64) -> Result<Self, TrainError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .append(false)
+            .open(&path)
+            .map_err(TrainError::io("open", &path))?;
+        let found = file.metadata().map_err(TrainError::io("read", &path))?.len();
+        if found < bytes {
+            let reason = format!(
+                "holds {found} bytes, but the checkpoint was saved with {bytes}: put the file back, \
+                 or start over in an empty directory"
+            );
+            return Err(TrainError::Records { path, reason });
+        }
+        file.set_len(bytes).map_err(TrainError::io("truncate", &path))?;
+        let mut writer = Self { path, file, bytes };
+        std::io::Seek::seek(&mut writer.file, std::io::SeekFrom::End(0))
+            .map_err(TrainError::io("seek in", &writer.path))?;
+        Ok(writer)
+    }
+
+    /// Appends one line.
+    pub(crate) fn write(&mut self, record: &Record) -> Result<(), TrainError> {
+        let mut line = serde_json::to_string(record).expect("a record is plain data");
+        line.push('\n');
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(TrainError::io("write", &self.path))?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until the disk has every line, and returns how many bytes they are.
+    pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
+        self.file.sync_all().map_err(TrainError::io("write", &self.path))?;
+        Ok(self.bytes)
+    }
+}
+
+/// Named numbers as a JSON object that keeps their order; a number that is not finite is `null`.
+mod numbers {
+    use std::fmt;
+
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(numbers: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(numbers.iter().map(|(name, value)| (name, value)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, f64)>, D::Error> {
+        struct Numbers;
+
+        impl<'de> Visitor<'de> for Numbers {
+            type Value = Vec<(String, f64)>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("an object of numbers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Option<f64>>()? {
+                    numbers.push((name, value.unwrap_or(f64::NAN)));
+                }
+                Ok(numbers)
+            }
+        }
+
+        deserializer.deserialize_map(Numbers)
+    }
+}

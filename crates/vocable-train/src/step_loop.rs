@@ -1,0 +1,393 @@
+//! The loop over updates.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+
+use crate::checkpoint::{BestSoFar, State};
+use crate::parameters::parameters;
+use crate::records::{Record, Writer};
+use crate::{Batch, Checkpoints, Objective, Optimiser, TrainConfig, TrainError};
+
+/// What an observer hears of a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A newer checkpoint is damaged and was passed over.
+    Damaged {
+        /// The checkpoint.
+        path: &'a Path,
+        /// What is missing or altered.
+        reason: &'a str,
+    },
+    /// The loop begins, or continues from a checkpoint.
+    Started {
+        /// Updates done so far.
+        update: usize,
+        /// The checkpoint the run continues from.
+        from: Option<&'a Path>,
+    },
+    /// A line was added to `metrics.jsonl`.
+    Recorded {
+        /// The line.
+        record: &'a Record,
+        /// Estimated time to the end of the run, validation and saving included.
+        remaining: Duration,
+    },
+    /// A checkpoint was saved.
+    Saved {
+        /// The checkpoint.
+        path: &'a Path,
+    },
+}
+
+/// Trains `model` up to `config.updates` updates and returns it, continuing from the newest intact checkpoint if
+/// `directory` holds one.
+///
+/// `directory` receives `metrics.jsonl` (one [`Record`] per line) and `checkpoints/` (see [`crate::checkpoint`]). The
+/// model is on an autodiff device. A checkpoint restores weights, moments, schedule and records, and the objective is a
+/// pure function of the update, so a run that was interrupted or killed ends bit for bit as if it had not been, on
+/// devices whose arithmetic is deterministic.
+///
+/// An update whose loss or gradient norm is not finite is skipped: no parameter changes and the next update sees the
+/// next batches. When `interrupt` becomes true, the update is finished and saved, and [`TrainError::Interrupted`]
+/// returned.
+///
+/// # Errors
+///
+/// A configuration out of range, an objective's error, too many skipped updates in a row, a checkpoint that does not
+/// belong to the run, and whatever the file system refuses.
+pub fn train<M: Module, O: Objective<M>>(
+    config: &TrainConfig,
+    model: M,
+    objective: &O,
+    directory: &Path,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(Event),
+) -> Result<M, TrainError> {
+    config.check()?;
+    check_model(&model)?;
+    if objective.micro_batches() == 0 {
+        return Err(TrainError::Config("the objective has no micro-batches".into()));
+    }
+    let (mut run, mut model) = Run::open(config, model, objective, directory, observe)?;
+    while run.state.update < config.updates {
+        model = run.update(model)?;
+        if run.due(config.validate_every) {
+            run.validate(&model)?;
+        }
+        if run.due(config.checkpoint_every) {
+            run.save(&model)?;
+        }
+        if interrupt.load(Ordering::Relaxed) && run.state.update < config.updates {
+            let checkpoint = run.save(&model)?;
+            return Err(TrainError::Interrupted {
+                update: run.state.update,
+                checkpoint,
+            });
+        }
+    }
+    Ok(model)
+}
+
+/// Names must be unique and something must be trainable.
+fn check_model<M: Module>(model: &M) -> Result<(), TrainError> {
+    let all = parameters(model);
+    if !all.iter().any(|parameter| parameter.trainable) {
+        let message = "no parameter keeps gradients: create the model on `device.autodiff()`".into();
+        return Err(TrainError::Config(message));
+    }
+    for (index, parameter) in all.iter().enumerate() {
+        if let Some(twin) = all[..index].iter().find(|other| other.id == parameter.id) {
+            // The optimiser would update one of the two and leave the other behind.
+            return Err(TrainError::Config(format!(
+                "{} and {} are clones of one parameter: keep one, and lend it to whoever shares it",
+                twin.name, parameter.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A run between two updates.
+struct Run<'a, O> {
+    config: &'a TrainConfig,
+    objective: &'a O,
+    observe: &'a mut dyn FnMut(Event),
+    optimiser: Optimiser,
+    state: State,
+    checkpoints: Checkpoints,
+    records: Writer,
+    /// The update of the newest checkpoint.
+    saved: Option<usize>,
+    /// When this process began and with which update, for the estimate of the remaining time.
+    began: (Instant, usize),
+}
+
+impl<'a, O> Run<'a, O> {
+    /// Starts a run, or takes it and its model up where the newest intact checkpoint left them.
+    fn open<M: Module>(
+        config: &'a TrainConfig,
+        model: M,
+        objective: &'a O,
+        directory: &Path,
+        observe: &'a mut dyn FnMut(Event),
+    ) -> Result<(Self, M), TrainError> {
+        let checkpoints = Checkpoints::open(&directory.join("checkpoints"))?;
+        let checkpoint = checkpoints.newest_intact(|path, reason| observe(Event::Damaged { path, reason }))?;
+        let mut optimiser = Optimiser::new(&config.optimiser);
+        let (model, state) = match &checkpoint {
+            Some(checkpoint) => {
+                let state = checkpoint.state.clone();
+                if state.seed != config.seed || state.update > config.updates {
+                    return Err(TrainError::Checkpoint {
+                        path: checkpoint.path.clone(),
+                        reason: format!(
+                            "saved by another run (seed {}, update {}; this run has seed {} and {} updates): \
+                             use another directory",
+                            state.seed, state.update, config.seed, config.updates
+                        ),
+                    });
+                }
+                let model = checkpoint.restore_model(model)?;
+                checkpoint.restore_optimiser(&model, &mut optimiser)?;
+                (model, state)
+            }
+            None => {
+                let state = State {
+                    update: 0,
+                    seed: config.seed,
+                    metrics_bytes: 0,
+                    skipped_in_a_row: 0,
+                    best: None,
+                };
+                (model, state)
+            }
+        };
+        let records = Writer::open(directory.join("metrics.jsonl"), state.metrics_bytes)?;
+        let from = checkpoint.as_ref().map(|checkpoint| checkpoint.path.as_path());
+        observe(Event::Started {
+            update: state.update,
+            from,
+        });
+        let (saved, began) = (from.map(|_| state.update), (Instant::now(), state.update));
+        Ok((
+            Self {
+                config,
+                objective,
+                observe,
+                optimiser,
+                state,
+                checkpoints,
+                records,
+                saved,
+                began,
+            },
+            model,
+        ))
+    }
+
+    /// Whether something that happens after every `every` updates, and at the end, happens now.
+    fn due(&self, every: usize) -> bool {
+        let Self { state, config, .. } = self;
+        state.update == config.updates || (every > 0 && state.update.is_multiple_of(every))
+    }
+
+    /// Makes or skips one update, and records it.
+    fn update<M: Module>(&mut self, mut model: M) -> Result<M, TrainError>
+    where
+        O: Objective<M>,
+    {
+        let start = Instant::now();
+        let (index, micro_batches) = (self.state.update, self.objective.micro_batches());
+        self.state.update += 1;
+        let update = self.state.update;
+
+        let mut losses = MeanLosses::default();
+        let mut gradients = GradientsAccumulator::new();
+        let mut reason = None;
+        for micro in 0..micro_batches {
+            let loss = self
+                .objective
+                .loss(&model, index, micro)
+                .map_err(|source| TrainError::Loss { update, micro, source })?;
+            let value = f64::from(loss.total.clone().into_scalar::<f32>());
+            losses.add(value, loss.terms);
+            if !value.is_finite() {
+                reason = Some(format!("the loss of micro-batch {micro} is {value}"));
+                break;
+            }
+            // A loss without any trainable part, such as one of frozen weights, has no graph.
+            if loss.total.is_tracked() {
+                let gradient = GradientsParams::from_grads(loss.total.backward(), &model);
+                gradients.accumulate(&model, gradient);
+            }
+        }
+
+        let learning_rate = self
+            .config
+            .schedule
+            .rate(index, self.config.updates, self.config.learning_rate);
+        let mut gradient_norm = 0.0;
+        if reason.is_none() {
+            (model, gradient_norm) = self
+                .optimiser
+                .step(model, gradients.grads(), micro_batches, learning_rate);
+            if !gradient_norm.is_finite() {
+                reason = Some(format!("the gradient norm is {gradient_norm}"));
+            }
+        }
+
+        let batches: Vec<Batch> = (0..micro_batches)
+            .map(|micro| self.objective.batch(index, micro))
+            .collect();
+        let seconds = start.elapsed().as_secs_f64();
+        match reason {
+            None => {
+                self.state.skipped_in_a_row = 0;
+                let (loss, terms) = losses.mean(micro_batches);
+                self.record(Record::Update {
+                    update,
+                    loss,
+                    terms,
+                    gradient_norm,
+                    learning_rate,
+                    utterances: batches.iter().map(|batch| batch.utterances.len()).sum(),
+                    frames: batches.iter().map(|batch| batch.frames).sum(),
+                    seconds,
+                })?;
+            }
+            Some(reason) => {
+                self.state.skipped_in_a_row += 1;
+                let utterances: Vec<String> = batches.into_iter().flat_map(|batch| batch.utterances).collect();
+                let named = if utterances.is_empty() {
+                    "an unnamed batch".to_owned()
+                } else {
+                    utterances.join(", ")
+                };
+                self.record(Record::Skipped {
+                    update,
+                    reason: reason.clone(),
+                    utterances,
+                    seconds,
+                })?;
+                let in_a_row = self.state.skipped_in_a_row;
+                if in_a_row > self.config.max_skipped {
+                    return Err(TrainError::NonFinite {
+                        update,
+                        reason,
+                        in_a_row,
+                        utterances: named,
+                    });
+                }
+            }
+        }
+        Ok(model)
+    }
+
+    /// Validates, records the numbers, and saves if they are the best so far.
+    fn validate<M: Module>(&mut self, model: &M) -> Result<(), TrainError>
+    where
+        O: Objective<M>,
+    {
+        let start = Instant::now();
+        let update = self.state.update;
+        let numbers = self
+            .objective
+            .validate(&model.valid())
+            .map_err(|source| TrainError::Validation { update, source })?;
+        let seconds = start.elapsed().as_secs_f64();
+        let chosen = match &self.config.best {
+            Some(best) => {
+                let value = numbers
+                    .iter()
+                    .find(|(name, _)| *name == best.metric)
+                    .map(|&(_, value)| value);
+                let value = value.ok_or_else(|| {
+                    let names: Vec<&str> = numbers.iter().map(|(name, _)| name.as_str()).collect();
+                    TrainError::Config(format!(
+                        "best.metric is {:?}, but validation reports {}",
+                        best.metric,
+                        names.join(", ")
+                    ))
+                })?;
+                let before = self.state.best.as_ref().map(|best| best.value);
+                before
+                    .map_or(value.is_finite(), |before| best.direction.improves(value, before))
+                    .then_some(value)
+            }
+            None => None,
+        };
+        self.record(Record::Validation {
+            update,
+            numbers,
+            seconds,
+        })?;
+        if let Some(value) = chosen {
+            self.state.best = Some(BestSoFar { update, value });
+            self.save(model)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), TrainError> {
+        self.records.write(&record)?;
+        let (began, first) = self.began;
+        let done = self.state.update - first;
+        let remaining = began
+            .elapsed()
+            .mul_f64((self.config.updates - self.state.update) as f64 / done as f64);
+        (self.observe)(Event::Recorded {
+            record: &record,
+            remaining,
+        });
+        Ok(())
+    }
+
+    /// Saves the run as it stands, once per update, and returns where.
+    fn save<M: Module>(&mut self, model: &M) -> Result<PathBuf, TrainError> {
+        if self.saved == Some(self.state.update) {
+            return Ok(self.checkpoints.path(self.state.update));
+        }
+        self.state.metrics_bytes = self.records.sync()?;
+        let path = self.checkpoints.save(model, &self.optimiser, &self.state)?;
+        self.saved = Some(self.state.update);
+        self.checkpoints
+            .prune(self.config.keep_last, self.state.best.as_ref().map(|best| best.update))?;
+        (self.observe)(Event::Saved { path: &path });
+        Ok(path)
+    }
+}
+
+/// Losses and terms summed over the micro-batches of one update.
+#[derive(Default)]
+struct MeanLosses {
+    total: f64,
+    /// Name, sum, and how many micro-batches reported it.
+    terms: Vec<(String, f64, usize)>,
+}
+
+impl MeanLosses {
+    fn add(&mut self, total: f64, terms: Vec<(String, f64)>) {
+        self.total += total;
+        for (name, value) in terms {
+            match self.terms.iter_mut().find(|(known, ..)| *known == name) {
+                Some((_, sum, count)) => {
+                    *sum += value;
+                    *count += 1;
+                }
+                None => self.terms.push((name, value, 1)),
+            }
+        }
+    }
+
+    fn mean(self, micro_batches: usize) -> (f64, Vec<(String, f64)>) {
+        let terms = self
+            .terms
+            .into_iter()
+            .map(|(name, sum, count)| (name, sum / count as f64));
+        (self.total / micro_batches as f64, terms.collect())
+    }
+}
