@@ -1,1 +1,47 @@
-//! vocable-lab
+//! Experiments as values.
+//!
+//! A [`Table`] is a base function that returns one complete, typed configuration, rows that are named changes to it,
+//! columns that are a task and a metric, and the numbers a paper printed. Each cell is scored by a chain of
+//! [`Stage`]s; a stage's identity is the hash of its resolved configuration, of its inputs' identities and of the
+//! version of its code contract, so rows share what they share, and a second run resumes and never repeats.
+//!
+//! The crate knows nothing about models: it works over any [`Config`]. `examples/coffee.rs` is a complete program.
+//!
+//! ```text
+//! runs/
+//!   stages/<kind>-<hash8>/      config.toml  manifest.json  metrics.jsonl  checkpoints/  outputs/  log.txt
+//!   tables/<table>-<scale>.json
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod files;
+mod grid;
+pub mod manifest;
+mod nearest;
+pub mod patch;
+pub mod plan;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod runner;
+pub mod scale;
+pub mod score;
+pub mod stage;
+pub mod stage_run;
+pub mod table;
+
+pub use cli::Cli;
+pub use config::{Change, Config, diff};
+pub use error::{ConfigError, Error, Interrupted};
+pub use patch::Patch;
+pub use plan::Plan;
+pub use progress::Progress;
+pub use record::Record;
+pub use runner::{Outcome, Runner};
+pub use scale::Scale;
+pub use score::{Score, Scores};
+pub use stage::{Cost, Stage};
+pub use stage_run::{Metrics, StageRun};
+pub use table::{Column, Direction, Printed, Table, Unavailable};

@@ -1,0 +1,472 @@
+//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::config::{self, Config, diff};
+use crate::error::{ConfigError, Error, lines};
+use crate::files::write_atomic;
+use crate::manifest::Provenance;
+use crate::patch::Patch;
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::report;
+use crate::runner::{Outcome, Runner};
+use crate::scale::Scale;
+use crate::table::{Cells, Resolved, Table};
+
+/// Exit code of a run in which something failed.
+const FAILED: u8 = 1;
+/// Exit code of a mistake in the command or the settings.
+const USAGE: u8 = 2;
+/// Exit code of an interrupted run, as of a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// A program over tables of one configuration type.
+pub struct Cli<C> {
+    name: &'static str,
+    version: &'static str,
+    tables: Vec<Table<C>>,
+    aliases: Vec<Alias>,
+}
+
+/// An option that stands for a configuration key.
+struct Alias {
+    option: &'static str,
+    path: &'static str,
+    help: &'static str,
+    flag: bool,
+}
+
+/// A table with everything resolved for this command.
+struct Job<'t, C> {
+    table: &'t Table<C>,
+    resolved: Resolved<C>,
+    cells: Cells,
+}
+
+impl<C: Config> Cli<C> {
+    /// A program of this name and version (`env!("CARGO_PKG_VERSION")`) over these tables. `--seed N` stands for the
+    /// key `seed`.
+    pub fn new(name: &'static str, version: &'static str, tables: Vec<Table<C>>) -> Self {
+        Self {
+            name,
+            version,
+            tables,
+            aliases: Vec::new(),
+        }
+        .alias("--seed", "seed", "Seed of everything random")
+    }
+
+    /// Adds an option with a value that stands for a configuration key: `.alias("--data", "data.manifest", "…")`.
+    #[must_use]
+    pub fn alias(mut self, option: &'static str, path: &'static str, help: &'static str) -> Self {
+        self.aliases.push(Alias {
+            option: option.trim_start_matches('-'),
+            path,
+            help,
+            flag: false,
+        });
+        self
+    }
+
+    /// Adds an option without a value that sets a configuration key to true.
+    #[must_use]
+    pub fn flag(mut self, option: &'static str, path: &'static str, help: &'static str) -> Self {
+        self.aliases.push(Alias {
+            option: option.trim_start_matches('-'),
+            path,
+            help,
+            flag: true,
+        });
+        self
+    }
+
+    /// Runs the program with this process's arguments.
+    ///
+    /// Exit codes: 0; 1 if something failed (each named); 2 for a mistake in the command or the settings;
+    /// 130 if interrupted.
+    pub fn main(&self) -> ExitCode {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        ExitCode::from(self.main_with(&args, &mut io::stdout().lock()))
+    }
+
+    /// Runs the program with the given arguments, the first of which is its own name; gives the exit code.
+    pub fn main_with(&self, args: &[OsString], out: &mut dyn Write) -> u8 {
+        let matches = match self.command().try_get_matches_from(args) {
+            Ok(matches) => matches,
+            Err(error) => {
+                // Help and version are errors to clap; printing fails only if the stream is closed.
+                let _ = error.print();
+                return if error.use_stderr() { USAGE } else { 0 };
+            }
+        };
+        let command = command_line(self.name, args);
+        match self.dispatch(&matches, &command, out) {
+            Ok(code) => code,
+            // Whoever read our output (`head`) has seen enough.
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Err(Failure::Output(error)) => {
+                eprintln!("error: cannot write the output: {error}");
+                FAILED
+            }
+            Err(Failure::Error(error)) => {
+                eprintln!("error: {}", lines(&error));
+                if matches!(error, Error::Config(_)) {
+                    USAGE
+                } else {
+                    FAILED
+                }
+            }
+        }
+    }
+
+    fn dispatch(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
+        let (name, matches) = matches.subcommand().expect("clap requires a subcommand");
+        match name {
+            "list" => self.list(out)?,
+            "show" => self.show(&self.jobs(matches)?, out)?,
+            "plan" => plan(&self.jobs(matches)?, runs(matches), out)?,
+            "report" => self.report(matches, out)?,
+            "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
+            "run" => return self.run(matches, command, out),
+            other => unreachable!("clap knows no command {other}"),
+        }
+        Ok(0)
+    }
+
+    fn list(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let width = self.tables.iter().map(|table| table.name().len()).max().unwrap_or(0);
+        for table in &self.tables {
+            let (rows, columns) = (table.rows().len(), table.columns().len());
+            writeln!(
+                out,
+                "{:width$}  {} ({rows} rows, {columns} columns)",
+                table.name(),
+                table.title()
+            )?;
+        }
+        Ok(())
+    }
+
+    fn show(&self, jobs: &[Job<'_, C>], out: &mut dyn Write) -> Result<(), Failure> {
+        for Job { table, resolved, .. } in jobs {
+            writeln!(out, "{}: {} (scale {})", table.name(), table.title(), resolved.scale)?;
+            for (row, config) in table.rows().iter().zip(&resolved.rows) {
+                writeln!(out, "\n{}{}", row.name(), if row.ours() { " (ours)" } else { "" })?;
+                let changes = diff(&resolved.base, config);
+                if changes.is_empty() {
+                    writeln!(out, "  the base as it is")?;
+                }
+                for change in changes {
+                    writeln!(out, "  {change}")?;
+                }
+            }
+            let columns: Vec<String> = table.columns().iter().map(|column| column.header()).collect();
+            writeln!(out, "\ncolumns: {}", columns.join("; "))?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
+        let jobs = self.jobs(matches)?;
+        let runs = runs(matches);
+        let interrupt = Arc::new(AtomicBool::new(false));
+        on_interrupt(Arc::clone(&interrupt));
+        let provenance = Provenance::of_this_process(command.to_owned(), self.version);
+        let runner = Runner::new(runs.to_owned(), provenance, interrupt);
+        let outcome = runner.run(&joint_plan(&jobs))?;
+        for Job { table, resolved, cells } in &jobs {
+            let record = Record::collect(table, resolved, cells, runs, &outcome, command, label(matches))?;
+            let path = record.write(runs)?;
+            writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
+        }
+        Ok(verdict(&outcome, command))
+    }
+
+    fn report(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<(), Failure> {
+        let names: Vec<&str> = words(matches).collect();
+        let tables: Vec<&Table<C>> = match names.as_slice() {
+            [] => self.tables.iter().collect(),
+            names => names.iter().map(|name| self.table(name)).collect::<Result<_, _>>()?,
+        };
+        let scales = matches
+            .get_one::<Scale>("scale")
+            .map_or_else(|| Scale::ALL.to_vec(), |scale| vec![*scale]);
+        let mut text = String::new();
+        let mut markdown = String::new();
+        for table in tables {
+            for scale in &scales {
+                for record in records(runs(matches), table.name(), *scale, label(matches))? {
+                    text.push_str(&format!("{}\n", report::text(table, &record)));
+                    markdown.push_str(&format!("{}\n", report::markdown(table, &record)));
+                }
+            }
+        }
+        if text.is_empty() {
+            let place = runs(matches).join("tables");
+            let message = format!(
+                "nothing has run yet under {}; `{} run TABLE` does it",
+                place.display(),
+                self.name
+            );
+            return Err(ConfigError::Other(message).into());
+        }
+        match matches.get_one::<PathBuf>("markdown") {
+            Some(path) => {
+                write_atomic(path, format!("{}\n", markdown.trim_end()).as_bytes())?;
+                writeln!(out, "{}", path.display())?;
+            }
+            None => write!(out, "{text}")?,
+        }
+        Ok(())
+    }
+
+    fn jobs(&self, matches: &ArgMatches) -> Result<Vec<Job<'_, C>>, ConfigError> {
+        let scale = matches.get_one::<Scale>("scale").copied().unwrap_or_default();
+        let patch = self.patch(matches)?;
+        let names: Vec<&str> = words(matches).filter(|word| !word.contains('=')).collect();
+        if names.is_empty() {
+            return Err(ConfigError::Other(format!("say which table: {}", self.names())));
+        }
+        let job = |name: &&str| {
+            let table = self.table(name)?;
+            let resolved = table.resolve(scale, &patch)?;
+            let cells = table.cells(&resolved);
+            Ok(Job { table, resolved, cells })
+        };
+        names.iter().map(job).collect()
+    }
+
+    /// Everything that changes the base: patch files, then options, then overrides.
+    fn patch(&self, matches: &ArgMatches) -> Result<Patch, ConfigError> {
+        let mut patch = Patch::new();
+        for file in matches.get_many::<PathBuf>("patch").into_iter().flatten() {
+            patch = patch.file(file)?;
+        }
+        for alias in &self.aliases {
+            let value = match alias.flag {
+                true => matches.get_flag(alias.option).then_some("true"),
+                false => matches.get_one::<String>(alias.option).map(String::as_str),
+            };
+            if let Some(value) = value {
+                patch = patch.option(alias.path, value);
+            }
+        }
+        words(matches)
+            .filter(|word| word.contains('='))
+            .try_fold(patch, Patch::assign)
+    }
+
+    fn table(&self, name: &str) -> Result<&Table<C>, ConfigError> {
+        let unknown = || ConfigError::Name {
+            what: "table",
+            name: name.to_owned(),
+            valid: self.names(),
+        };
+        self.tables
+            .iter()
+            .find(|table| table.name() == name)
+            .ok_or_else(unknown)
+    }
+
+    fn names(&self) -> String {
+        self.tables
+            .iter()
+            .map(|table| table.name())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn command(&self) -> Command {
+        let words = |help| Arg::new("words").value_name("TABLE|KEY=VALUE").num_args(0..).help(help);
+        let runs = || {
+            let arg = Arg::new("runs").long("runs").value_name("DIR").default_value("runs");
+            arg.value_parser(value_parser!(PathBuf))
+                .help("Where stages and tables are kept")
+        };
+        let scale = || {
+            let parse = |name: &str| name.parse::<Scale>();
+            let arg = Arg::new("scale").long("scale").value_name("SCALE").value_parser(parse);
+            arg.help(format!("Size of the run: {}", Scale::ALL.map(Scale::name).join(", ")))
+        };
+        let name = || {
+            let help = "Keeps the numbers apart from others of the same table and scale";
+            Arg::new("name").long("name").value_name("NAME").help(help)
+        };
+        let settings = |command: Command| {
+            let help = "TOML file with changes to the base configuration";
+            let patch = Arg::new("patch")
+                .long("patch")
+                .value_name("FILE")
+                .action(ArgAction::Append);
+            let patch = patch.value_parser(value_parser!(PathBuf)).help(help);
+            let tables = "Tables, and overrides such as `seed=7`; `part=none` removes an optional part";
+            let command = command.args([words(tables), scale(), patch, runs()]);
+            self.aliases
+                .iter()
+                .fold(command, |command, alias| command.arg(alias.arg()))
+        };
+        let dry_run = Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue);
+        let dry_run = dry_run.help("Print every row's resolved configuration and the plan; run nothing");
+        let markdown = Arg::new("markdown").long("markdown").value_name("FILE");
+        let markdown = markdown
+            .value_parser(value_parser!(PathBuf))
+            .help("Write Markdown to a file");
+        Command::new(self.name)
+            .version(self.version)
+            .about("Tables of experiments: the paper's numbers beside those measured here")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(Command::new("list").about("Lists the tables"))
+            .subcommand(settings(
+                Command::new("show").about("Shows each row's difference from the base"),
+            ))
+            .subcommand(settings(
+                Command::new("plan").about("Shows the stages, their cost, and what is done"),
+            ))
+            .subcommand(
+                settings(Command::new("run").about("Runs what is not done, then prints the tables"))
+                    .args([dry_run, name()]),
+            )
+            .subcommand(
+                Command::new("report")
+                    .about("Prints the tables as they were last measured")
+                    .args([words("Tables; all if none is given"), scale(), runs(), name(), markdown]),
+            )
+    }
+}
+
+impl Alias {
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.option)
+            .long(self.option)
+            .help(format!("{} (sets `{}`)", self.help, self.path));
+        if self.flag {
+            arg.action(ArgAction::SetTrue)
+        } else {
+            arg.value_name("VALUE")
+        }
+    }
+}
+
+/// Why a command ended early.
+enum Failure {
+    Error(Error),
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn plan<C: Config>(jobs: &[Job<'_, C>], runs: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    write!(out, "{}", joint_plan(jobs).text(runs)?)?;
+    Ok(())
+}
+
+fn dry_run<C: Config>(jobs: &[Job<'_, C>], runs: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    for Job { table, resolved, .. } in jobs {
+        for (row, config) in table.rows().iter().zip(&resolved.rows) {
+            writeln!(out, "# {}, scale {}: {}\n", table.name(), resolved.scale, row.name())?;
+            writeln!(out, "{}", config::to_toml(&config::tree(config)))?;
+        }
+    }
+    plan(jobs, runs, out)
+}
+
+fn joint_plan<C>(jobs: &[Job<'_, C>]) -> Plan {
+    Plan::new(jobs.iter().flat_map(|job| job.cells.iter().flatten().flatten()))
+}
+
+/// The records of a table at a scale: the one of the given name, or all, the unnamed one first.
+fn records(runs: &Path, table: &str, scale: Scale, name: Option<&str>) -> Result<Vec<Record>, Error> {
+    if name.is_some() {
+        return Ok(Record::read(&Record::path(runs, table, scale, name))?
+            .into_iter()
+            .collect());
+    }
+    let entries = std::fs::read_dir(runs.join("tables")).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let mut records = Vec::new();
+    for path in paths {
+        records.extend(Record::read(&path)?.filter(|record| record.table == table && record.scale == scale));
+    }
+    records.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(records)
+}
+
+fn words(matches: &ArgMatches) -> impl Iterator<Item = &str> {
+    matches
+        .get_many::<String>("words")
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+}
+
+fn runs(matches: &ArgMatches) -> &Path {
+    matches.get_one::<PathBuf>("runs").expect("it has a default")
+}
+
+fn label(matches: &ArgMatches) -> Option<&str> {
+    matches.get_one::<String>("name").map(String::as_str)
+}
+
+/// The command as it can be typed again: the program's name without its directory, arguments quoted where needed.
+fn command_line(name: &str, args: &[OsString]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+%@".contains(c);
+    let quote = |arg: &OsString| match arg.to_string_lossy() {
+        arg if !arg.is_empty() && arg.chars().all(plain) => arg.into_owned(),
+        arg => format!("'{}'", arg.replace('\'', r"'\''")),
+    };
+    let args = args.iter().skip(1).map(quote);
+    std::iter::once(name.to_owned())
+        .chain(args)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The first Ctrl-C asks stages to stop, the second one ends the process at once.
+fn on_interrupt(flag: Arc<AtomicBool>) {
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        eprintln!("\nstopping at the next chance; press Ctrl-C again to stop at once");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("warning: Ctrl-C will end the run at once, without a checkpoint: {error}");
+    }
+}
+
+fn verdict(outcome: &Outcome, command: &str) -> u8 {
+    for (stage, message) in &outcome.failed {
+        eprintln!("failed: {stage}: {message}");
+    }
+    if outcome.interrupted {
+        eprintln!("interrupted; the same command continues: {command}");
+        return INTERRUPTED;
+    }
+    if outcome.failed.is_empty() { 0 } else { FAILED }
+}

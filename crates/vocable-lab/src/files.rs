@@ -1,0 +1,102 @@
+//! Files that are either whole or absent.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// Writes `bytes` under `path`: beside it first, synced, then renamed, so that nothing partial ever has the final name.
+///
+/// # Errors
+/// [`Error::File`] when the directory is missing or cannot be written to.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let name = path.file_name().expect("a file path ends in a name").to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|source| {
+        // The temporary is worthless now; that it may not exist either is no second error.
+        let _ = fs::remove_file(&beside);
+        Error::file("write", path)(source)
+    })
+}
+
+/// Writes `value` as indented JSON with a final newline, atomically.
+///
+/// # Errors
+/// [`Error::File`] as [`write_atomic`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_string_pretty(value).expect("plain data serialises");
+    text.push('\n');
+    write_atomic(path, text.as_bytes())
+}
+
+/// Reads JSON; a file that does not exist is `None`.
+///
+/// # Errors
+/// [`Error::File`] when it cannot be read, [`Error::Damaged`] when it does not hold a `T`.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::file("read", path)(error)),
+    };
+    serde_json::from_str(&text).map(Some).map_err(|source| Error::Damaged {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Creates a directory and those above it.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn create_dir(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::file("create", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        write_json(&path, &1).unwrap();
+        assert_eq!(read_json::<i32>(&path).unwrap(), Some(1));
+        // A directory under the final name makes the rename fail.
+        let taken = dir.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(
+            write_atomic(&taken, b"2")
+                .unwrap_err()
+                .to_string()
+                .starts_with("cannot write ")
+        );
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["taken", "x.json"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_none_and_a_damaged_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        assert_eq!(read_json::<i32>(&path).unwrap(), None);
+        fs::write(&path, "{").unwrap();
+        let message = read_json::<i32>(&path).unwrap_err().to_string();
+        assert!(message.contains("x.json is damaged"), "{message}");
+    }
+}

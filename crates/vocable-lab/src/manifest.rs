@@ -1,0 +1,135 @@
+//! The record of a stage's run: what it was made from, by which command and code, when, and whether it is done.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::files::{read_json, write_json};
+
+/// Where a stage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Started and not ended: at work, or killed.
+    Running,
+    /// Stopped when asked to; a second run continues it.
+    Interrupted,
+    /// Ended with an error; a second run tries again.
+    Failed,
+    /// Finished: its outputs are complete and are reused.
+    Done,
+}
+
+/// The state of the source tree a result was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Git {
+    /// The commit.
+    pub commit: String,
+    /// Whether tracked files had uncommitted changes.
+    pub dirty: bool,
+}
+
+/// Who makes a result: the command and the code. The same for all stages of a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The command line, program name first, without its directory.
+    pub command: String,
+    /// The version of the program.
+    pub version: String,
+    /// The source tree, if the working directory is one.
+    pub git: Option<Git>,
+    /// Processor cores available.
+    pub cores: usize,
+}
+
+impl Provenance {
+    /// This process's, for a program of the given version and command line.
+    pub fn of_this_process(command: String, version: &str) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, Into::into);
+        Self {
+            command,
+            version: version.to_owned(),
+            git: git(),
+            cores,
+        }
+    }
+}
+
+/// The git state of the working directory; `None` outside a repository, before the first commit and without git.
+fn git() -> Option<Git> {
+    let ask = |args: &[&str]| {
+        let answer = Command::new("git")
+            .args(args)
+            .output()
+            .ok()
+            .filter(|answer| answer.status.success())?;
+        String::from_utf8(answer.stdout).ok()
+    };
+    let commit = ask(&["rev-parse", "HEAD"])?.trim().to_owned();
+    let dirty = !ask(&["status", "--porcelain", "--untracked-files=no"])?
+        .trim()
+        .is_empty();
+    Some(Git { commit, dirty })
+}
+
+/// The content of a stage's `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Where the stage stands.
+    pub status: Status,
+    /// The kind of work.
+    pub kind: String,
+    /// The version of the code contract.
+    pub contract: u32,
+    /// The stage's full identity.
+    pub identity: String,
+    /// The hash of its resolved configuration alone.
+    pub config_hash: String,
+    /// The directories of the input stages, by the name the stage knows them by.
+    pub inputs: BTreeMap<String, String>,
+    /// When its first run began (UTC, RFC 3339).
+    pub started: String,
+    /// When its last run began.
+    pub resumed: String,
+    /// When its last run ended; `None` while it runs.
+    pub ended: Option<String>,
+    /// Wall time over all its runs, in seconds. Of a run that was killed, up to the last file it wrote.
+    pub wall_seconds: f64,
+    /// How many runs it took so far.
+    pub runs: u32,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The command and the code of its last run.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+impl Manifest {
+    /// The file's name in a stage directory.
+    pub const FILE: &'static str = "manifest.json";
+
+    /// Reads a stage directory's manifest; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Damaged`].
+    pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
+        read_json(&dir.join(Self::FILE))
+    }
+
+    /// Writes it, atomically.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, dir: &Path) -> Result<(), Error> {
+        write_json(&dir.join(Self::FILE), self)
+    }
+}
+
+/// This moment in UTC, RFC 3339, to the second.
+pub(crate) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}

@@ -1,0 +1,184 @@
+//! The stages that a set of cells needs, each once, inputs first.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::grid::Grid;
+use crate::manifest::{Manifest, Status};
+use crate::progress::seconds;
+use crate::stage::Stage;
+use crate::table::Cells;
+
+/// Where a stage's directory stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    /// Finished, after this wall time in seconds; it is reused.
+    Done(f64),
+    /// Begun; it continues.
+    Partial,
+    /// Not begun.
+    ToDo,
+}
+
+/// Stages in an order in which they can run.
+#[derive(Debug, Default)]
+pub struct Plan {
+    stages: Vec<Arc<Stage>>,
+}
+
+impl Plan {
+    /// The stages of a table's cells and all that they need: row after row, each stage once.
+    pub fn of(cells: &Cells) -> Self {
+        Self::new(cells.iter().flatten().flatten())
+    }
+
+    /// The given stages and all that they need, each once, inputs before what reads them.
+    pub fn new<'s>(goals: impl IntoIterator<Item = &'s Arc<Stage>>) -> Self {
+        let mut plan = Self::default();
+        let mut seen = HashSet::new();
+        for stage in goals {
+            plan.add(stage, &mut seen);
+        }
+        plan
+    }
+
+    fn add(&mut self, stage: &Arc<Stage>, seen: &mut HashSet<String>) {
+        if seen.insert(stage.identity().to_owned()) {
+            for (_, input) in stage.inputs() {
+                self.add(input, seen);
+            }
+            self.stages.push(Arc::clone(stage));
+        }
+    }
+
+    /// The stages in order.
+    pub fn stages(&self) -> &[Arc<Stage>] {
+        &self.stages
+    }
+
+    /// Where each stage stands under a runs directory.
+    ///
+    /// # Errors
+    /// [`Error`] when a manifest cannot be read.
+    pub fn states(&self, runs: &Path) -> Result<Vec<State>, Error> {
+        self.stages.iter().map(|stage| state(stage, runs)).collect()
+    }
+
+    /// The plan as a text: stages with steps, parameters, estimated or real time and state, then the totals.
+    ///
+    /// # Errors
+    /// [`Error`] when a manifest cannot be read.
+    pub fn text(&self, runs: &Path) -> Result<String, Error> {
+        let header = ["stage", "inputs", "steps", "parameters", "time", "state"]
+            .map(str::to_owned)
+            .to_vec();
+        let mut grid = Grid::new(header);
+        let states = self.states(runs)?;
+        let count = |number: u64| if number == 0 { "—".to_owned() } else { grouped(number) };
+        let (mut steps, mut left, mut spent) = (0, 0.0, 0.0);
+        for (stage, state) in self.stages.iter().zip(&states) {
+            let cost = stage.cost();
+            let (time, word) = match state {
+                State::Done(wall) => (seconds(*wall), "done"),
+                State::Partial => (format!("≈ {}", seconds(cost.seconds)), "partial"),
+                State::ToDo => (format!("≈ {}", seconds(cost.seconds)), "to do"),
+            };
+            match state {
+                State::Done(wall) => spent += wall,
+                State::Partial | State::ToDo => {
+                    steps += cost.steps;
+                    left += cost.seconds;
+                }
+            }
+            let inputs = stage
+                .inputs()
+                .iter()
+                .map(|(_, input)| input.name())
+                .collect::<Vec<_>>()
+                .join(" ");
+            grid.row(vec![
+                stage.name(),
+                inputs,
+                count(cost.steps),
+                count(cost.parameters),
+                time,
+                word.to_owned(),
+            ]);
+        }
+        let done = states.iter().filter(|state| matches!(state, State::Done(_))).count();
+        let open = states.len() - done;
+        Ok(format!(
+            "{}{} stages: {done} done (took {}), {open} to run (at most {} steps, about {})\n",
+            grid.text(),
+            states.len(),
+            seconds(spent),
+            grouped(steps),
+            seconds(left),
+        ))
+    }
+}
+
+/// The directory of a stage under a runs directory.
+pub fn stage_dir(runs: &Path, stage: &Stage) -> PathBuf {
+    runs.join("stages").join(stage.name())
+}
+
+/// Where a stage stands under a runs directory.
+///
+/// # Errors
+/// [`Error::Collision`] when the directory belongs to another stage; [`Error`] when its manifest cannot be read.
+pub fn state(stage: &Stage, runs: &Path) -> Result<State, Error> {
+    let dir = stage_dir(runs, stage);
+    match Manifest::read(&dir)? {
+        None => Ok(State::ToDo),
+        Some(manifest) if manifest.identity != stage.identity() => Err(Error::Collision {
+            path: dir,
+            found: manifest.identity,
+        }),
+        Some(manifest) if manifest.status == Status::Done => Ok(State::Done(manifest.wall_seconds)),
+        Some(_) => Ok(State::Partial),
+    }
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let grouped: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits"))
+        .collect();
+    grouped.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_every_stage_once_and_inputs_first() {
+        let leaf = Stage::new("leaf", 1, 0).run(|_| Ok(()));
+        let left = Stage::new("left", 1, 0).input("leaf", &leaf).run(|_| Ok(()));
+        let right = Stage::new("right", 1, 0).input("leaf", &leaf).run(|_| Ok(()));
+        let top = Stage::new("top", 1, 0)
+            .input("r", &right)
+            .input("l", &left)
+            .run(|_| Ok(()));
+        // The same stage made again is the same stage.
+        let again = Stage::new("left", 1, 0).input("leaf", &leaf).run(|_| Ok(()));
+        let plan = Plan::new([&top, &again, &leaf]);
+        let kinds: Vec<_> = plan.stages().iter().map(|stage| stage.kind()).collect();
+        assert_eq!(kinds, ["leaf", "right", "left", "top"]);
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!(
+            [0, 12, 999, 1000, 154_300_010].map(grouped),
+            ["0", "12", "999", "1,000", "154,300,010"]
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! A table and its record, rendered: the paper's numbers and ours side by side, and what a reader must know.
+
+use crate::config::Config;
+use crate::grid::Grid;
+use crate::manifest::Git;
+use crate::progress::seconds;
+use crate::record::{Record, RecordCell};
+use crate::table::{Column, Printed, Table};
+
+/// What is printed where there is no number.
+const NOTHING: &str = "—";
+
+/// The table as aligned text.
+pub fn text<C: Config>(table: &Table<C>, record: &Record) -> String {
+    let Parts { grid, notes } = parts(table, record);
+    let heading = heading(table, record);
+    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
+    format!("{heading}\n\n{}\n{notes}", grid.text())
+}
+
+/// The table as a section of Markdown.
+pub fn markdown<C: Config>(table: &Table<C>, record: &Record) -> String {
+    let Parts { grid, notes } = parts(table, record);
+    let heading = heading(table, record);
+    let notes: String = notes.iter().map(|note| format!("- {note}\n")).collect();
+    format!("## {heading}\n\n{}\n{notes}", grid.markdown())
+}
+
+struct Parts {
+    grid: Grid,
+    notes: Vec<String>,
+}
+
+fn heading<C: Config>(table: &Table<C>, record: &Record) -> String {
+    let name = record
+        .name
+        .as_ref()
+        .map_or_else(String::new, |name| format!(", {name}"));
+    format!("{}: {} (scale {}{name})", table.name(), table.title(), record.scale)
+}
+
+fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
+    let mut footnotes = Vec::new();
+    let mut header = vec![String::new()];
+    for column in table.columns() {
+        if has_paper(table, column) {
+            header.push(format!("{}\npaper", column.header()));
+        }
+        header.push(format!("{}\nours", column.header()));
+    }
+    let mut grid = Grid::new(header);
+    for row in table.rows() {
+        let mark = if row.ours() { " (ours)" } else { "" };
+        let mut cells = vec![format!("{}{mark}", row.name())];
+        for column in table.columns() {
+            if has_paper(table, column) {
+                cells.push(match table.printed(row.name(), column.name()) {
+                    Some(Printed::Number(number)) => column.format(*number),
+                    Some(Printed::Words(words)) => (*words).to_owned(),
+                    None => NOTHING.to_owned(),
+                });
+            }
+            cells.push(ours(column, record.cell(row.name(), column.name()), &mut footnotes));
+        }
+        grid.row(cells);
+    }
+    Parts {
+        grid,
+        notes: notes(table, record, &footnotes),
+    }
+}
+
+fn has_paper<C: Config>(table: &Table<C>, column: &Column<C>) -> bool {
+    table
+        .rows()
+        .iter()
+        .any(|row| table.printed(row.name(), column.name()).is_some())
+}
+
+/// Our number with its interval; without one, a dash and the mark of the footnote that says why.
+fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<String>) -> String {
+    let Some(cell) = cell else { return NOTHING.to_owned() };
+    match (cell.value, cell.interval, &cell.reason) {
+        (Some(value), None, _) => column.format(value),
+        (Some(value), Some([low, high]), _) => {
+            format!(
+                "{} [{}, {}]",
+                column.format(value),
+                column.format(low),
+                column.format(high)
+            )
+        }
+        (None, _, None) => NOTHING.to_owned(),
+        (None, _, Some(reason)) => {
+            let known = footnotes.iter().position(|other| other == reason);
+            let number = known.unwrap_or_else(|| {
+                footnotes.push(reason.clone());
+                footnotes.len() - 1
+            });
+            format!("{NOTHING}{}", superscript(number + 1))
+        }
+    }
+}
+
+fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> Vec<String> {
+    let mut notes: Vec<String> = footnotes
+        .iter()
+        .enumerate()
+        .map(|(at, reason)| format!("{} {reason}", superscript(at + 1)))
+        .collect();
+    let cells = || record.rows.iter().flat_map(|row| &row.cells);
+    let mut legend = match table.paper_source() {
+        Some(source) => format!("paper: as printed in {source}; ours: measured here."),
+        None => "ours: measured here.".to_owned(),
+    };
+    if table.rows().iter().any(|row| row.ours()) {
+        legend.push_str(" (ours): a row that the paper does not have.");
+    }
+    legend.push_str(" —: no number.");
+    if cells().any(|cell| cell.interval.is_some()) {
+        legend.push_str(" Brackets: 95 % interval.");
+    }
+    notes.push(legend);
+    if !record.caption.is_empty() {
+        notes.push(record.caption.clone());
+    }
+    let sizes: Vec<String> = table
+        .columns()
+        .iter()
+        .filter_map(|column| sizes(column, record))
+        .collect();
+    if !sizes.is_empty() {
+        notes.push(format!("N: {}.", sizes.join("; ")));
+    }
+    let seeds = distinct(
+        cells()
+            .filter(|cell| cell.value.is_some())
+            .flat_map(|cell| cell.seeds.iter().copied()),
+    );
+    if !seeds.is_empty() {
+        notes.push(format!("Seeds: {}.", list(&seeds)));
+    }
+    notes.push(format!("Command: `{}`", record.command));
+    if record.stages > 0 {
+        let cores = list(&record.cores);
+        notes.push(format!(
+            "Time: {} for {} stages, on {cores} cores.",
+            seconds(record.seconds),
+            record.stages
+        ));
+    }
+    if !record.code.is_empty() {
+        notes.push(format!(
+            "Code: {}.",
+            record.code.iter().map(code).collect::<Vec<_>>().join("; ")
+        ));
+    }
+    notes
+}
+
+/// How many items a column's numbers were measured on: one number, or all if rows differ.
+fn sizes<C>(column: &Column<C>, record: &Record) -> Option<String> {
+    let cells = record
+        .rows
+        .iter()
+        .flat_map(|row| &row.cells)
+        .filter(|cell| cell.column == column.name());
+    let sizes = distinct(cells.filter_map(|cell| cell.n));
+    (!sizes.is_empty()).then(|| format!("{} {}", column.name(), list(&sizes)))
+}
+
+fn distinct(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn code(git: &Git) -> String {
+    let dirty = if git.dirty { " with uncommitted changes" } else { "" };
+    format!("{}{dirty}", git.commit.get(..10).unwrap_or(&git.commit))
+}
+
+fn superscript(number: usize) -> String {
+    let digit = |digit: char| ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize - '0' as usize];
+    number.to_string().chars().map(digit).collect()
+}

@@ -1,0 +1,297 @@
+//! Runs the stages of a plan, one after another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, TryLockError};
+use std::io::{IsTerminal, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use crate::config;
+use crate::error::{Error, Interrupted};
+use crate::files::{create_dir, write_atomic};
+use crate::manifest::{Manifest, Provenance, Status, now};
+use crate::plan::{Plan, State, stage_dir, state};
+use crate::progress::{Progress, seconds};
+use crate::stage::Stage;
+use crate::stage_run::{StageRun, append_log};
+
+/// Runs stages under one runs directory.
+pub struct Runner {
+    runs: PathBuf,
+    provenance: Provenance,
+    interrupt: Arc<AtomicBool>,
+    terminal: bool,
+}
+
+/// How a plan went.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Stages that ran now, in order.
+    pub ran: Vec<String>,
+    /// How many were done before.
+    pub reused: usize,
+    /// Stages that failed, with the reason on one line.
+    pub failed: Vec<(String, String)>,
+    /// Whether the run was asked to stop before its end.
+    pub interrupted: bool,
+    /// Why a stage has no result, by identity: it failed, or something it needs did.
+    reasons: HashMap<String, String>,
+}
+
+impl Outcome {
+    /// Why a stage has no result, if it failed or something it needs did.
+    pub fn reason(&self, stage: &Stage) -> Option<&str> {
+        self.reasons.get(stage.identity()).map(String::as_str)
+    }
+}
+
+/// How one stage ended.
+enum End {
+    Done,
+    Reused,
+    Interrupted,
+    Failed(String),
+}
+
+impl Runner {
+    /// A runner; `interrupt` turning true makes stages stop at their next chance.
+    pub fn new(runs: PathBuf, provenance: Provenance, interrupt: Arc<AtomicBool>) -> Self {
+        Self {
+            runs,
+            provenance,
+            interrupt,
+            terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Runs what is not done. A stage that fails keeps only those from running that need it.
+    ///
+    /// # Errors
+    /// [`Error`] when the state of a stage cannot be read. A failing stage is no error; it is in the [`Outcome`].
+    pub fn run(&self, plan: &Plan) -> Result<Outcome, Error> {
+        let mut outcome = Outcome::default();
+        let states = plan.states(&self.runs)?;
+        let open = states.iter().filter(|state| !matches!(state, State::Done(_))).count();
+        let left: f64 = plan
+            .stages()
+            .iter()
+            .zip(&states)
+            .map(|(stage, state)| time_left(stage, *state))
+            .sum();
+        outcome.reused = states.len() - open;
+        eprintln!(
+            "{} stages: {} done before, {open} to run, about {}",
+            states.len(),
+            outcome.reused,
+            seconds(left)
+        );
+        let todo = plan
+            .stages()
+            .iter()
+            .zip(&states)
+            .filter(|(_, state)| !matches!(state, State::Done(_)));
+        for (number, (stage, state)) in todo.enumerate() {
+            let name = stage.name();
+            let label = format!("[{}/{open}] {name}", number + 1);
+            if self.interrupt.load(Ordering::Relaxed) {
+                outcome.interrupted = true;
+                break;
+            }
+            let cause = stage.inputs().iter().find_map(|(_, input)| outcome.reason(input));
+            if let Some(cause) = cause.map(str::to_owned) {
+                eprintln!("{label}: skipped, {cause}");
+                outcome.reasons.insert(stage.identity().to_owned(), cause);
+                continue;
+            }
+            let verb = if *state == State::Partial {
+                "continues"
+            } else {
+                "begins"
+            };
+            eprintln!("{label}: {verb}, about {}", seconds(stage.cost().seconds));
+            let begun = Instant::now();
+            match self
+                .run_stage(stage)
+                .unwrap_or_else(|error| End::Failed(one_line(&error.into())))
+            {
+                End::Done => {
+                    eprintln!("{label}: done in {}", seconds(begun.elapsed().as_secs_f64()));
+                    outcome.ran.push(name);
+                }
+                End::Reused => {
+                    eprintln!("{label}: done meanwhile by another process");
+                    outcome.reused += 1;
+                }
+                End::Interrupted => {
+                    eprintln!("{label}: interrupted");
+                    outcome.interrupted = true;
+                    break;
+                }
+                End::Failed(message) => {
+                    eprintln!("{label}: failed: {message}");
+                    outcome
+                        .reasons
+                        .insert(stage.identity().to_owned(), format!("{name} failed: {message}"));
+                    outcome.failed.push((name, message));
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Runs one stage whose inputs are done, under its lock.
+    fn run_stage(&self, stage: &Stage) -> Result<End, Error> {
+        let dir = stage_dir(&self.runs, stage);
+        create_dir(&dir)?;
+        let _lock = lock(&dir, &stage.name())?;
+        if let State::Done(_) = state(stage, &self.runs)? {
+            return Ok(End::Reused);
+        }
+        let mut manifest = self.begin(stage, &dir)?;
+        let begun = Instant::now();
+        let inputs: BTreeMap<_, _> = stage
+            .inputs()
+            .iter()
+            .map(|(name, input)| (*name, stage_dir(&self.runs, input)))
+            .collect();
+        let progress = Progress::new(stage.name(), self.terminal);
+        let run = StageRun::new(dir.clone(), inputs, progress, Arc::clone(&self.interrupt))?;
+        // A panic is a bug of the stage; the other cells of the table are worth having all the same.
+        let result = catch_unwind(AssertUnwindSafe(|| stage.body(&run)));
+        run.progress().finish();
+        let end = match result {
+            Ok(Ok(())) => End::Done,
+            Ok(Err(error)) if is_interrupt(&error) => End::Interrupted,
+            Ok(Err(error)) => End::Failed(one_line(&error)),
+            Err(panic) => End::Failed(format!("panicked: {}", panic_message(&*panic))),
+        };
+        manifest.status = match end {
+            End::Done | End::Reused => Status::Done,
+            End::Interrupted => Status::Interrupted,
+            End::Failed(_) => Status::Failed,
+        };
+        if let End::Failed(message) = &end {
+            manifest.error = Some(message.clone());
+            append_log(&dir, format!("failed: {message}"))?;
+        }
+        manifest.wall_seconds += begun.elapsed().as_secs_f64();
+        manifest.ended = Some(now());
+        manifest.write(&dir)?;
+        Ok(end)
+    }
+
+    /// Writes what is known at the start: the resolved configuration, and a manifest that says `running`.
+    fn begin(&self, stage: &Stage, dir: &Path) -> Result<Manifest, Error> {
+        let before = Manifest::read(dir)?;
+        let wall_seconds = before.as_ref().map_or(0.0, |manifest| match manifest.status {
+            Status::Running => manifest.wall_seconds + seconds_at_work(dir, &manifest.resumed),
+            Status::Interrupted | Status::Failed | Status::Done => manifest.wall_seconds,
+        });
+        let started = now();
+        let manifest = Manifest {
+            status: Status::Running,
+            kind: stage.kind().to_owned(),
+            contract: stage.contract(),
+            identity: stage.identity().to_owned(),
+            config_hash: config::hash(stage.config()),
+            inputs: stage
+                .inputs()
+                .iter()
+                .map(|(name, input)| ((*name).to_owned(), input.name()))
+                .collect(),
+            started: before
+                .as_ref()
+                .map_or_else(|| started.clone(), |manifest| manifest.started.clone()),
+            resumed: started,
+            ended: None,
+            wall_seconds,
+            runs: before.map_or(0, |manifest| manifest.runs) + 1,
+            error: None,
+            provenance: self.provenance.clone(),
+        };
+        write_atomic(&dir.join("config.toml"), config::to_toml(stage.config()).as_bytes())?;
+        manifest.write(dir)?;
+        Ok(manifest)
+    }
+}
+
+fn time_left(stage: &Stage, state: State) -> f64 {
+    if matches!(state, State::Done(_)) {
+        0.0
+    } else {
+        stage.cost().seconds
+    }
+}
+
+/// Keeps other processes out of a stage directory for as long as the file lives.
+fn lock(dir: &Path, stage: &str) -> Result<File, Error> {
+    let path = dir.join("lock");
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(Error::file("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => {
+            let holder = format!("process {} since {}", std::process::id(), now());
+            file.set_len(0)
+                .and_then(|()| file.write_all(holder.as_bytes()))
+                .map_err(Error::file("write", &path))?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Who holds it is only for the message.
+            let _ = file.read_to_string(&mut holder);
+            Err(Error::Locked {
+                stage: stage.to_owned(),
+                holder,
+            })
+        }
+        Err(TryLockError::Error(source)) => Err(Error::file("lock", &path)(source)),
+    }
+}
+
+/// How long a run that was killed had worked: from its start to the last file it wrote.
+fn seconds_at_work(dir: &Path, since: &str) -> f64 {
+    let modified = |dir: PathBuf| {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max()
+    };
+    // The lock file is written by the run that asks, so it says nothing.
+    let files = ["metrics.jsonl", "log.txt"].map(|name| fs::metadata(dir.join(name)).ok()?.modified().ok());
+    let dirs = ["outputs", "checkpoints"].map(|name| modified(dir.join(name)));
+    let last = files.into_iter().chain(dirs).flatten().max();
+    let began: Option<SystemTime> = humantime::parse_rfc3339(since).ok();
+    let worked = began
+        .zip(last)
+        .and_then(|(began, last)| last.duration_since(began).ok());
+    worked.map_or(0.0, |worked| worked.as_secs_f64())
+}
+
+fn is_interrupt(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Interrupted>())
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+        .lines()
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+    words
+        .unwrap_or_else(|| "no message".to_owned())
+        .lines()
+        .collect::<Vec<_>>()
+        .join("; ")
+}
