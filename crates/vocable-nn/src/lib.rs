@@ -1,1 +1,29 @@
-//! vocable-nn
+//! Core tensor modules for speech and text models on Burn.
+//!
+//! Activations are `[batch, time, channel]` everywhere. Utterances of a batch are padded at the end, so validity is
+//! carried as one length per utterance (`&[usize]` on the host); [`padding_mask`] turns lengths into a tensor where
+//! one is needed. A forward pass is told by [`Mode`] whether it trains and with which random key.
+
+mod attention;
+mod dropout;
+mod extractor;
+pub mod init;
+mod lengths;
+mod linear;
+mod mode;
+mod norm;
+mod positional_conv;
+pub mod sinusoid;
+mod transformer;
+
+pub use attention::{Attended, Attention, KeyValue};
+pub use dropout::Dropout;
+pub use extractor::{ConvBlock, ConvExtractor, ConvExtractorConfig, ConvLayer, ExtractorNorm};
+pub use lengths::{is_padded, padding_mask, valid_frames};
+pub use linear::Linear;
+pub use mode::Mode;
+pub use norm::{BatchNorm, ChannelNorm, LayerNorm};
+pub use positional_conv::PositionalConv;
+pub use transformer::{
+    Decoded, Decoder, DecoderCache, DecoderConfig, Encoded, Encoder, EncoderConfig, NormPlacement, TransformerConfig,
+};

@@ -1,0 +1,23 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use vocable_nn::Linear;
+use vocable_random::Key;
+
+/// Classifies a sequence by its mean state: a linear layer without bias (`speaker_decoder_postnet`, spec section 4.10).
+#[derive(Module, Debug)]
+pub struct ClassPostnet {
+    /// `output_projection`, `[width, classes]`.
+    pub projection: Linear,
+}
+
+impl ClassPostnet {
+    /// Weight from N(0, 0.02²).
+    pub fn new(width: usize, classes: usize, key: Key, device: &Device) -> Self {
+        Self { projection: Linear::without_bias(width, classes, key, device) }
+    }
+
+    /// States `[batch, time, width]` → logits `[batch, classes]`.
+    pub fn forward(&self, states: Tensor<3>) -> Tensor<2> {
+        self.projection.forward(states.mean_dim(1).squeeze_dim(1))
+    }
+}

@@ -1,0 +1,211 @@
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use vocable_random::Key;
+
+use super::encoder::residual;
+use super::{FeedForward, NormPlacement, TransformerConfig};
+use crate::{Attended, Attention, KeyValue, LayerNorm, Mode, init, is_padded, padding_mask};
+
+/// Shape of a [`Decoder`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderConfig {
+    /// The stack.
+    pub stack: TransformerConfig,
+    /// Reach of relative positions in self-attention; none in every published model (spec table D1).
+    pub max_relative_position: Option<usize>,
+}
+
+impl DecoderConfig {
+    /// Draws the weights (spec section 4.11).
+    pub fn init(&self, key: Key, device: &Device) -> Decoder {
+        let stack = &self.stack;
+        let pre_norm = stack.norm == NormPlacement::Pre;
+        let layers = (0..stack.layers).map(|n| {
+            let key = key.fold("layer").fold(n);
+            let attention = |name: &str, normalise_table: bool| {
+                let (width, heads, dropout) = (stack.width, stack.heads, stack.attention_dropout);
+                Attention::new(width, heads, dropout, normalise_table, key.fold(name), device)
+            };
+            let norm = || LayerNorm::new(stack.width, device);
+            DecoderLayer {
+                self_attention: attention("self_attention", pre_norm && self.max_relative_position.is_some()),
+                self_attention_norm: norm(),
+                cross_attention: attention("cross_attention", false),
+                cross_attention_norm: norm(),
+                feed_forward: FeedForward::new(stack, key.fold("feed_forward"), device),
+                feed_forward_norm: norm(),
+                pre_norm,
+                dropout: stack.dropout,
+            }
+        });
+        Decoder {
+            relative: self.max_relative_position.map(|reach| {
+                let shape = [2 * reach, stack.width / stack.heads];
+                Param::from_tensor(init::normal(shape, init::BERT_STD, key.fold("relative"), device))
+            }),
+            layers: layers.collect(),
+            norm: pre_norm.then(|| LayerNorm::new(stack.width, device)),
+            layer_drop: stack.layer_drop,
+        }
+    }
+}
+
+/// A Transformer decoder: causal self-attention, cross-attention to a memory, feed-forward (spec section 4.6).
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// Relative-position table of the self-attention; an extension (spec table D1).
+    pub relative: Option<Param<Tensor<2>>>,
+    /// The layers in order.
+    pub layers: Vec<DecoderLayer>,
+    /// Of the output, pre-LN only.
+    pub norm: Option<LayerNorm>,
+    layer_drop: f64,
+}
+
+/// Self-attention, cross-attention and feed-forward with residuals.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    /// `self_attn`.
+    pub self_attention: Attention,
+    /// `self_attn_layer_norm`.
+    pub self_attention_norm: LayerNorm,
+    /// `encoder_attn`.
+    pub cross_attention: Attention,
+    /// `encoder_attn_layer_norm`.
+    pub cross_attention_norm: LayerNorm,
+    /// `fc1`, `fc2`.
+    pub feed_forward: FeedForward,
+    /// `final_layer_norm`.
+    pub feed_forward_norm: LayerNorm,
+    pre_norm: bool,
+    dropout: f64,
+}
+
+/// What a [`Decoder`] returns.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// Output of the stack, `[batch, time, width]`.
+    pub states: Tensor<3>,
+    /// Cross-attention weights of each layer that ran, `[batch, heads, time, memory time]`; empty unless asked for.
+    pub cross_weights: Vec<Tensor<4>>,
+}
+
+/// Keys and values of one batch of hypotheses: of the memory, and of the positions decoded so far.
+#[derive(Clone, Debug)]
+pub struct DecoderCache {
+    memory: Vec<KeyValue>,
+    past: Vec<Option<KeyValue>>,
+    memory_lengths: Vec<usize>,
+}
+
+impl Decoder {
+    /// Teacher-forced pass.
+    ///
+    /// `x` is `[batch, time, width]`, valid up to `lengths`; `memory` is `[batch, memory time, width]`, valid up to
+    /// `memory_lengths`.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        memory: Tensor<3>,
+        memory_lengths: &[usize],
+        weights: bool,
+        mode: Mode,
+    ) -> Decoded {
+        let time = x.dims()[1];
+        let own = Attended {
+            padding: is_padded(lengths, time).then(|| padding_mask(lengths, time, &x.device())),
+            causal: true,
+            relative: self.relative.as_ref().map(Param::val),
+            weights: false,
+        };
+        let cross = Self::cross(memory_lengths, memory.dims()[1], weights, &x.device());
+        let mut x = x;
+        let mut cross_weights = Vec::new();
+        for (n, layer) in self.layers.iter().enumerate() {
+            let mode = mode.fold("layer").fold(n);
+            if mode.fold("skip").coin(self.layer_drop) {
+                continue;
+            }
+            let memory = layer.cross_attention.keys_and_values(memory.clone());
+            let past = |x| layer.self_attention.keys_and_values(x);
+            let (next, layer_weights) = layer.forward(x, past, own.clone(), memory, cross.clone(), mode);
+            x = next;
+            cross_weights.extend(layer_weights);
+        }
+        Decoded { states: self.finish(x), cross_weights }
+    }
+
+    /// Starts incremental decoding over a memory `[batch, memory time, width]`, valid up to `memory_lengths`.
+    pub fn start(&self, memory: &Tensor<3>, memory_lengths: &[usize]) -> DecoderCache {
+        let memory = self.layers.iter().map(|layer| layer.cross_attention.keys_and_values(memory.clone())).collect();
+        DecoderCache { memory, past: vec![None; self.layers.len()], memory_lengths: memory_lengths.to_vec() }
+    }
+
+    /// Decodes the next positions `[batch, new time, width]` (usually one) after those in the cache, without dropout.
+    pub fn step(&self, x: Tensor<3>, cache: &mut DecoderCache, weights: bool) -> Decoded {
+        let own = Attended { causal: true, relative: self.relative.as_ref().map(Param::val), ..Attended::default() };
+        let mut x = x;
+        let mut cross_weights = Vec::new();
+        for (n, layer) in self.layers.iter().enumerate() {
+            let memory = cache.memory[n].clone();
+            let cross = Self::cross(&cache.memory_lengths, memory.key.dims()[2], weights, &x.device());
+            let past = &mut cache.past[n];
+            let extend = |x| {
+                let new = layer.self_attention.keys_and_values(x);
+                let all = match past.take() {
+                    Some(earlier) => earlier.then(new),
+                    None => new,
+                };
+                *past = Some(all.clone());
+                all
+            };
+            let (next, layer_weights) = layer.forward(x, extend, own.clone(), memory, cross, Mode::Eval);
+            x = next;
+            cross_weights.extend(layer_weights);
+        }
+        Decoded { states: self.finish(x), cross_weights }
+    }
+
+    fn cross(memory_lengths: &[usize], time: usize, weights: bool, device: &Device) -> Attended {
+        let padding = is_padded(memory_lengths, time).then(|| padding_mask(memory_lengths, time, device));
+        Attended { padding, weights, ..Attended::default() }
+    }
+
+    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+}
+
+impl DecoderLayer {
+    /// `past` projects the (normalised) input to the keys and values that self-attention sees.
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        past: impl FnOnce(Tensor<3>) -> KeyValue,
+        own: Attended,
+        memory: KeyValue,
+        cross: Attended,
+        mode: Mode,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let mut weights = None;
+        let x = residual(x, &self.self_attention_norm, self.pre_norm, self.dropout, mode.fold("looked_back"), |x| {
+            let keys = past(x.clone());
+            self.self_attention.forward(x, keys, own, mode.fold("self_attention")).0
+        });
+        let x = residual(x, &self.cross_attention_norm, self.pre_norm, self.dropout, mode.fold("looked_across"), |x| {
+            let (context, w) = self.cross_attention.forward(x, memory, cross, mode.fold("cross_attention"));
+            weights = w;
+            context
+        });
+        let x = residual(x, &self.feed_forward_norm, self.pre_norm, self.dropout, mode.fold("fed"), |x| {
+            self.feed_forward.forward(x, mode.fold("feed_forward"))
+        });
+        (x, weights)
+    }
+}

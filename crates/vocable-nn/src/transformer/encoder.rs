@@ -1,0 +1,153 @@
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use vocable_random::Key;
+
+use super::{FeedForward, NormPlacement, TransformerConfig};
+use crate::{Attended, Attention, Dropout, LayerNorm, Mode, init, is_padded, padding_mask};
+
+/// Shape of an [`Encoder`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// The stack.
+    pub stack: TransformerConfig,
+    /// Reach of relative positions to either side (`encoder_max_relative_position`); none for absolute positions only.
+    pub max_relative_position: Option<usize>,
+}
+
+impl EncoderConfig {
+    /// Draws the weights (spec section 4.11).
+    pub fn init(&self, key: Key, device: &Device) -> Encoder {
+        let stack = &self.stack;
+        let normalise_table = self.max_relative_position.is_some() && stack.norm == NormPlacement::Pre;
+        let layers = (0..stack.layers).map(|n| {
+            let key = key.fold("layer").fold(n);
+            EncoderLayer {
+                attention: Attention::new(
+                    stack.width,
+                    stack.heads,
+                    stack.attention_dropout,
+                    normalise_table,
+                    key.fold("attention"),
+                    device,
+                ),
+                attention_norm: LayerNorm::new(stack.width, device),
+                feed_forward: FeedForward::new(stack, key.fold("feed_forward"), device),
+                feed_forward_norm: LayerNorm::new(stack.width, device),
+                pre_norm: stack.norm == NormPlacement::Pre,
+                dropout: stack.dropout,
+            }
+        });
+        Encoder {
+            relative: self.max_relative_position.map(|reach| {
+                let shape = [2 * reach, stack.width / stack.heads];
+                Param::from_tensor(init::normal(shape, init::BERT_STD, key.fold("relative"), device))
+            }),
+            layers: layers.collect(),
+            norm: LayerNorm::new(stack.width, device),
+            pre_norm: stack.norm == NormPlacement::Pre,
+            dropout: stack.dropout,
+            layer_drop: stack.layer_drop,
+        }
+    }
+}
+
+/// A Transformer encoder with optional relative positions, shared by whatever the pre-nets feed it.
+///
+/// Post-LN: norm and dropout of the input, then the layers. Pre-LN: dropout of the input, the layers, a final norm
+/// (spec section 4.3).
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// Relative-position table `[2 · reach, width / heads]`, one for all layers and heads (`pos_emb.pe_k`).
+    pub relative: Option<Param<Tensor<2>>>,
+    /// The layers in order.
+    pub layers: Vec<EncoderLayer>,
+    /// Of the input (post-LN) or of the output (pre-LN); `layer_norm` in the official code.
+    pub norm: LayerNorm,
+    pre_norm: bool,
+    dropout: f64,
+    layer_drop: f64,
+}
+
+/// Self-attention and feed-forward with residuals.
+#[derive(Module, Debug)]
+pub struct EncoderLayer {
+    /// `self_attn`.
+    pub attention: Attention,
+    /// `self_attn_layer_norm`.
+    pub attention_norm: LayerNorm,
+    /// `fc1`, `fc2`.
+    pub feed_forward: FeedForward,
+    /// `final_layer_norm`.
+    pub feed_forward_norm: LayerNorm,
+    pre_norm: bool,
+    dropout: f64,
+}
+
+/// What an [`Encoder`] returns.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Output of the stack, `[batch, time, width]`.
+    pub states: Tensor<3>,
+    /// Output of each layer before any final norm, first layer first, as far as asked for.
+    pub layers: Vec<Tensor<3>>,
+}
+
+impl Encoder {
+    /// `[batch, time, width]`, valid up to `lengths` → states of the same shape.
+    pub fn forward(&self, x: Tensor<3>, lengths: &[usize], mode: Mode) -> Tensor<3> {
+        self.forward_collecting(x, lengths, 0, mode).states
+    }
+
+    /// As [`forward`](Self::forward), and keeps the outputs of the first `keep` layers.
+    pub fn forward_collecting(&self, x: Tensor<3>, lengths: &[usize], keep: usize, mode: Mode) -> Encoded {
+        let time = x.dims()[1];
+        let attended = Attended {
+            padding: is_padded(lengths, time).then(|| padding_mask(lengths, time, &x.device())),
+            relative: self.relative.as_ref().map(Param::val),
+            ..Attended::default()
+        };
+        let mut x = if self.pre_norm { x } else { self.norm.forward(x) };
+        x = Dropout(self.dropout).forward(x, mode.fold("input"));
+        let mut layers = Vec::with_capacity(keep);
+        for (n, layer) in self.layers.iter().enumerate() {
+            let mode = mode.fold("layer").fold(n);
+            if !mode.fold("skip").coin(self.layer_drop) {
+                x = layer.forward(x, attended.clone(), mode);
+            }
+            if n < keep {
+                layers.push(x.clone());
+            }
+        }
+        let states = if self.pre_norm { self.norm.forward(x) } else { x };
+        Encoded { states, layers }
+    }
+}
+
+impl EncoderLayer {
+    fn forward(&self, x: Tensor<3>, attended: Attended, mode: Mode) -> Tensor<3> {
+        let attend = |x: Tensor<3>| {
+            let memory = self.attention.keys_and_values(x.clone());
+            self.attention.forward(x, memory, attended, mode.fold("attention")).0
+        };
+        let x = residual(x, &self.attention_norm, self.pre_norm, self.dropout, mode.fold("attended"), attend);
+        residual(x, &self.feed_forward_norm, self.pre_norm, self.dropout, mode.fold("fed"), |x| {
+            self.feed_forward.forward(x, mode.fold("feed_forward"))
+        })
+    }
+}
+
+/// A sub-layer with its residual sum and norm: `norm(x + drop(f(x)))` (post) or `x + drop(f(norm(x)))` (pre).
+pub(super) fn residual(
+    x: Tensor<3>,
+    norm: &LayerNorm,
+    pre_norm: bool,
+    dropout: f64,
+    mode: Mode,
+    sub_layer: impl FnOnce(Tensor<3>) -> Tensor<3>,
+) -> Tensor<3> {
+    let input = if pre_norm { norm.forward(x.clone()) } else { x.clone() };
+    let sum = x + Dropout(dropout).forward(sub_layer(input), mode);
+    if pre_norm { sum } else { norm.forward(sum) }
+}

@@ -1,0 +1,45 @@
+//! The shared Transformer encoder and decoder stacks.
+
+mod decoder;
+mod encoder;
+mod feed_forward;
+
+pub use decoder::{Decoded, Decoder, DecoderCache, DecoderConfig};
+pub use encoder::{Encoded, Encoder, EncoderConfig};
+pub use feed_forward::FeedForward;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a layer normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormPlacement {
+    /// After each residual sum; an encoder also normalises its input (base models).
+    Post,
+    /// Before each sub-layer; a stack also normalises its output (large models).
+    Pre,
+}
+
+/// What encoder and decoder stacks share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Number of layers.
+    pub layers: usize,
+    /// Model width.
+    pub width: usize,
+    /// Width inside the feed-forward sub-layer.
+    pub feed_forward: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Where layers normalise.
+    pub norm: NormPlacement,
+    /// Dropout of every sub-layer's output.
+    pub dropout: f64,
+    /// Dropout of attention weights.
+    pub attention_dropout: f64,
+    /// Dropout after the feed-forward activation.
+    pub activation_dropout: f64,
+    /// Probability of skipping a whole layer in training.
+    pub layer_drop: f64,
+}
