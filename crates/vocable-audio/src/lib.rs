@@ -1,1 +1,25 @@
-//! vocable-audio
+#![doc = include_str!("../README.md")]
+
+mod cepstrum;
+mod error;
+mod frames;
+mod griffin_lim;
+mod mel;
+mod mfcc;
+mod noise;
+mod read;
+mod resample;
+mod stft;
+mod write;
+
+pub use cepstrum::{drop_quiet_frames, mel_cepstrum};
+pub use error::AudioError;
+pub use frames::Frames;
+pub use griffin_lim::GriffinLim;
+pub use mel::{LogMel, LogMelConfig};
+pub use mfcc::{Mfcc, deltas};
+pub use noise::{add_white_noise, mix_at_snr, white_noise};
+pub use read::{Audio, Header, probe, read};
+pub use resample::resample;
+pub use stft::Stft;
+pub use write::write_wav;
