@@ -196,20 +196,20 @@ impl<C: Config> Cli<C> {
             [] => self.tables.iter().collect(),
             names => names.iter().map(|name| self.table(name)).collect::<Result<_, _>>()?,
         };
-        let scales = matches
-            .get_one::<Scale>("scale")
-            .map_or_else(|| Scale::ALL.to_vec(), |scale| vec![*scale]);
-        let mut text = String::new();
-        let mut markdown = String::new();
+        let scale = matches.get_one::<Scale>("scale").copied();
+        let mut records = Vec::new();
         for table in tables {
-            for scale in &scales {
-                for record in records(runs(matches), table.name(), *scale, label(matches))? {
-                    text.push_str(&format!("{}\n", report::text(table, &record)));
-                    markdown.push_str(&format!("{}\n", report::markdown(table, &record)));
-                }
-            }
+            let found = records_of(runs(matches), table.name(), scale, label(matches))?;
+            // A table that was asked for is shown even if it is empty so far.
+            let empty = || Record::not_run(table.name(), scale.unwrap_or_default(), label(matches));
+            let shown = if found.is_empty() && !names.is_empty() {
+                vec![empty()]
+            } else {
+                found
+            };
+            records.extend(shown.into_iter().map(|record| (table, record)));
         }
-        if text.is_empty() {
+        if records.is_empty() {
             let place = runs(matches).join("tables");
             let message = format!(
                 "nothing has run yet under {}; `{} run TABLE` does it",
@@ -220,10 +220,14 @@ impl<C: Config> Cli<C> {
         }
         match matches.get_one::<PathBuf>("markdown") {
             Some(path) => {
-                write_atomic(path, format!("{}\n", markdown.trim_end()).as_bytes())?;
+                let sections = records.iter().map(|(table, record)| report::markdown(table, record));
+                write_atomic(path, sections.collect::<Vec<_>>().join("\n").as_bytes())?;
                 writeln!(out, "{}", path.display())?;
             }
-            None => write!(out, "{text}")?,
+            None => {
+                let sections = records.iter().map(|(table, record)| report::text(table, record));
+                write!(out, "{}", sections.collect::<Vec<_>>().join("\n"))?;
+            }
         }
         Ok(())
     }
@@ -399,21 +403,21 @@ fn joint_plan<C>(jobs: &[Job<'_, C>]) -> Plan {
     Plan::new(jobs.iter().flat_map(|job| job.cells.iter().flatten().flatten()))
 }
 
-/// The records of a table at a scale: the one of the given name, or all, the unnamed one first.
-fn records(runs: &Path, table: &str, scale: Scale, name: Option<&str>) -> Result<Vec<Record>, Error> {
-    if name.is_some() {
-        return Ok(Record::read(&Record::path(runs, table, scale, name))?
-            .into_iter()
-            .collect());
-    }
+/// The records of a table, of one scale and name if they are given: smallest scale first, the unnamed one first.
+fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>) -> Result<Vec<Record>, Error> {
     let entries = std::fs::read_dir(runs.join("tables")).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     let mut records = Vec::new();
-    for path in paths {
-        records.extend(Record::read(&path)?.filter(|record| record.table == table && record.scale == scale));
+    for path in entries.map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            records.extend(Record::read(&path)?);
+        }
     }
-    records.sort_by(|a, b| a.name.cmp(&b.name));
+    records.retain(|record| {
+        let right_scale = scale.is_none_or(|scale| record.scale == scale);
+        let right_name = name.is_none_or(|name| record.name.as_deref() == Some(name));
+        record.table == table && right_scale && right_name
+    });
+    records.sort_by(|a, b| (a.scale, &a.name).cmp(&(b.scale, &b.name)));
     Ok(records)
 }
 

@@ -16,7 +16,7 @@ pub fn nearest(tree: &Value, path: &[String]) -> String {
             // A right name in the wrong place is nearer than a wrong name of similar length, but only just.
             let name = candidate.rsplit('.').next().unwrap_or(candidate);
             let whole = strsim::osa_distance(&given, candidate);
-            whole.min(strsim::osa_distance(last, name) + 1)
+            (whole.min(strsim::osa_distance(last, name) + 1), whole)
         })
         .unwrap_or_default()
 }

@@ -134,6 +134,7 @@ fn descend<'t>(
     unseen: &mut Vec<Vec<String>>,
 ) -> Result<&'t mut Value, ConfigError> {
     let mut slot = tree;
+    let mut known = true;
     for (depth, key) in path.iter().enumerate() {
         if slot.is_null() && depth > 0 {
             return Err(ConfigError::Absent {
@@ -147,7 +148,10 @@ fn descend<'t>(
         }
         let map = slot.as_object_mut().expect("made an object above");
         if !map.contains_key(key) {
-            unseen.push(path[..=depth].to_vec());
+            if known {
+                unseen.push(path.to_vec());
+            }
+            known = false;
             // Not null: a deeper key must be reported as unknown, not as part of something switched off.
             map.insert(key.clone(), Value::Object(serde_json::Map::new()));
         }
@@ -228,14 +232,24 @@ fn refusal(
     // The type only looks at keys that it has, so an error inside a new key is an error of its value.
     let inside_new = unseen.iter().any(|new| keys.starts_with(new)) && !message.starts_with("unknown field");
     // Which keys a part has that was none cannot be told from the configuration; the type's own words must do.
-    let misspelt = unseen
-        .iter()
-        .find(|path| lookup(before, &path[..path.len() - 1]).is_some_and(|part| !part.is_null()));
+    let misspelt = unseen.iter().find(|path| !below_none(before, path));
     match misspelt {
         Some(path) if !inside_new => unknown(before, path),
         _ if lookup(after, &keys).is_some_and(Value::is_null) => ConfigError::NotOptional { path },
         _ => ConfigError::Type { path, message },
     }
+}
+
+/// Whether the deepest part of `path` that exists is none.
+fn below_none(tree: &Value, path: &[String]) -> bool {
+    let mut slot = tree;
+    for key in path {
+        match slot.get(key) {
+            Some(deeper) => slot = deeper,
+            None => break,
+        }
+    }
+    slot.is_null()
 }
 
 fn unknown(tree: &Value, path: &[String]) -> ConfigError {
@@ -247,4 +261,217 @@ fn unknown(tree: &Value, path: &[String]) -> ConfigError {
 
 fn lookup<'t>(tree: &'t Value, path: &[String]) -> Option<&'t Value> {
     path.iter().try_fold(tree, |slot, key| slot.get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Run {
+        seed: u64,
+        name: String,
+        data: Option<String>,
+        rate: f32,
+        widths: Vec<usize>,
+        pretrain: Option<Pretrain>,
+        quantizer: Quantizer,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Pretrain {
+        steps: u32,
+        speech: Option<Speech>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Speech {
+        weight: f64,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind", rename_all = "lowercase")]
+    enum Quantizer {
+        Nearest { codes: usize },
+        Gumbel { codes: usize, temperature: f32 },
+    }
+
+    fn base() -> Run {
+        Run {
+            seed: 1,
+            name: "base".to_owned(),
+            data: None,
+            rate: 0.1,
+            widths: vec![512, 512],
+            pretrain: Some(Pretrain {
+                steps: 100,
+                speech: Some(Speech { weight: 1.0 }),
+            }),
+            quantizer: Quantizer::Nearest { codes: 100 },
+        }
+    }
+
+    fn with(overrides: &[&str]) -> Result<Run, ConfigError> {
+        overrides
+            .iter()
+            .try_fold(Patch::new(), |patch, text| patch.assign(text))?
+            .apply(&base())
+    }
+
+    fn message(overrides: &[&str]) -> String {
+        with(overrides).unwrap_err().to_string()
+    }
+
+    fn speech(run: &Run) -> Option<&Speech> {
+        run.pretrain.as_ref()?.speech.as_ref()
+    }
+
+    #[test]
+    fn values_take_the_type_of_what_they_replace() {
+        let run = with(&[
+            "seed=18446744073709551615",
+            "name=7",
+            "data=a b.jsonl",
+            "rate = 1",
+            "widths=[1, 2, 3]",
+        ]);
+        // TOML integers end at 2^63 - 1.
+        assert!(run.is_err());
+        let run = with(&["seed=9_000", "name=7", "data=a b.jsonl", "rate = 1", "widths=[1, 2, 3]"]).unwrap();
+        let expected = Run {
+            seed: 9000,
+            name: "7".to_owned(),
+            data: Some("a b.jsonl".to_owned()),
+            rate: 1.0,
+            widths: vec![1, 2, 3],
+            ..base()
+        };
+        assert_eq!(run, expected);
+        assert_eq!(with(&["rate=1e-3"]).unwrap().rate, 1e-3);
+        assert_eq!(with(&["name=\"none\""]).unwrap().name, "none");
+        assert_eq!(with(&["name=x\ny = 1"]).unwrap().name, "x\ny = 1");
+        // An option's value is a string where nothing says otherwise, and a number where one was.
+        let run = Patch::new()
+            .option("data", "2024")
+            .option("seed", "5")
+            .apply(&base())
+            .unwrap();
+        assert_eq!((run.data.as_deref(), run.seed), (Some("2024"), 5));
+    }
+
+    #[test]
+    fn none_removes_an_optional_part_and_a_table_puts_one_in() {
+        assert_eq!(speech(&with(&["pretrain.speech=none"]).unwrap()), None);
+        assert_eq!(with(&["pretrain=none"]).unwrap().pretrain, None);
+        let run = with(&["pretrain.speech=none", "pretrain.speech={ weight = 2.5 }"]).unwrap();
+        assert_eq!(speech(&run), Some(&Speech { weight: 2.5 }));
+        let file = Path::new("p.toml");
+        let run = Patch::new()
+            .toml("pretrain.speech = 'none'", file)
+            .unwrap()
+            .apply(&base())
+            .unwrap();
+        assert_eq!((speech(&run), run.pretrain.as_ref().unwrap().steps), (None, 100));
+        let run = Patch::new()
+            .toml("[pretrain.speech]\nweight = 3", file)
+            .unwrap()
+            .apply(&run)
+            .unwrap();
+        assert_eq!(speech(&run), Some(&Speech { weight: 3.0 }));
+    }
+
+    #[test]
+    fn an_enum_changes_its_variant() {
+        let run = with(&["quantizer={ kind = 'gumbel', temperature = 2 }"]).unwrap();
+        assert_eq!(
+            run.quantizer,
+            Quantizer::Gumbel {
+                codes: 100,
+                temperature: 2.0
+            }
+        );
+        let dotted = with(&["quantizer.kind=gumbel", "quantizer.temperature=2"]).unwrap();
+        assert_eq!(dotted, run);
+        assert!(
+            message(&["quantizer.kind=gumbl"]).starts_with("`quantizer"),
+            "{}",
+            message(&["quantizer.kind=gumbl"])
+        );
+    }
+
+    #[test]
+    fn mistakes_name_the_path_and_the_nearest_key() {
+        let cases: [(&[&str], &str); 11] = [
+            (
+                &["pretrain.stpes=1"],
+                "unknown key `pretrain.stpes`; the nearest valid key is `pretrain.steps`",
+            ),
+            (
+                &["pretrian.steps=1"],
+                "unknown key `pretrian.steps`; the nearest valid key is `pretrain.steps`",
+            ),
+            (
+                &["steps=1"],
+                "unknown key `steps`; the nearest valid key is `pretrain.steps`",
+            ),
+            (
+                &["pretrain.steps.max=1"],
+                "unknown key `pretrain.steps.max`; the nearest valid key is `pretrain.steps`",
+            ),
+            (
+                &["pretrain.speech=none", "pretrain.speech={ wieght = 1 }"],
+                "`pretrain.speech`: missing field `weight`",
+            ),
+            (
+                &["pretrain.speech=none", "pretrain.speech={ weight = 1, hieght = 2 }"],
+                "unknown key `pretrain.speech.hieght`; the nearest valid key is `pretrain.speech.weight`",
+            ),
+            (
+                &["pretrain.speech=none", "pretrain.speech.weight=1"],
+                "cannot set `pretrain.speech.weight`: `pretrain.speech` is none in this configuration; set the whole part \
+                 or drop this key",
+            ),
+            (
+                &["pretrain=none", "pretrain.speech.weight=1"],
+                "cannot set `pretrain.speech.weight`: `pretrain` is none in this configuration; set the whole part or drop \
+                 this key",
+            ),
+            (
+                &["pretrain.steps=-1"],
+                "`pretrain.steps`: invalid value: integer `-1`, expected u32",
+            ),
+            (
+                &["pretrain.steps=none"],
+                "`pretrain.steps` is not optional, so it cannot be none",
+            ),
+            (
+                &["widths=[1, x]"],
+                "`widths`: invalid type: string \"[1, x]\", expected a sequence",
+            ),
+        ];
+        for (overrides, expected) in cases {
+            assert_eq!(message(overrides), expected, "{overrides:?}");
+        }
+    }
+
+    #[test]
+    fn a_patch_file_with_a_mistake_is_named() {
+        let file = Path::new("patch.toml");
+        let error = Patch::new().toml("seed = = 1", file).unwrap_err().to_string();
+        assert!(
+            error.starts_with("patch file patch.toml: TOML parse error at line 1"),
+            "{error}"
+        );
+        let error = Patch::new()
+            .toml("[pretrain]\nspeach = 1", file)
+            .unwrap()
+            .apply(&base())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "unknown key `pretrain.speach`; the nearest valid key is `pretrain.speech`"
+        );
+    }
 }

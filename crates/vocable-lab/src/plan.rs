@@ -71,10 +71,10 @@ impl Plan {
     /// # Errors
     /// [`Error`] when a manifest cannot be read.
     pub fn text(&self, runs: &Path) -> Result<String, Error> {
-        let header = ["stage", "inputs", "steps", "parameters", "time", "state"]
-            .map(str::to_owned)
-            .to_vec();
-        let mut grid = Grid::new(header);
+        let mut grid = Grid::new();
+        for column in ["stage", "inputs", "steps", "parameters", "time", "state"] {
+            grid.column(column);
+        }
         let states = self.states(runs)?;
         let count = |number: u64| if number == 0 { "—".to_owned() } else { grouped(number) };
         let (mut steps, mut left, mut spent) = (0, 0.0, 0.0);

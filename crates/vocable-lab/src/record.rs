@@ -27,7 +27,7 @@ pub struct Record {
     pub name: Option<String>,
     /// The caption's facts: data, sizes.
     pub caption: String,
-    /// The command that measured it.
+    /// The command that measured it; empty if nothing has run.
     pub command: String,
     /// Wall time of all stages that are done, in seconds, whenever they ran.
     pub seconds: f64,
@@ -70,6 +70,22 @@ pub struct RecordCell {
 }
 
 impl Record {
+    /// The record of a table that has not run: every cell is empty.
+    pub fn not_run(table: &str, scale: Scale, name: Option<&str>) -> Self {
+        Self {
+            table: table.to_owned(),
+            scale,
+            name: name.map(str::to_owned),
+            caption: String::new(),
+            command: String::new(),
+            seconds: 0.0,
+            stages: 0,
+            cores: Vec::new(),
+            code: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
     /// Reads the numbers of a table's cells from their score stages.
     ///
     /// # Errors
@@ -84,16 +100,9 @@ impl Record {
         name: Option<&str>,
     ) -> Result<Self, Error> {
         let mut record = Self {
-            table: table.name().to_owned(),
-            scale: resolved.scale,
-            name: name.map(str::to_owned),
             caption: table.caption_of(&resolved.base),
             command: command.to_owned(),
-            seconds: 0.0,
-            stages: 0,
-            cores: Vec::new(),
-            code: Vec::new(),
-            rows: Vec::new(),
+            ..Self::not_run(table.name(), resolved.scale, name)
         };
         for stage in Plan::of(cells).stages() {
             let manifest = Manifest::read(&stage_dir(runs, stage))?;

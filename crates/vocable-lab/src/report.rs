@@ -41,14 +41,14 @@ fn heading<C: Config>(table: &Table<C>, record: &Record) -> String {
 
 fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
     let mut footnotes = Vec::new();
-    let mut header = vec![String::new()];
+    let mut grid = Grid::new();
+    grid.column("");
     for column in table.columns() {
         if has_paper(table, column) {
-            header.push(format!("{}\npaper", column.header()));
+            grid.grouped(column.header(), "paper");
         }
-        header.push(format!("{}\nours", column.header()));
+        grid.grouped(column.header(), "ours");
     }
-    let mut grid = Grid::new(header);
     for row in table.rows() {
         let mark = if row.ours() { " (ours)" } else { "" };
         let mut cells = vec![format!("{}{mark}", row.name())];
@@ -140,7 +140,10 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     if !seeds.is_empty() {
         notes.push(format!("Seeds: {}.", list(&seeds)));
     }
-    notes.push(format!("Command: `{}`", record.command));
+    notes.push(match record.command.as_str() {
+        "" => "Not run yet.".to_owned(),
+        command => format!("Command: `{command}`"),
+    });
     if record.stages > 0 {
         let cores = list(&record.cores);
         notes.push(format!(

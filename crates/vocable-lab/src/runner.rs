@@ -295,3 +295,119 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .collect::<Vec<_>>()
         .join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::{Score, Scores};
+
+    fn runner(runs: &Path) -> (Runner, Arc<AtomicBool>) {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let provenance = Provenance {
+            command: "test".into(),
+            version: "0".into(),
+            git: None,
+            cores: 1,
+        };
+        (
+            Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)),
+            interrupt,
+        )
+    }
+
+    fn manifest(runs: &Path, stage: &Stage) -> Manifest {
+        Manifest::read(&stage_dir(runs, stage)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_panic_fails_the_stage_and_spares_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (runner, _) = runner(dir.path());
+        let bad = Stage::new("bad", 1, ()).run(|_| panic!("3 is not {}", 4));
+        let needs = Stage::new("needs", 1, ()).input("bad", &bad).run(|_| Ok(()));
+        let good = Stage::new("good", 1, ()).run(|_| Ok(()));
+        let outcome = runner.run(&Plan::new([&needs, &good])).unwrap();
+        assert_eq!(outcome.ran, [good.name()]);
+        assert_eq!(outcome.failed, [(bad.name(), "panicked: 3 is not 4".to_owned())]);
+        assert_eq!(
+            outcome.reason(&needs).unwrap(),
+            format!("{} failed: panicked: 3 is not 4", bad.name())
+        );
+        assert_eq!(outcome.reason(&good), None);
+        let manifest = manifest(dir.path(), &bad);
+        assert_eq!(
+            (manifest.status, manifest.error.as_deref()),
+            (Status::Failed, Some("panicked: 3 is not 4"))
+        );
+        assert!(!stage_dir(dir.path(), &needs).exists());
+    }
+
+    #[test]
+    fn a_stage_reads_its_inputs_and_its_manifest_says_what_it_was_made_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let (runner, _) = runner(dir.path());
+        let first = Stage::new("first", 1, 5).run(|run| Ok(run.write_json("x.json", &5)?));
+        let second = Stage::new("second", 3, "s").input("five", &first).run(|run| {
+            let x: f64 = crate::files::read_json(&run.input("five").join("x.json"))?.unwrap();
+            Ok(run.write_scores(&Scores::new().with("x", Score::new(x, 1)))?)
+        });
+        let plan = Plan::new([&second]);
+        assert_eq!(runner.run(&plan).unwrap().ran.len(), 2);
+        let outputs = stage_dir(dir.path(), &second).join("outputs");
+        assert_eq!(Scores::read(&outputs).unwrap().unwrap().0["x"], Score::new(5.0, 1));
+        let manifest = manifest(dir.path(), &second);
+        assert_eq!(
+            (manifest.status, manifest.contract, manifest.runs),
+            (Status::Done, 3, 1)
+        );
+        assert_eq!(manifest.inputs, BTreeMap::from([("five".to_owned(), first.name())]));
+        assert_eq!(manifest.config_hash, config::hash(&"s".into()));
+        assert_eq!(manifest.provenance.command, "test");
+        assert_eq!(runner.run(&plan).unwrap().reused, 2);
+    }
+
+    #[test]
+    fn an_interrupt_stops_before_the_next_stage_and_keeps_what_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let (runner, interrupt) = runner(dir.path());
+        let flag = Arc::clone(&interrupt);
+        // It finishes although it was asked to stop, so it is done.
+        let first = Stage::new("first", 1, ()).run(move |_| {
+            flag.store(true, Ordering::Relaxed);
+            Ok(())
+        });
+        let second = Stage::new("second", 1, ()).input("x", &first).run(|run| {
+            let flag = run.interrupt_flag();
+            flag.store(true, Ordering::Relaxed);
+            // What a step loop in another crate returns may wrap the reason.
+            anyhow::Context::context(run.check(), "training stopped at step 3")
+        });
+        let plan = Plan::new([&second]);
+        let outcome = runner.run(&plan).unwrap();
+        assert!(outcome.interrupted && outcome.failed.is_empty());
+        assert_eq!(plan.states(dir.path()).unwrap()[1], State::ToDo);
+        interrupt.store(false, Ordering::Relaxed);
+        let outcome = runner.run(&plan).unwrap();
+        assert!(outcome.interrupted && outcome.failed.is_empty() && outcome.reused == 1);
+        assert_eq!(plan.states(dir.path()).unwrap()[1], State::Partial);
+        assert_eq!(manifest(dir.path(), &second).status, Status::Interrupted);
+    }
+
+    #[test]
+    fn a_directory_of_another_stage_and_a_damaged_manifest_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (runner, _) = runner(dir.path());
+        let stage = Stage::new("stage", 1, ()).run(|_| Ok(()));
+        let plan = Plan::new([&stage]);
+        runner.run(&plan).unwrap();
+        let path = stage_dir(dir.path(), &stage);
+        let mut other = manifest(dir.path(), &stage);
+        other.identity = "0".repeat(64);
+        other.write(&path).unwrap();
+        let message = runner.run(&plan).unwrap_err().to_string();
+        assert!(message.contains("belongs to another stage (000"), "{message}");
+        fs::write(path.join(Manifest::FILE), "{\"status\": \"done\"").unwrap();
+        let message = runner.run(&plan).unwrap_err().to_string();
+        assert!(message.contains("manifest.json is damaged; move it away"), "{message}");
+    }
+}
