@@ -1,0 +1,96 @@
+//! A manifest together with its decoded audio.
+
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+
+use crate::DataError;
+use crate::manifest::Manifest;
+
+/// Samples per second of all audio behind a [`Corpus`].
+pub const RATE: u32 = 16_000;
+
+/// A manifest whose recordings are decoded when first asked for and then kept: 16 kHz mono, 3.8 MB per minute.
+#[derive(Debug)]
+pub struct Corpus {
+    manifest: Manifest,
+    audio: Vec<OnceLock<Vec<f32>>>,
+}
+
+impl Corpus {
+    /// A corpus of which nothing is decoded yet.
+    pub fn new(manifest: Manifest) -> Self {
+        let audio = manifest.utterances.iter().map(|_| OnceLock::new()).collect();
+        Self { manifest, audio }
+    }
+
+    /// What is said, by whom, in which split.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The samples of one utterance (an index into the manifest's utterances), in [-1, 1].
+    ///
+    /// # Errors
+    /// A file that is missing, empty, truncated, not audio or not of 16 kHz, by name.
+    pub fn audio(&self, index: usize) -> Result<&[f32], DataError> {
+        if let Some(samples) = self.audio[index].get() {
+            return Ok(samples);
+        }
+        let path = self.manifest.resolve(&self.manifest.utterances[index].audio);
+        let decoded = vocable_audio::read(path)?.expect_rate(RATE)?.samples;
+        // Two threads may decode the same file; both get the one that was stored first.
+        Ok(self.audio[index].get_or_init(|| decoded))
+    }
+
+    /// Decodes some utterances on all cores, so that later calls of [`Corpus::audio`] return at once.
+    ///
+    /// # Errors
+    /// As [`Corpus::audio`], for one of the bad files; [`crate::verify::check`] lists all.
+    pub fn preload(&self, indices: &[usize]) -> Result<(), DataError> {
+        indices.par_iter().try_for_each(|&index| self.audio(index).map(drop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Split, Utterance};
+
+    #[test]
+    fn audio_is_decoded_once_and_bad_files_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let utterances = (0..8).map(|n| {
+            let path = format!("{n}.wav");
+            let rate = if n == 7 { 8_000 } else { RATE };
+            vocable_audio::write_wav(dir.path().join(&path), &vec![0.5; 1000 + n], rate).unwrap();
+            Utterance {
+                id: n.to_string(),
+                audio: path.into(),
+                speaker: "anna".into(),
+                text: "one".into(),
+                text_de: None,
+                text_fr: None,
+                seconds: 0.1,
+                split: Split::Train,
+                speaker_vector: None,
+            }
+        });
+        let manifest = Manifest {
+            path: dir.path().join("manifest.jsonl"),
+            utterances: utterances.collect(),
+        };
+        let corpus = Corpus::new(manifest);
+        corpus.preload(&[0, 1, 2, 3, 0, 1, 2, 3]).unwrap();
+        std::fs::remove_file(dir.path().join("3.wav")).unwrap();
+        assert_eq!(
+            corpus.audio(3).unwrap(),
+            vec![0.5; 1003],
+            "kept from the first decoding"
+        );
+        std::fs::remove_file(dir.path().join("4.wav")).unwrap();
+        assert!(corpus.audio(4).unwrap_err().to_string().contains("4.wav"));
+        let wrong = corpus.preload(&[5, 6, 7]).unwrap_err().to_string();
+        assert!(wrong.contains("7.wav") && wrong.contains("8000"), "{wrong}");
+    }
+}

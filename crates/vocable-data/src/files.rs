@@ -1,0 +1,54 @@
+//! Files that are either whole or absent.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use crate::DataError;
+
+/// Writes `path` through `fill`: beside it first, then flushed to disk, then renamed, so that a reader never sees a
+/// part and an interrupted run leaves what was there before. Missing parent folders are made.
+pub fn write_atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<(), DataError> {
+    let name = path.file_name().expect("a file to write has a name").to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    let write = || {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut writer = BufWriter::new(File::create(&beside)?);
+        fill(&mut writer)?;
+        writer.flush()?;
+        writer.get_ref().sync_all()?;
+        drop(writer);
+        fs::rename(&beside, path)
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&beside);
+        DataError::Io {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/file.txt");
+        write_atomically(&path, |out| out.write_all(b"first")).unwrap();
+        let failed = write_atomically(&path, |out| {
+            out.write_all(b"second, half of it")?;
+            Err(std::io::Error::other("disk on fire"))
+        });
+        assert!(failed.unwrap_err().to_string().ends_with("deep/file.txt: disk on fire"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}
