@@ -1,9 +1,10 @@
 //! Scaled dot-product attention with relative positions, padding, causality and dropout.
 
-use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, s};
+use burn::tensor::{Bool, Tensor};
 use vocable_random::Key;
 
-use crate::ops::{dropout, softmax};
+use crate::composed;
+use crate::fused::{self, Attention, Dropout, Level};
 
 /// What [`attention`] works on.
 #[derive(Clone, Debug)]
@@ -49,94 +50,69 @@ impl AttentionInput {
 ///
 /// Relative positions follow Shaw et al. 2018 on the key side only. A query that may see no key at all gets a context
 /// of zeros and passes no gradient.
+///
+/// # Panics
+/// If the sizes do not fit, or there are more causal queries than keys.
 pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
-    let AttentionInput {
-        q,
-        k,
-        v,
-        relative,
-        padding,
-        causal,
-        dropout: drop,
-        weights: return_weights,
-    } = input;
-    let [batch, heads, queries, _] = q.dims();
-    let keys = k.dims()[2];
+    let [batch, heads, queries, channels] = input.q.dims();
+    let [_, _, keys, _] = input.k.dims();
+    assert_eq!(
+        input.k.dims(),
+        [batch, heads, keys, channels],
+        "attention: the keys do not fit the queries"
+    );
+    assert_eq!(
+        input.v.dims()[..3],
+        [batch, heads, keys],
+        "attention: the values do not fit the keys"
+    );
     assert!(
-        !causal || queries <= keys,
+        !input.causal || queries <= keys,
         "causal attention of {queries} queries over only {keys} keys"
     );
-    let first_query = if causal { keys - queries } else { 0 };
-
-    let mut logits = q.clone().matmul(k.swap_dims(2, 3));
-    let device = q.device();
-    if let Some(table) = relative {
-        logits = logits + relative_logits(q, table, first_query, keys);
+    if let Some(table) = &input.relative {
+        let [rows, width] = table.dims();
+        assert!(
+            rows > 0 && rows % 2 == 0,
+            "attention: a relative table of {rows} rows is not 2 * reach"
+        );
+        assert_eq!(
+            width, channels,
+            "attention: the relative table is not as wide as the queries"
+        );
     }
-    let hidden = hidden(padding, causal, [batch, heads, queries, keys], &device);
-    let weights = match hidden {
-        None => softmax(logits),
-        // A large finite number instead of −∞ keeps rows without any visible key free of NaN; the second fill makes
-        // their weights, too, exactly zero and cuts their gradient.
-        Some(hidden) => {
-            let lowest = if logits.dtype() == DType::F16 { -6e4 } else { -1e30 };
-            softmax(logits.mask_fill(hidden.clone(), lowest)).mask_fill(hidden, 0.0)
-        }
-    };
-    let returned = return_weights.then(|| weights.clone());
-    let weights = match drop {
-        Some((probability, key)) => dropout(weights, probability, key),
-        None => weights,
-    };
-    (weights.matmul(v), returned)
+    if let Some(padding) = &input.padding {
+        assert_eq!(
+            padding.dims(),
+            [batch, keys],
+            "attention: the padding mask does not fit the keys"
+        );
+    }
+    // The fused kernel never holds all weights.
+    if !input.weights
+        && fused::runs_on(&input.q)
+        && let Some(context) = fused(&input)
+    {
+        return (context, None);
+    }
+    composed::attention(input)
 }
 
-/// The keys each query must not see, `[batch, head, query, key]`, or `None` where it sees all.
-fn hidden(
-    padding: Option<Tensor<2, Bool>>,
-    causal: bool,
-    shape: [usize; 4],
-    device: &Device,
-) -> Option<Tensor<4, Bool>> {
-    let [batch, _, queries, keys] = shape;
-    let padding = padding.map(|padding| padding.reshape([batch, 1, 1, keys]).expand(shape));
-    // One query at the end of its keys sees them all.
-    let future = (causal && queries > 1).then(|| {
-        let first = keys - queries;
-        let mask: Vec<bool> = (0..queries)
-            .flat_map(|i| (0..keys).map(move |j| j > first + i))
-            .collect();
-        Tensor::<4, Bool>::from_data(TensorData::new(mask, [1, 1, queries, keys]), device).expand(shape)
-    });
-    match (padding, future) {
-        (Some(padding), Some(future)) => Some(padding.bool_or(future)),
-        (padding, future) => padding.or(future),
+fn fused(input: &AttentionInput) -> Option<Tensor<4>> {
+    let level = Level::detect();
+    let dropout = input.dropout.filter(|(probability, _)| *probability > 0.0);
+    let kernel = Attention {
+        level,
+        padding: input
+            .padding
+            .as_ref()
+            .map(|padding| padding.to_data().iter::<bool>().collect()),
+        causal: input.causal,
+        dropout: dropout.map(|(probability, key)| Dropout::new(level, probability, key)),
+    };
+    let [q, k, v] = [&input.q, &input.k, &input.v].map(|tensor| tensor.clone().into_dispatch());
+    match &input.relative {
+        Some(table) => fused::run(&kernel, [q, k, v, table.clone().into_dispatch()]),
+        None => fused::run(&kernel, [q, k, v]),
     }
-}
-
-/// `logits[i, j] = q[i] · table[clip(i − j)]`, `[batch, head, query, key]`, without a tensor over (query, key, channel).
-///
-/// The product with the few rows of the table in reach comes out sheared: column `u` belongs to key
-/// `j = u + i − (queries − 1)`. Read with rows one element shorter, the same memory is straight.
-fn relative_logits(q: Tensor<4>, table: Tensor<2>, first_query: usize, keys: usize) -> Tensor<4> {
-    let [batch, heads, queries, channels] = q.dims();
-    let reach = (table.dims()[0] / 2) as i64;
-    let width = queries + keys - 1;
-    let last = (first_query + queries - 1) as i64;
-    let rows: Vec<i64> = (0..width as i64)
-        .map(|u| (last - u).clamp(-reach, reach - 1) + reach)
-        .collect();
-    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [width]), &q.device());
-    let sheared = q
-        .reshape([batch * heads * queries, channels])
-        .matmul(table.select(0, rows).transpose())
-        .reshape([batch, heads, queries, width]);
-    if queries == 1 {
-        return sheared;
-    }
-    sheared
-        .reshape([batch, heads, queries * width])
-        .slice(s![.., .., queries - 1..queries * width - 1])
-        .reshape([batch, heads, queries, width - 1])
-        .slice(s![.., .., .., ..keys])
 }

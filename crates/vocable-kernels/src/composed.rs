@@ -1,9 +1,10 @@
 //! The operations written with ordinary Burn operations: what runs on devices without a fused kernel, and what the
 //! fused kernels are tested against. Contracts are those of the functions of the same name at the crate's root.
 
-use burn::tensor::{Tensor, TensorData, activation, s};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation, s};
 use vocable_random::Key;
 
+use crate::AttentionInput;
 use crate::fused::{Dropout, Level};
 
 /// See [`crate::gelu`].
@@ -111,4 +112,97 @@ fn windows(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor
     let steps = (x.dims()[1] - kernel) / stride;
     let tap = |tap: usize| x.clone().slice(s![.., tap..tap + steps * stride + 1;stride, .., ..]);
     Tensor::cat((0..kernel).map(tap).collect(), 3)
+}
+
+/// See [`crate::attention()`].
+pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
+    let AttentionInput {
+        q,
+        k,
+        v,
+        relative,
+        padding,
+        causal,
+        dropout: drop,
+        weights: return_weights,
+    } = input;
+    let [batch, heads, queries, _] = q.dims();
+    let keys = k.dims()[2];
+    assert!(
+        !causal || queries <= keys,
+        "causal attention of {queries} queries over only {keys} keys"
+    );
+    let first_query = if causal { keys - queries } else { 0 };
+
+    let mut logits = q.clone().matmul(k.swap_dims(2, 3));
+    let device = q.device();
+    if let Some(table) = relative {
+        logits = logits + relative_logits(q, table, first_query, keys);
+    }
+    let hidden = hidden(padding, causal, [batch, heads, queries, keys], &device);
+    let weights = match hidden {
+        None => crate::softmax(logits),
+        // A large finite number instead of −∞ keeps rows without any visible key free of NaN; the second fill makes
+        // their weights, too, exactly zero and cuts their gradient.
+        Some(hidden) => {
+            let lowest = if logits.dtype() == DType::F16 { -6e4 } else { -1e30 };
+            crate::softmax(logits.mask_fill(hidden.clone(), lowest)).mask_fill(hidden, 0.0)
+        }
+    };
+    let returned = return_weights.then(|| weights.clone());
+    let weights = match drop {
+        Some((probability, key)) => crate::dropout(weights, probability, key),
+        None => weights,
+    };
+    (weights.matmul(v), returned)
+}
+
+/// The keys each query must not see, `[batch, head, query, key]`, or `None` where it sees all.
+fn hidden(
+    padding: Option<Tensor<2, Bool>>,
+    causal: bool,
+    shape: [usize; 4],
+    device: &Device,
+) -> Option<Tensor<4, Bool>> {
+    let [batch, _, queries, keys] = shape;
+    let padding = padding.map(|padding| padding.reshape([batch, 1, 1, keys]).expand(shape));
+    // One query at the end of its keys sees them all.
+    let future = (causal && queries > 1).then(|| {
+        let first = keys - queries;
+        let mask: Vec<bool> = (0..queries)
+            .flat_map(|i| (0..keys).map(move |j| j > first + i))
+            .collect();
+        Tensor::<4, Bool>::from_data(TensorData::new(mask, [1, 1, queries, keys]), device).expand(shape)
+    });
+    match (padding, future) {
+        (Some(padding), Some(future)) => Some(padding.bool_or(future)),
+        (padding, future) => padding.or(future),
+    }
+}
+
+/// `logits[i, j] = q[i] · table[clip(i − j)]`, `[batch, head, query, key]`, without a tensor over (query, key, channel).
+///
+/// The product with the few rows of the table in reach comes out sheared: column `u` belongs to key
+/// `j = u + i − (queries − 1)`. Read with rows one element shorter, the same memory is straight.
+fn relative_logits(q: Tensor<4>, table: Tensor<2>, first_query: usize, keys: usize) -> Tensor<4> {
+    let [batch, heads, queries, channels] = q.dims();
+    let reach = (table.dims()[0] / 2) as i64;
+    let width = queries + keys - 1;
+    let last = (first_query + queries - 1) as i64;
+    let rows: Vec<i64> = (0..width as i64)
+        .map(|u| (last - u).clamp(-reach, reach - 1) + reach)
+        .collect();
+    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [width]), &q.device());
+    let sheared = q
+        .reshape([batch * heads * queries, channels])
+        .matmul(table.select(0, rows).transpose())
+        .reshape([batch, heads, queries, width]);
+    if queries == 1 {
+        return sheared;
+    }
+    sheared
+        .reshape([batch, heads, queries * width])
+        .slice(s![.., .., queries - 1..queries * width - 1])
+        .reshape([batch, heads, queries, width - 1])
+        .slice(s![.., .., .., ..keys])
 }

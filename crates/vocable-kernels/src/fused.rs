@@ -3,6 +3,7 @@
 //! A kernel knows nothing of Burn: it maps [`Array`]s to an [`Array`] and the gradient of that back to gradients of
 //! its inputs. [`run`] finds out whether the tensors live where kernels can run.
 
+mod attention;
 mod buffer;
 mod conv;
 mod dropout;
@@ -30,6 +31,7 @@ use burn::backend::{
 };
 use burn::tensor::{DType, DispatchTensor, Tensor};
 
+pub(crate) use attention::Attention;
 use buffer::Array;
 pub(crate) use conv::Conv;
 pub(crate) use dropout::Dropout;
@@ -40,10 +42,13 @@ pub(crate) use level::Level;
 pub(crate) use linear::Linear;
 pub(crate) use softmax::Softmax;
 
-/// A differentiable operation on `N` contiguous arrays.
+/// A differentiable operation on `N` arrays.
 pub(crate) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {
     /// What the backward pass needs of the forward pass.
     type Saved: Clone + Debug + Send + 'static;
+
+    /// Whether the arrays may have strides (all but the last dimension's); otherwise they are made contiguous.
+    const STRIDED: bool = false;
 
     fn forward(&self, inputs: [Array; N]) -> (Array, Self::Saved);
 
@@ -68,7 +73,7 @@ fn run_plain<K: Kernel<N>, const N: usize>(kernel: &K, inputs: &[DispatchTensor;
     if !inputs.iter().all(|input| input.dtype() == DType::F32) {
         return None;
     }
-    let (output, _) = kernel.forward(inputs.map(Array::from_flex));
+    let (output, _) = kernel.forward(inputs.map(array::<K, N>));
     Some(<DispatchTensor as DispatchKindConversion<Flex>>::from_backend(
         BackendTensor::Float(output.into_flex()),
     ))
@@ -86,12 +91,29 @@ where
         return None;
     }
     let nodes = inputs.each_ref().map(|input| input.node());
-    let (output, saved) = kernel.forward(inputs.map(|input| Array::from_flex(input.into_primitive())));
+    let (output, saved) = kernel.forward(inputs.map(|input| array::<K, N>(input.into_primitive())));
     let output = match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(saved, output.into_flex()),
         OpsKind::UnTracked(prep) => prep.finish(output.into_flex()),
     };
     Some(<DispatchTensor as DispatchKindConversion<Autodiff<Flex, C>>>::from_backend(BackendTensor::Float(output)))
+}
+
+/// Whether a tensor is where kernels run.
+pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let found = [tensor.clone().into_dispatch()];
+    tensor.dtype() == DType::F32
+        && (primitives::<Flex, 1>(&found).is_some()
+            || primitives::<Autodiff<Flex, NoCheckpointing>, 1>(&found).is_some()
+            || primitives::<Autodiff<Flex, BalancedCheckpointing>, 1>(&found).is_some())
+}
+
+fn array<K: Kernel<N>, const N: usize>(tensor: FlexTensor) -> Array {
+    if K::STRIDED {
+        Array::strided(tensor)
+    } else {
+        Array::from_flex(tensor)
+    }
 }
 
 /// The tensors as primitives of the backend `B`, if that is where all of them live.
@@ -121,7 +143,7 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Step<K> {
     fn backward(self, ops: Ops<K::Saved, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient: FlexTensor = grads.consume::<Flex>(&ops.node);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let found = self.0.backward(ops.state, Array::from_flex(gradient), wanted);
+        let found = self.0.backward(ops.state, array::<K, N>(gradient), wanted);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient.into_flex());

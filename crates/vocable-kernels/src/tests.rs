@@ -1,5 +1,7 @@
 //! Every operation and every gradient against the composed form in `f64`, on random shapes and their edges.
 
+mod attention;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use vocable_random::{Key, hash32};
 

@@ -10,10 +10,12 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 use rayon::prelude::*;
 
+use super::product::Matrix;
+
 /// About how many elements one parallel job writes: 64 KiB, so that several passes over a job stay in a core's cache.
 const JOB: usize = 1 << 14;
 
-/// A contiguous row-major `f32` array; clones share their memory.
+/// An `f32` array; clones share their memory. Row-major and contiguous, but for what [`Array::strided`] lets through.
 #[derive(Clone, Debug)]
 pub(crate) struct Array(FlexTensor);
 
@@ -34,6 +36,40 @@ impl Array {
     /// Takes over a tensor, copying it if it is strided or a part of a larger one.
     pub(crate) fn from_flex(tensor: FlexTensor) -> Self {
         Self(tensor.to_contiguous())
+    }
+
+    /// Takes over a tensor in any strides as long as the last dimension is contiguous, copying it otherwise.
+    pub(crate) fn strided(tensor: FlexTensor) -> Self {
+        let strides = tensor.layout().strides();
+        let direct = strides.last() == Some(&1) && strides.iter().all(|&stride| stride >= 0);
+        if direct { Self(tensor) } else { Self::from_flex(tensor) }
+    }
+
+    /// `[batch, head, time, channel]` from values laid out as `[batch, time, head, channel]`.
+    pub(crate) fn heads_last(values: Vec<f32>, sizes: [usize; 4]) -> Self {
+        let Self(tensor) = Self::new(values, &sizes);
+        let layout = tensor.layout().permute(&[0, 2, 1, 3]);
+        Self(tensor.with_layout(layout))
+    }
+
+    /// Of `[batch, head, time, channel]` in any strides: the matrix of head `index` counted over all items.
+    pub(crate) fn head(&self, index: usize) -> Matrix<'_> {
+        let [_, heads, time, channels] = self.dims();
+        let strides = self.0.layout().strides();
+        let start = self.0.layout().start_offset() as isize
+            + (index / heads) as isize * strides[0]
+            + (index % heads) as isize * strides[1];
+        Matrix::new(
+            &self.0.storage::<f32>()[start as usize..],
+            time,
+            channels,
+            strides[2] as usize,
+        )
+    }
+
+    /// The sizes of a `D`-dimensional array.
+    pub(crate) fn dims<const D: usize>(&self) -> [usize; D] {
+        self.shape().try_into().expect("an operation checks its inputs' ranks")
     }
 
     pub(crate) fn into_flex(self) -> FlexTensor {

@@ -33,6 +33,35 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Rows `start..end`.
+    pub(crate) fn rows(self, start: usize, end: usize) -> Self {
+        assert!(start <= end && end <= self.rows);
+        Self {
+            values: self.values.get(start * self.row_stride..).unwrap_or_default(),
+            rows: end - start,
+            ..self
+        }
+    }
+
+    /// The first `rows` rows.
+    pub(crate) fn top(self, rows: usize) -> Self {
+        self.rows(0, rows)
+    }
+
+    /// The elements of one row of a matrix whose rows are contiguous.
+    pub(crate) fn row(self, row: usize) -> &'a [f32] {
+        assert!(row < self.rows && self.column_stride == 1);
+        &self.values[row * self.row_stride..][..self.columns]
+    }
+
+    pub(crate) fn row_count(self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(self) -> usize {
+        self.columns
+    }
+
     pub(crate) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -71,6 +100,13 @@ pub(crate) fn product(
     // SAFETY: `check` has verified the bounds; where the output is read, it was initialised just above; the output is
     // borrowed mutably, so it overlaps neither input.
     unsafe { call(a, b, out.as_mut_ptr().cast(), stride, bias.is_some(), threads) }
+}
+
+/// Writes `a · b` into rows `stride` apart.
+pub(crate) fn set_product(a: Matrix, b: Matrix, out: &mut [f32], stride: usize, threads: Threads) {
+    check(a, b, out.len(), stride);
+    // SAFETY: `check` has verified the bounds and the output is borrowed mutably, so it overlaps neither input.
+    unsafe { call(a, b, out.as_mut_ptr(), stride, false, threads) }
 }
 
 /// Adds `a · b` to rows `stride` apart.

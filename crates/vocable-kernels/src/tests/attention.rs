@@ -1,0 +1,290 @@
+//! Attention against its composed form in `f64`, that against the definition, and masks.
+
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use vocable_random::Key;
+
+use super::{compare, differentiate, numbers, pick, rounds};
+use crate::{AttentionInput, attention, composed};
+
+/// One random call of attention.
+#[derive(Clone, Debug)]
+struct Case {
+    /// Batch, heads, queries, keys, channels, value channels.
+    sizes: [usize; 6],
+    reach: Option<usize>,
+    /// Row-major `[batch, key]`.
+    padding: Option<Vec<bool>>,
+    causal: bool,
+    dropout: f64,
+}
+
+impl Case {
+    fn random(key: Key) -> Self {
+        let coin = |name: &str| pick(key.fold(name), 0, 2) == 1;
+        let causal = coin("causal");
+        let keys = [1, 2, 33, pick(key.fold("keys"), 1, 300)][pick(key.fold("k"), 0, 4)];
+        let queries = [
+            1,
+            keys,
+            pick(key.fold("queries"), 1, if causal { keys + 1 } else { 450 }),
+        ][pick(key.fold("q"), 0, 3)];
+        let batch = pick(key.fold("batch"), 1, 4);
+        let padding = coin("padding").then(|| {
+            let lengths: Vec<usize> = (0..batch)
+                .map(|item| pick(key.fold("length").fold(item), 0, keys + 1))
+                .collect();
+            // Every third mask has holes, not only an end.
+            let holes = pick(key.fold("holes"), 0, 3) == 0;
+            let hidden = |item: usize, j: usize| j >= lengths[item] || holes && pick(key.fold(item).fold(j), 0, 3) == 0;
+            (0..batch * keys)
+                .map(|index| hidden(index / keys, index % keys))
+                .collect()
+        });
+        Self {
+            sizes: [
+                batch,
+                pick(key.fold("heads"), 1, 4),
+                queries,
+                keys,
+                pick(key.fold("c"), 1, 40),
+                pick(key.fold("v"), 1, 20),
+            ],
+            reach: coin("relative").then(|| [1, 3, 160, 500][pick(key.fold("reach"), 0, 4)]),
+            padding,
+            causal,
+            dropout: if coin("dropout") { 0.3 } else { 0.0 },
+        }
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        let [batch, heads, queries, keys, channels, width] = self.sizes;
+        let mut lengths = vec![
+            batch * heads * queries * channels,
+            batch * heads * keys * channels,
+            batch * heads * keys * width,
+        ];
+        lengths.extend(self.reach.map(|reach| 2 * reach * channels));
+        lengths
+    }
+
+    fn input(&self, t: &[Tensor<1>], key: Key) -> AttentionInput {
+        let [batch, heads, queries, keys, channels, width] = self.sizes;
+        // As the projections around attention leave them: strided, heads last.
+        let split = |t: &Tensor<1>, time, channels| t.clone().reshape([batch, time, heads, channels]).swap_dims(1, 2);
+        AttentionInput {
+            q: split(&t[0], queries, channels).mul_scalar(0.5),
+            k: split(&t[1], keys, channels),
+            v: split(&t[2], keys, width),
+            relative: t.get(3).map(|table| table.clone().reshape([-1, channels as i32])),
+            padding: self.padding.as_ref().map(|padding| {
+                Tensor::<2, Bool>::from_data(TensorData::new(padding.clone(), [batch, keys]), &t[0].device())
+            }),
+            causal: self.causal,
+            dropout: Some((self.dropout, key)),
+            weights: false,
+        }
+    }
+}
+
+#[test]
+fn attention_is_exact() {
+    for key in rounds("attention")
+        .chain(rounds("more attention"))
+        .chain(rounds("yet more attention"))
+    {
+        let case = Case::random(key);
+        compare(
+            &format!("{case:?}"),
+            key,
+            &case.lengths(),
+            |t| attention(case.input(t, key)).0.swap_dims(1, 2).flatten(0, 3),
+            |t| composed::attention(case.input(t, key)).0.swap_dims(1, 2).flatten(0, 3),
+        );
+    }
+}
+
+/// The composed form against sums over queries and keys.
+#[test]
+fn composed_attention_follows_the_definition() {
+    for key in rounds("definition of attention") {
+        let case = Case {
+            dropout: 0.0,
+            ..Case::random(key)
+        };
+        let [batch, heads, queries, keys, channels, width] = case.sizes;
+        let device = Device::flex();
+        let inputs: Vec<Vec<f32>> = case
+            .lengths()
+            .iter()
+            .enumerate()
+            .map(|(i, &length)| numbers(key.fold(i), length))
+            .collect();
+        let tensors: Vec<_> = inputs
+            .iter()
+            .map(|values| Tensor::<1>::from_floats(values.as_slice(), &device))
+            .collect();
+        let input = AttentionInput {
+            weights: true,
+            ..case.input(&tensors, key)
+        };
+        let (context, weights) = composed::attention(input);
+        let context = context.into_data().try_to_vec::<f32>().unwrap();
+        let weights = weights.unwrap().into_data().try_to_vec::<f32>().unwrap();
+        let at = |input: usize, time: usize, channels: usize, [b, h, t, c]: [usize; 4]| {
+            f64::from(inputs[input][((b * time + t) * heads + h) * channels + c])
+        };
+        for row in 0..batch * heads * queries {
+            let (b, h, i) = (row / queries / heads, row / queries % heads, row % queries);
+            let position = i + if case.causal { keys - queries } else { 0 };
+            let logit = |j: usize| {
+                let hidden = case.padding.as_ref().is_some_and(|padding| padding[b * keys + j]);
+                if hidden || case.causal && j > position {
+                    return f64::NEG_INFINITY;
+                }
+                let table = |c: usize| {
+                    case.reach.map_or(0.0, |reach| {
+                        let distance = (position as isize - j as isize).clamp(-(reach as isize), reach as isize - 1);
+                        f64::from(inputs[3][(distance + reach as isize) as usize * channels + c])
+                    })
+                };
+                (0..channels)
+                    .map(|c| {
+                        0.5 * at(0, queries, channels, [b, h, i, c]) * (at(1, keys, channels, [b, h, j, c]) + table(c))
+                    })
+                    .sum()
+            };
+            let logits: Vec<f64> = (0..keys).map(logit).collect();
+            let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = logits.iter().map(|logit| (logit - max).exp()).sum();
+            let expected = |j: usize| {
+                if max == f64::NEG_INFINITY {
+                    0.0
+                } else {
+                    (logits[j] - max).exp() / sum
+                }
+            };
+            for j in 0..keys {
+                let weight = f64::from(weights[row * keys + j]);
+                assert!(
+                    (weight - expected(j)).abs() < 1e-5,
+                    "{case:?}: weight {weight}, not {}",
+                    expected(j)
+                );
+                assert!(
+                    logits[j] != f64::NEG_INFINITY || weight == 0.0,
+                    "{case:?}: a hidden key has weight {weight}"
+                );
+            }
+            for c in 0..width {
+                let expected: f64 = (0..keys).map(|j| expected(j) * at(2, keys, width, [b, h, j, c])).sum();
+                let found = f64::from(context[row * width + c]);
+                assert!(
+                    (found - expected).abs() < 2e-5,
+                    "{case:?}: context {found}, not {expected}"
+                );
+            }
+        }
+    }
+}
+
+/// What a hidden key holds, even infinities, reaches neither the context nor the gradients of the others.
+#[test]
+fn padding_is_not_read() {
+    let device = Device::flex();
+    let x = Tensor::<4>::from_data(TensorData::new(numbers(Key::new(1), 12), [1, 1, 3, 4]), &device);
+    let poison = Tensor::<4>::full([1, 1, 1, 4], 1e30, &device);
+    let padding = Tensor::<2, Bool>::from_data([[false, false, false, true]], &device);
+    let padded = Tensor::cat(vec![x.clone(), poison], 2);
+    let with = attention(AttentionInput {
+        padding: Some(padding),
+        ..AttentionInput::new(x.clone(), padded.clone(), padded)
+    });
+    let without = attention(AttentionInput::new(x.clone(), x.clone(), x));
+    assert_eq!(with.0.into_data(), without.0.into_data());
+}
+
+#[test]
+fn a_query_without_keys_yields_zeros_and_no_gradient() {
+    let case = Case {
+        sizes: [2, 2, 3, 5, 4, 4],
+        reach: Some(3),
+        padding: Some(vec![true; 10]),
+        causal: false,
+        dropout: 0.1,
+    };
+    for weights in [false, true] {
+        let operation = |t: &[Tensor<1>]| {
+            let input = AttentionInput {
+                weights,
+                ..case.input(t, Key::new(1))
+            };
+            attention(input).0.swap_dims(1, 2).flatten::<1>(0, 3)
+        };
+        let lengths = case.lengths();
+        let found = differentiate(
+            Key::new(2),
+            &lengths,
+            burn::tensor::DType::F32,
+            &Device::flex().autodiff(),
+            &operation,
+        );
+        assert!(found.iter().flatten().all(|&value| value == 0.0));
+    }
+}
+
+/// A cache: the last queries alone give what they give among all queries.
+#[test]
+fn causal_queries_are_the_last_positions() {
+    let device = Device::flex();
+    let case = Case {
+        sizes: [2, 2, 7, 7, 4, 4],
+        reach: Some(3),
+        padding: None,
+        causal: true,
+        dropout: 0.0,
+    };
+    let tensors: Vec<_> = case
+        .lengths()
+        .iter()
+        .enumerate()
+        .map(|(i, &length)| Tensor::<1>::from_floats(numbers(Key::new(3).fold(i), length).as_slice(), &device))
+        .collect();
+    let input = case.input(&tensors, Key::new(0));
+    let newest = AttentionInput {
+        q: input.q.clone().narrow(2, 5, 2),
+        ..input.clone()
+    };
+    let all = attention(input).0.narrow(2, 5, 2);
+    assert!(attention(newest).0.all_close(all, Some(1e-6), Some(1e-6)));
+}
+
+#[test]
+fn attention_is_bit_equal_for_any_number_of_threads() {
+    let case = Case {
+        sizes: [3, 4, 250, 250, 48, 48],
+        reach: Some(160),
+        padding: None,
+        causal: false,
+        dropout: 0.1,
+    };
+    let run = || {
+        let operation = |t: &[Tensor<1>]| {
+            attention(case.input(t, Key::new(1)))
+                .0
+                .swap_dims(1, 2)
+                .flatten::<1>(0, 3)
+        };
+        differentiate(
+            Key::new(2),
+            &case.lengths(),
+            burn::tensor::DType::F32,
+            &Device::flex().autodiff(),
+            &operation,
+        )
+    };
+    let once = run();
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(run) == once, "{threads} threads give other bits");
+    }
+}
