@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::ArgMatches;
 
+use crate::args::{self, Alias, label, runs, scale, words};
 use crate::config::{self, Config, diff};
 use crate::error::{ConfigError, Error, lines};
 use crate::files::write_atomic;
 use crate::manifest::Provenance;
-use crate::patch::Patch;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::report;
@@ -34,14 +34,6 @@ pub struct Cli<C> {
     version: &'static str,
     tables: Vec<Table<C>>,
     aliases: Vec<Alias>,
-}
-
-/// An option that stands for a configuration key.
-struct Alias {
-    option: &'static str,
-    path: &'static str,
-    help: &'static str,
-    flag: bool,
 }
 
 /// A table with everything resolved for this command.
@@ -67,24 +59,14 @@ impl<C: Config> Cli<C> {
     /// Adds an option with a value that stands for a configuration key: `.alias("--data", "data.manifest", "…")`.
     #[must_use]
     pub fn alias(mut self, option: &'static str, path: &'static str, help: &'static str) -> Self {
-        self.aliases.push(Alias {
-            option: option.trim_start_matches('-'),
-            path,
-            help,
-            flag: false,
-        });
+        self.aliases.push(Alias::new(option, path, help, false));
         self
     }
 
     /// Adds an option without a value that sets a configuration key to true.
     #[must_use]
     pub fn flag(mut self, option: &'static str, path: &'static str, help: &'static str) -> Self {
-        self.aliases.push(Alias {
-            option: option.trim_start_matches('-'),
-            path,
-            help,
-            flag: true,
-        });
+        self.aliases.push(Alias::new(option, path, help, true));
         self
     }
 
@@ -99,7 +81,7 @@ impl<C: Config> Cli<C> {
 
     /// Runs the program with the given arguments, the first of which is its own name; gives the exit code.
     pub fn main_with(&self, args: &[OsString], out: &mut dyn Write) -> u8 {
-        let matches = match self.command().try_get_matches_from(args) {
+        let matches = match args::command(self.name, self.version, &self.aliases).try_get_matches_from(args) {
             Ok(matches) => matches,
             Err(error) => {
                 // Help and version are errors to clap; printing fails only if the stream is closed.
@@ -196,7 +178,7 @@ impl<C: Config> Cli<C> {
             [] => self.tables.iter().collect(),
             names => names.iter().map(|name| self.table(name)).collect::<Result<_, _>>()?,
         };
-        let scale = matches.get_one::<Scale>("scale").copied();
+        let scale = scale(matches);
         let mut records = Vec::new();
         for table in tables {
             let found = records_of(runs(matches), table.name(), scale, label(matches))?;
@@ -233,8 +215,8 @@ impl<C: Config> Cli<C> {
     }
 
     fn jobs(&self, matches: &ArgMatches) -> Result<Vec<Job<'_, C>>, ConfigError> {
-        let scale = matches.get_one::<Scale>("scale").copied().unwrap_or_default();
-        let patch = self.patch(matches)?;
+        let scale = scale(matches).unwrap_or_default();
+        let patch = args::patch(matches, &self.aliases)?;
         let names: Vec<&str> = words(matches).filter(|word| !word.contains('=')).collect();
         if names.is_empty() {
             return Err(ConfigError::Other(format!("say which table: {}", self.names())));
@@ -246,26 +228,6 @@ impl<C: Config> Cli<C> {
             Ok(Job { table, resolved, cells })
         };
         names.iter().map(job).collect()
-    }
-
-    /// Everything that changes the base: patch files, then options, then overrides.
-    fn patch(&self, matches: &ArgMatches) -> Result<Patch, ConfigError> {
-        let mut patch = Patch::new();
-        for file in matches.get_many::<PathBuf>("patch").into_iter().flatten() {
-            patch = patch.file(file)?;
-        }
-        for alias in &self.aliases {
-            let value = match alias.flag {
-                true => matches.get_flag(alias.option).then_some("true"),
-                false => matches.get_one::<String>(alias.option).map(String::as_str),
-            };
-            if let Some(value) = value {
-                patch = patch.option(alias.path, value);
-            }
-        }
-        words(matches)
-            .filter(|word| word.contains('='))
-            .try_fold(patch, Patch::assign)
     }
 
     fn table(&self, name: &str) -> Result<&Table<C>, ConfigError> {
@@ -286,77 +248,6 @@ impl<C: Config> Cli<C> {
             .map(|table| table.name())
             .collect::<Vec<_>>()
             .join(", ")
-    }
-
-    fn command(&self) -> Command {
-        let words = |help| Arg::new("words").value_name("TABLE|KEY=VALUE").num_args(0..).help(help);
-        let runs = || {
-            let arg = Arg::new("runs").long("runs").value_name("DIR").default_value("runs");
-            arg.value_parser(value_parser!(PathBuf))
-                .help("Where stages and tables are kept")
-        };
-        let scale = || {
-            let parse = |name: &str| name.parse::<Scale>();
-            let arg = Arg::new("scale").long("scale").value_name("SCALE").value_parser(parse);
-            arg.help(format!("Size of the run: {}", Scale::ALL.map(Scale::name).join(", ")))
-        };
-        let name = || {
-            let help = "Keeps the numbers apart from others of the same table and scale";
-            Arg::new("name").long("name").value_name("NAME").help(help)
-        };
-        let settings = |command: Command| {
-            let help = "TOML file with changes to the base configuration";
-            let patch = Arg::new("patch")
-                .long("patch")
-                .value_name("FILE")
-                .action(ArgAction::Append);
-            let patch = patch.value_parser(value_parser!(PathBuf)).help(help);
-            let tables = "Tables, and overrides such as `seed=7`; `part=none` removes an optional part";
-            let command = command.args([words(tables), scale(), patch, runs()]);
-            self.aliases
-                .iter()
-                .fold(command, |command, alias| command.arg(alias.arg()))
-        };
-        let dry_run = Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue);
-        let dry_run = dry_run.help("Print every row's resolved configuration and the plan; run nothing");
-        let markdown = Arg::new("markdown").long("markdown").value_name("FILE");
-        let markdown = markdown
-            .value_parser(value_parser!(PathBuf))
-            .help("Write Markdown to a file");
-        Command::new(self.name)
-            .version(self.version)
-            .about("Tables of experiments: the paper's numbers beside those measured here")
-            .subcommand_required(true)
-            .arg_required_else_help(true)
-            .subcommand(Command::new("list").about("Lists the tables"))
-            .subcommand(settings(
-                Command::new("show").about("Shows each row's difference from the base"),
-            ))
-            .subcommand(settings(
-                Command::new("plan").about("Shows the stages, their cost, and what is done"),
-            ))
-            .subcommand(
-                settings(Command::new("run").about("Runs what is not done, then prints the tables"))
-                    .args([dry_run, name()]),
-            )
-            .subcommand(
-                Command::new("report")
-                    .about("Prints the tables as they were last measured")
-                    .args([words("Tables; all if none is given"), scale(), runs(), name(), markdown]),
-            )
-    }
-}
-
-impl Alias {
-    fn arg(&self) -> Arg {
-        let arg = Arg::new(self.option)
-            .long(self.option)
-            .help(format!("{} (sets `{}`)", self.help, self.path));
-        if self.flag {
-            arg.action(ArgAction::SetTrue)
-        } else {
-            arg.value_name("VALUE")
-        }
     }
 }
 
@@ -419,22 +310,6 @@ fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>
     });
     records.sort_by(|a, b| (a.scale, &a.name).cmp(&(b.scale, &b.name)));
     Ok(records)
-}
-
-fn words(matches: &ArgMatches) -> impl Iterator<Item = &str> {
-    matches
-        .get_many::<String>("words")
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-}
-
-fn runs(matches: &ArgMatches) -> &Path {
-    matches.get_one::<PathBuf>("runs").expect("it has a default")
-}
-
-fn label(matches: &ArgMatches) -> Option<&str> {
-    matches.get_one::<String>("name").map(String::as_str)
 }
 
 /// The command as it can be typed again: the program's name without its directory, arguments quoted where needed.

@@ -13,6 +13,7 @@
 //!   tables/<table>-<scale>.json
 //! ```
 
+mod args;
 pub mod cli;
 pub mod config;
 pub mod error;

@@ -421,7 +421,7 @@ mod tests {
             ),
             (
                 &["pretrain.speech=none", "pretrain.speech={ wieght = 1 }"],
-                "`pretrain.speech`: missing field `weight`",
+                "unknown key `pretrain.speech.wieght`; the nearest valid key is `pretrain.speech.weight`",
             ),
             (
                 &["pretrain.speech=none", "pretrain.speech={ weight = 1, hieght = 2 }"],
@@ -453,6 +453,13 @@ mod tests {
         for (overrides, expected) in cases {
             assert_eq!(message(overrides), expected, "{overrides:?}");
         }
+        // Where the configuration itself has none, only the type knows the keys.
+        let without = with(&["pretrain.speech=none"]).unwrap();
+        let patch = Patch::new().assign("pretrain.speech={ wieght = 1 }").unwrap();
+        assert_eq!(
+            patch.apply(&without).unwrap_err().to_string(),
+            "`pretrain.speech`: missing field `weight`"
+        );
     }
 
     #[test]

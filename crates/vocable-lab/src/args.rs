@@ -1,0 +1,161 @@
+//! The arguments of the command line: what they are and how they read.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::error::ConfigError;
+use crate::patch::Patch;
+use crate::scale::Scale;
+
+/// An option that stands for a configuration key.
+pub struct Alias {
+    option: &'static str,
+    path: &'static str,
+    help: &'static str,
+    /// Whether it takes no value and sets the key to true.
+    flag: bool,
+}
+
+impl Alias {
+    /// The option may be given with its dashes.
+    pub fn new(option: &'static str, path: &'static str, help: &'static str, flag: bool) -> Self {
+        Self {
+            option: option.trim_start_matches('-'),
+            path,
+            help,
+            flag,
+        }
+    }
+
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.option)
+            .long(self.option)
+            .help(format!("{} (sets `{}`)", self.help, self.path));
+        if self.flag {
+            arg.action(ArgAction::SetTrue)
+        } else {
+            arg.value_name("VALUE")
+        }
+    }
+
+    fn value<'m>(&self, matches: &'m ArgMatches) -> Option<&'m str> {
+        match self.flag {
+            true => matches.get_flag(self.option).then_some("true"),
+            false => matches.get_one::<String>(self.option).map(String::as_str),
+        }
+    }
+}
+
+/// The program's commands and their arguments.
+pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> Command {
+    let settings = |command: Command| {
+        let tables = "Tables, and overrides such as `seed=7`; `part=none` removes an optional part";
+        let patch = file("patch", "TOML file with changes to the base configuration").action(ArgAction::Append);
+        let command = command.args([words_arg(tables), scale_arg(), patch, runs_arg()]);
+        aliases.iter().fold(command, |command, alias| command.arg(alias.arg()))
+    };
+    let show = Command::new("show").about("Shows each row's difference from the base");
+    let plan = Command::new("plan").about("Shows the stages, their cost, and what is done");
+    let run = Command::new("run").about("Runs what is not done, then prints the tables");
+    let dry_run = Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue);
+    let dry_run = dry_run.help("Print every row's resolved configuration and the plan; run nothing");
+    let report = Command::new("report")
+        .about("Prints the tables as they were last measured")
+        .args([
+            words_arg("Tables; all if none is given"),
+            scale_arg(),
+            runs_arg(),
+            name_arg(),
+            file("markdown", "Write Markdown to a file"),
+        ]);
+    Command::new(name)
+        .version(version)
+        .about("Tables of experiments: the paper's numbers beside those measured here")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("list").about("Lists the tables"))
+        .subcommand(settings(show))
+        .subcommand(settings(plan))
+        .subcommand(settings(run).args([dry_run, name_arg()]))
+        .subcommand(report)
+}
+
+fn words_arg(help: &'static str) -> Arg {
+    Arg::new("words").value_name("TABLE|KEY=VALUE").num_args(0..).help(help)
+}
+
+fn scale_arg() -> Arg {
+    let help = format!(
+        "Size of the run: {}; the first by default, all for `report`",
+        Scale::ALL.map(Scale::name).join(", ")
+    );
+    let parse = |name: &str| name.parse::<Scale>();
+    Arg::new("scale")
+        .long("scale")
+        .value_name("SCALE")
+        .value_parser(parse)
+        .help(help)
+}
+
+fn runs_arg() -> Arg {
+    let arg = Arg::new("runs").long("runs").value_name("DIR").default_value("runs");
+    arg.value_parser(value_parser!(PathBuf))
+        .help("Where stages and tables are kept")
+}
+
+fn name_arg() -> Arg {
+    let help = "Keeps the numbers apart from others of the same table and scale";
+    Arg::new("name").long("name").value_name("NAME").help(help)
+}
+
+fn file(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
+}
+
+/// The words that belong to no option: tables and overrides.
+pub fn words(matches: &ArgMatches) -> impl Iterator<Item = &str> {
+    matches
+        .get_many::<String>("words")
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+}
+
+/// The scale, if one was given.
+pub fn scale(matches: &ArgMatches) -> Option<Scale> {
+    matches.get_one("scale").copied()
+}
+
+/// The runs directory.
+pub fn runs(matches: &ArgMatches) -> &Path {
+    matches.get_one::<PathBuf>("runs").expect("it has a default")
+}
+
+/// What tells the record from others of the same table and scale.
+pub fn label(matches: &ArgMatches) -> Option<&str> {
+    matches.get_one::<String>("name").map(String::as_str)
+}
+
+/// Everything that changes the base: patch files, then options, then overrides.
+///
+/// # Errors
+/// [`ConfigError`] of a file that cannot be read or a word that is no override.
+pub fn patch(matches: &ArgMatches, aliases: &[Alias]) -> Result<Patch, ConfigError> {
+    let mut patch = Patch::new();
+    for file in matches.get_many::<PathBuf>("patch").into_iter().flatten() {
+        patch = patch.file(file)?;
+    }
+    for alias in aliases {
+        if let Some(value) = alias.value(matches) {
+            patch = patch.option(alias.path, value);
+        }
+    }
+    words(matches)
+        .filter(|word| word.contains('='))
+        .try_fold(patch, Patch::assign)
+}
