@@ -1,1 +1,5 @@
 //! vocable-text
+#![allow(missing_docs)]
+
+pub mod grammar;
+pub mod mini;
