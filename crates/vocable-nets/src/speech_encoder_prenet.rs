@@ -17,6 +17,24 @@ pub enum PaddingRule {
     Chunk,
 }
 
+impl PaddingRule {
+    /// Valid frames of items with `lengths` valid samples, in a batch of `samples` samples that makes `frames` frames.
+    pub fn frame_lengths(
+        self,
+        extractor: &ConvExtractorConfig,
+        lengths: &[usize],
+        samples: usize,
+        frames: usize,
+    ) -> Vec<usize> {
+        let chunk = samples / frames.max(1);
+        let valid = |&length: &usize| match self {
+            Self::ConvLength => extractor.frames(length),
+            Self::Chunk => length.div_ceil(chunk),
+        };
+        lengths.iter().map(|length| valid(length).min(frames)).collect()
+    }
+}
+
 /// Shape of a [`SpeechEncoderPrenet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,8 +49,6 @@ pub struct SpeechEncoderPrenetConfig {
     pub projection_dropout: f64,
     /// Factor on the gradient that reaches the extractor; 0 runs it without gradients (spec table D29).
     pub gradient_multiplier: f64,
-    /// How padding samples become padding frames.
-    pub padding_rule: PaddingRule,
 }
 
 impl SpeechEncoderPrenetConfig {
@@ -56,15 +72,6 @@ impl SpeechEncoderPrenetConfig {
         }
     }
 
-    /// Valid frames of items with `lengths` valid samples, in a batch of `samples` samples that makes `frames` frames.
-    pub fn frame_lengths(&self, lengths: &[usize], samples: usize, frames: usize) -> Vec<usize> {
-        let chunk = samples / frames.max(1);
-        let valid = |&length: &usize| match self.padding_rule {
-            PaddingRule::ConvLength => self.extractor.frames(length),
-            PaddingRule::Chunk => length.div_ceil(chunk),
-        };
-        lengths.iter().map(|length| valid(length).min(frames)).collect()
-    }
 }
 
 /// Waveform into the encoder: extractor → norm → projection → masking → convolutional and sinusoidal positions

@@ -1,1 +1,24 @@
-//! vocable-speecht5
+//! SpeechT5 (Ao et al., ACL 2022): one Transformer encoder–decoder between speech and text.
+//!
+//! [`SpeechT5`] is the shared stack with its six pre- and post-nets; [`Pretrainer`] adds the masked-prediction head and
+//! the cross-modal quantizer. Tasks turn batches into losses: [`pretrain`], [`asr`], [`vc`], [`sid`]. Sizes and switches
+//! are configuration ([`ModelConfig`], [`Preset`]); nothing small is another code path.
+
+pub mod asr;
+pub mod batch;
+mod config;
+pub mod decode;
+pub mod data;
+mod error;
+pub mod fairseq;
+mod model;
+mod preset;
+pub mod pretrain;
+pub mod sid;
+pub mod vc;
+
+pub use config::{ModelConfig, Regularisation};
+pub use error::ModelError;
+pub use model::{EncodedSpeech, SpeakerClassifier, SpeechT5};
+pub use preset::Preset;
+pub use pretrain::Pretrainer;

@@ -1,5 +1,5 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use vocable_random::Key;
 
@@ -98,6 +98,20 @@ pub struct DecoderCache {
     memory: Vec<KeyValue>,
     past: Vec<Option<KeyValue>>,
     memory_lengths: Vec<usize>,
+}
+
+impl DecoderCache {
+    /// Makes row `rows[i]` the new row i; rows that do not occur are dropped, a row may occur more than once.
+    pub fn select(&mut self, rows: &[usize]) {
+        let Some(first) = self.memory.first() else { return };
+        let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &first.key.device());
+        for kept in self.memory.iter_mut().chain(self.past.iter_mut().flatten()) {
+            kept.key = kept.key.clone().select(0, ids.clone());
+            kept.value = kept.value.clone().select(0, ids.clone());
+        }
+        self.memory_lengths = rows.iter().map(|&row| self.memory_lengths[row]).collect();
+    }
 }
 
 impl Decoder {

@@ -1,0 +1,367 @@
+//! Recognition: waveform into characters, by attention and CTC together (spec section 6.1).
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use vocable_data::manifest::Split;
+use vocable_data::mask::{SpanMask, compute_mask_indices};
+use vocable_data::sampler::{BatchSampler, Limits};
+use vocable_decode::{TextLimits, ctc_greedy, greedy};
+use vocable_nets::{SpeechMasks, Tokens};
+use vocable_nn::Mode;
+use vocable_objectives::{Losses, cross_entropy, ctc_loss};
+use vocable_random::Key;
+use vocable_train::{Batch, Objective, ObjectiveError};
+
+use crate::batch::Waveforms;
+use crate::data::Dataset;
+use crate::decode::TextDecoding;
+use crate::pretrain::mask_tensor;
+use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
+
+/// The recognition recipe, apart from the step loop's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AsrConfig {
+    /// Dropouts.
+    pub regularisation: Regularisation,
+    /// Samples of a micro-batch (`max_tokens`).
+    pub batch_samples: usize,
+    /// Utterances of a micro-batch at most.
+    pub batch_items: usize,
+    /// Micro-batches of an update (`update_freq`).
+    pub micro_batches: usize,
+    /// Longer transcripts are left out of training, in tokens.
+    pub max_tokens: usize,
+    /// Weight of the attention decoder's cross-entropy.
+    pub cross_entropy: f64,
+    /// Weight of the CTC loss; zero removes it.
+    pub ctc: f64,
+    /// What the summed losses are divided by (table D32).
+    pub normalise: Normalise,
+    /// Whether an utterance that CTC cannot align counts nothing instead of infinity (table D33).
+    pub zero_infinity: bool,
+    /// Label smoothing of the cross-entropy.
+    pub label_smoothing: f64,
+    /// Masked spans over time; none switches them off.
+    pub time_mask: Option<MaskConfig>,
+    /// Masked spans of channels; none switches them off.
+    pub channel_mask: Option<MaskConfig>,
+    /// Updates at the beginning in which pre-net and encoder stay as they are.
+    pub freeze_encoder_updates: usize,
+    /// Whether padding, blank and mask are never generated (table D15).
+    pub suppress_special: bool,
+}
+
+/// Masked spans.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskConfig {
+    /// Share of masked positions before overlaps.
+    pub probability: f64,
+    /// Positions of a span.
+    pub length: usize,
+}
+
+impl MaskConfig {
+    pub(crate) fn spans(self, minimum: usize) -> SpanMask {
+        SpanMask { probability: self.probability, length: self.length, minimum }
+    }
+}
+
+/// What summed losses are divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalise {
+    /// The number of utterances (`sentence_avg`).
+    Sentence,
+    /// The number of target tokens.
+    Token,
+}
+
+impl AsrConfig {
+    /// The recipe of 100 hours (spec section 6) under a preset's switches.
+    pub fn base(preset: Preset) -> Self {
+        let hf = preset == Preset::Hf;
+        Self {
+            regularisation: Regularisation::new(0.1, 0.1, [0.1, 0.1], 1.0).preset(preset),
+            batch_samples: if preset == Preset::Official { 1_600_000 } else { 256_000 },
+            batch_items: 1024,
+            micro_batches: if preset == Preset::Official { 2 } else { 1 },
+            max_tokens: 600,
+            cross_entropy: if hf { 1.0 } else { 0.5 },
+            ctc: if hf { 0.0 } else { 0.5 },
+            normalise: if hf { Normalise::Token } else { Normalise::Sentence },
+            zero_infinity: preset != Preset::Official,
+            label_smoothing: 0.0,
+            time_mask: Some(MaskConfig { probability: if hf { 0.05 } else { 0.75 }, length: 10 }),
+            channel_mask: (!hf).then_some(MaskConfig { probability: 0.5, length: 64 }),
+            freeze_encoder_updates: if hf { 0 } else { 13_000 },
+            suppress_special: !hf,
+        }
+    }
+}
+
+/// A batch of utterances with their transcripts.
+#[derive(Clone, Debug)]
+pub struct AsrBatch {
+    /// Waveforms.
+    pub waveforms: Waveforms,
+    /// Frames and channels hidden from the encoder.
+    pub masks: SpeechMasks,
+    /// `</s> x`, the decoder's input.
+    pub input: Tokens,
+    /// `x </s>` per utterance.
+    pub target: Vec<Vec<u32>>,
+}
+
+/// Loss of a batch, with what decoding needs beside it.
+#[derive(Clone, Debug)]
+pub struct AsrPass {
+    /// `asr/cross_entropy` and `asr/ctc`, accuracy.
+    pub losses: Losses,
+    /// The encoder's part.
+    pub encoded: EncodedSpeech,
+    /// `[batch, tokens, vocabulary]`.
+    pub logits: Tensor<3>,
+    /// `[batch, frames, vocabulary]`.
+    pub ctc_logits: Tensor<3>,
+}
+
+impl AsrConfig {
+    /// The losses of one batch. `frozen` keeps gradients from pre-net and encoder; the CTC head trains all the same.
+    pub fn pass(&self, model: &SpeechT5, batch: &AsrBatch, eos: u32, blank: u32, frozen: bool, mode: Mode) -> AsrPass {
+        let waveforms = &batch.waveforms;
+        let mut encoded =
+            model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &batch.masks, mode);
+        if frozen {
+            encoded.states = encoded.states.detach();
+        }
+        let memory = encoded.states.clone();
+        let logits = model.decode_text(&batch.input, memory, &encoded.lengths, mode.fold("decode"));
+        let attention = cross_entropy(logits.clone(), &batch.target, self.label_smoothing);
+        let count = match self.normalise {
+            Normalise::Sentence => attention.sentences,
+            Normalise::Token => attention.tokens,
+        } as f64;
+        let mut losses = Losses::new(&logits.device())
+            .add("asr/cross_entropy", self.cross_entropy, attention.sum.clone() / count)
+            .log("asr/accuracy", attention.accuracy());
+        let ctc_logits = model.ctc_logits(encoded.states.clone(), mode.fold("ctc"));
+        if self.ctc != 0.0 {
+            let labels: Vec<Vec<u32>> = batch
+                .target
+                .iter()
+                .map(|target| target.iter().copied().filter(|&token| token != eos).collect())
+                .collect();
+            let ctc = ctc_loss(ctc_logits.clone(), &encoded.lengths, &labels, blank, self.zero_infinity);
+            losses = losses.add("asr/ctc", self.ctc, ctc.sum / count).log("asr/ctc_infeasible", ctc.infeasible as f64);
+        }
+        AsrPass { losses, encoded, logits, ctc_logits }
+    }
+}
+
+/// The recognition objective over a corpus.
+#[derive(Debug)]
+pub struct Recognition {
+    config: AsrConfig,
+    model: ModelConfig,
+    dataset: Arc<Dataset>,
+    utterances: Vec<usize>,
+    validation: Vec<usize>,
+    batches: BatchSampler,
+    key: Key,
+    device: Device,
+}
+
+/// What was said and what was heard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Utterance.
+    pub id: String,
+    /// Its transcript in the manifest.
+    pub reference: String,
+    /// Greedy decoding by the attention decoder.
+    pub attention: String,
+    /// Greedy decoding by CTC alone.
+    pub ctc: String,
+}
+
+impl Recognition {
+    /// Trains on `train`, validates on at most `validation` utterances of `valid`.
+    ///
+    /// # Errors
+    /// A corpus without a training utterance whose transcript fits.
+    pub fn new(
+        config: AsrConfig,
+        model: ModelConfig,
+        dataset: Arc<Dataset>,
+        validation: usize,
+        key: Key,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let fits = |&index: &usize| dataset.tokens(index).len() < config.max_tokens;
+        let utterances: Vec<usize> = dataset.split(Split::Train).into_iter().filter(fits).collect();
+        if utterances.is_empty() {
+            let message = "no training utterance has a transcript that fits: check the manifest's `train` split".into();
+            return Err(ModelError::Unsuitable { task: "recognition", message });
+        }
+        let lengths: Vec<usize> = utterances.iter().map(|&index| dataset.declared_samples(index)).collect();
+        let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
+        let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
+        let mut valid = dataset.split(Split::Valid);
+        valid.truncate(validation);
+        Ok(Self { config, model, dataset, utterances, validation: valid, batches, key, device })
+    }
+
+    fn indices(&self, update: usize, micro: usize) -> Vec<usize> {
+        self.batches.at(update * self.micro_batches() + micro).into_iter().map(|n| self.utterances[n]).collect()
+    }
+
+    fn assemble(&self, indices: &[usize], masked: Option<Key>, device: &Device) -> Result<AsrBatch, ModelError> {
+        let vocabulary = &self.dataset.vocabulary;
+        let audio = self.dataset.audio(indices)?;
+        let target: Vec<Vec<u32>> = indices
+            .iter()
+            .map(|&index| self.dataset.tokens(index).into_iter().chain([vocabulary.eos()]).collect())
+            .collect();
+        let input: Vec<Vec<u32>> = target
+            .iter()
+            .map(|tokens| {
+                std::iter::once(vocabulary.eos()).chain(tokens[..tokens.len() - 1].iter().copied()).collect()
+            })
+            .collect();
+        let waveforms = Waveforms::new(&audio, device);
+        let masks = match masked {
+            Some(key) => self.masks(&waveforms, key, device),
+            None => SpeechMasks::default(),
+        };
+        Ok(AsrBatch { waveforms, masks, input: Tokens::new(&input, vocabulary.pad(), device), target })
+    }
+
+    fn masks(&self, waveforms: &Waveforms, key: Key, device: &Device) -> SpeechMasks {
+        let samples = waveforms.samples.dims()[1];
+        let extractor = self.model.extractor();
+        let frames = extractor.frames(samples);
+        let lengths = self.model.padding_rule.frame_lengths(&extractor, &waveforms.lengths, samples, frames);
+        let width = self.model.width;
+        let time = self.config.time_mask.map(|mask| {
+            let mask = compute_mask_indices(&lengths, frames, mask.spans(2), key.fold("time"));
+            mask_tensor(&mask, device)
+        });
+        let channel = self.config.channel_mask.map(|mask| {
+            let mask = compute_mask_indices(&vec![width; lengths.len()], width, mask.spans(0), key.fold("channel"));
+            mask_tensor(&mask, device)
+        });
+        SpeechMasks { time, channel }
+    }
+
+    /// Decodes utterances greedily, `batch` at a time; `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn transcribe(
+        &self,
+        model: &SpeechT5,
+        indices: &[usize],
+        batch: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Transcript>, ModelError> {
+        let vocabulary = &self.dataset.vocabulary;
+        let device = self.device.clone().inner();
+        let suppressed = match self.config.suppress_special {
+            true => vec![vocabulary.pad(), vocabulary.mask(), vocabulary.blank()],
+            false => Vec::new(),
+        };
+        let mut transcripts = Vec::with_capacity(indices.len());
+        for indices in indices.chunks(batch) {
+            let waveforms = Waveforms::new(&self.dataset.audio(indices)?, &device);
+            let encoded = model.encode_speech(
+                waveforms.samples,
+                &waveforms.lengths,
+                None,
+                &SpeechMasks::default(),
+                Mode::Eval,
+            );
+            let ctc_logits = model.ctc_logits(encoded.states.clone(), Mode::Eval);
+            let ctc = ctc_greedy(ctc_logits, &encoded.lengths, vocabulary.blank());
+            let limits = TextLimits {
+                start: vocabulary.eos(),
+                end: vocabulary.eos(),
+                min_length: 1,
+                // No language spells more than one character per 20 ms frame.
+                max_length: encoded.states.dims()[1].min(self.config.max_tokens),
+            };
+            let mut stepper = TextDecoding::new(model, &encoded);
+            let found = greedy(&mut stepper, indices.len(), &limits, &suppressed);
+            for ((&index, hypothesis), ctc) in indices.iter().zip(found).zip(ctc) {
+                let utterance = self.dataset.utterance(index);
+                transcripts.push(Transcript {
+                    id: utterance.id.clone(),
+                    reference: utterance.text.clone(),
+                    attention: vocabulary.decode(&hypothesis.tokens),
+                    ctc: vocabulary.decode(&ctc),
+                });
+            }
+            progress(transcripts.len());
+        }
+        Ok(transcripts)
+    }
+}
+
+impl Objective<SpeechT5> for Recognition {
+    fn micro_batches(&self) -> usize {
+        self.config.micro_batches
+    }
+
+    fn loss(&self, model: &SpeechT5, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
+        let key = self.key.fold("update").fold(update).fold(micro);
+        let batch = self.assemble(&self.indices(update, micro), Some(key.fold("mask")), &self.device)?;
+        let vocabulary = &self.dataset.vocabulary;
+        let frozen = update < self.config.freeze_encoder_updates;
+        let mode = Mode::Train(key.fold("model"));
+        Ok(self.config.pass(model, &batch, vocabulary.eos(), vocabulary.blank(), frozen, mode).losses)
+    }
+
+    fn batch(&self, update: usize, micro: usize) -> Batch {
+        let indices = self.indices(update, micro);
+        let frames = indices.iter().map(|&index| self.dataset.declared_samples(index)).sum();
+        Batch { utterances: self.dataset.names(&indices), frames }
+    }
+
+    fn validate(&self, model: &SpeechT5) -> Result<Vec<(String, f64)>, ObjectiveError> {
+        let device = self.device.clone().inner();
+        let vocabulary = &self.dataset.vocabulary;
+        let mut mean = Mean::default();
+        for indices in self.validation.chunks(self.config.batch_items.min(16)) {
+            let batch = self.assemble(indices, None, &device)?;
+            let pass = self.config.pass(model, &batch, vocabulary.eos(), vocabulary.blank(), false, Mode::Eval);
+            mean.add(indices.len(), pass.losses.terms);
+        }
+        Ok(mean.finish())
+    }
+}
+
+/// Mean of named numbers over batches, weighted by their items.
+#[derive(Debug, Default)]
+pub(crate) struct Mean {
+    items: usize,
+    sums: Vec<(String, f64)>,
+}
+
+impl Mean {
+    pub(crate) fn add(&mut self, items: usize, terms: Vec<(String, f64)>) {
+        self.items += items;
+        for (n, (name, value)) in terms.into_iter().enumerate() {
+            if n == self.sums.len() {
+                self.sums.push((name, 0.0));
+            }
+            self.sums[n].1 += value * items as f64;
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<(String, f64)> {
+        self.sums.into_iter().map(|(name, sum)| (name, sum / self.items as f64)).collect()
+    }
+}

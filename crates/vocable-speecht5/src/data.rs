@@ -1,0 +1,86 @@
+//! A corpus made ready for the tasks: audio, log-mels, tokens, speaker vectors.
+
+use std::sync::OnceLock;
+
+use vocable_audio::{Frames, LogMel, LogMelConfig};
+use vocable_data::corpus::Corpus;
+use vocable_data::manifest::{Split, Utterance};
+use vocable_data::speaker::SpeakerVectors;
+use vocable_text::CharVocabulary;
+
+use crate::ModelError;
+
+/// A corpus with its vocabulary and speaker vectors; audio and log-mels are computed when first asked for, then kept.
+#[derive(Debug)]
+pub struct Dataset {
+    /// The recordings.
+    pub corpus: Corpus,
+    /// The characters.
+    pub vocabulary: CharVocabulary,
+    speakers: SpeakerVectors,
+    log_mel: LogMel,
+    mels: Vec<OnceLock<Frames>>,
+}
+
+impl Dataset {
+    /// Speaker vectors of width `speaker` are statistics of each voice's log-mels, where the manifest names no file.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn new(corpus: Corpus, vocabulary: CharVocabulary, speaker: usize) -> Result<Self, ModelError> {
+        let log_mel = LogMel::new(LogMelConfig::default());
+        let speakers = SpeakerVectors::statistics(&corpus, &log_mel, speaker)?;
+        let mels = corpus.manifest().utterances.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { corpus, vocabulary, speakers, log_mel, mels })
+    }
+
+    /// What is known about an utterance.
+    pub fn utterance(&self, index: usize) -> &Utterance {
+        &self.corpus.manifest().utterances[index]
+    }
+
+    /// Indices of a split's utterances.
+    pub fn split(&self, split: Split) -> Vec<usize> {
+        self.corpus.manifest().split(split)
+    }
+
+    /// Names of utterances, for records and messages.
+    pub fn names(&self, indices: &[usize]) -> Vec<String> {
+        indices.iter().map(|&index| self.utterance(index).id.clone()).collect()
+    }
+
+    /// Waveforms of utterances.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn audio(&self, indices: &[usize]) -> Result<Vec<&[f32]>, ModelError> {
+        indices.iter().map(|&index| Ok(self.corpus.audio(index)?)).collect()
+    }
+
+    /// Log-mel of an utterance, `[frames, 80]`.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn mel(&self, index: usize) -> Result<&Frames, ModelError> {
+        let samples = self.corpus.audio(index)?;
+        Ok(self.mels[index].get_or_init(|| self.log_mel.log_mel(samples)))
+    }
+
+    /// Tokens of an utterance's transcript, without sentence marks.
+    pub fn tokens(&self, index: usize) -> Vec<u32> {
+        self.vocabulary.encode(&self.utterance(index).text)
+    }
+
+    /// Speaker vectors of utterances.
+    ///
+    /// # Errors
+    /// A vector file that cannot be used, by name.
+    pub fn speaker_vectors(&self, indices: &[usize]) -> Result<Vec<Vec<f32>>, ModelError> {
+        indices.iter().map(|&index| Ok(self.speakers.of_utterance(&self.corpus, index)?)).collect()
+    }
+
+    /// Samples of an utterance as its manifest declares them, without decoding it.
+    pub fn declared_samples(&self, index: usize) -> usize {
+        (self.utterance(index).seconds * f64::from(vocable_data::corpus::RATE)).round() as usize
+    }
+}

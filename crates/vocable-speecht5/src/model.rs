@@ -1,0 +1,146 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use vocable_nets::{
+    ClassPostnet, PaddingRule, SpeechDecoderPostnet, SpeechDecoderPrenet, SpeechEncoderPrenet, SpeechFeatures,
+    SpeechMasks, TextDecoderPrenet, TextEncoderPrenet, TokenMatrix, Tokens,
+};
+use vocable_nn::{Decoded, Decoder, Dropout, Encoder, Linear, Mode};
+use vocable_random::Key;
+
+
+/// The shared encoder–decoder with its six modal nets (paper figure 2).
+///
+/// The text-decoder pre-net and the text post-net have no parameters of their own: both read [`tokens`](Self::tokens).
+#[derive(Module, Debug)]
+pub struct SpeechT5 {
+    /// Waveforms into the encoder.
+    pub speech_encoder_prenet: SpeechEncoderPrenet,
+    /// Tokens into the encoder.
+    pub text_encoder_prenet: TextEncoderPrenet,
+    /// The tied text matrix.
+    pub tokens: TokenMatrix,
+    /// The shared encoder.
+    pub encoder: Encoder,
+    /// The CTC head on the encoder (`encoder.proj`).
+    pub ctc: Linear,
+    /// The shared decoder.
+    pub decoder: Decoder,
+    /// Mel frames into the decoder.
+    pub speech_decoder_prenet: SpeechDecoderPrenet,
+    /// Decoder states into mel frames.
+    pub speech_decoder_postnet: SpeechDecoderPostnet,
+    ctc_dropout: f64,
+    #[module(skip)]
+    pub(crate) padding_rule: PaddingRule,
+    #[module(skip)]
+    pub(crate) extractor: vocable_nn::ConvExtractorConfig,
+}
+
+/// Speech as the encoder leaves it.
+#[derive(Clone, Debug)]
+pub struct EncodedSpeech {
+    /// Encoder states, `[batch, frames, width]`.
+    pub states: Tensor<3>,
+    /// Valid frames of each item.
+    pub lengths: Vec<usize>,
+    /// Features of the convolutional extractor, `[batch, frames, channels]`.
+    pub features: SpeechFeatures,
+    /// Encoder input, `[batch, frames, width]`.
+    pub input: Tensor<3>,
+}
+
+impl SpeechT5 {
+    /// Encodes waveforms `[batch, samples]` of which `lengths` samples are valid; at most `max_frames` frames are kept.
+    pub fn encode_speech(
+        &self,
+        samples: Tensor<2>,
+        lengths: &[usize],
+        max_frames: Option<usize>,
+        masks: &SpeechMasks,
+        mode: Mode,
+    ) -> EncodedSpeech {
+        let width = samples.dims()[1];
+        let features = self.speech_encoder_prenet.features(samples, max_frames);
+        let lengths = self.frame_lengths(lengths, width, features.0.dims()[1]);
+        let input = self.speech_encoder_prenet.forward(features.clone(), &lengths, masks, mode.fold("prenet"));
+        let states = self.encoder.forward(input.clone(), &lengths, mode.fold("encoder"));
+        EncodedSpeech { states, lengths, features, input }
+    }
+
+    /// Output of encoder layer `layer` (from 1) for unmasked waveforms: `[batch, frames, width]`.
+    pub fn hidden_states(&self, samples: Tensor<2>, lengths: &[usize], layer: usize) -> Tensor<3> {
+        let width = samples.dims()[1];
+        let features = self.speech_encoder_prenet.features(samples, None);
+        let lengths = self.frame_lengths(lengths, width, features.0.dims()[1]);
+        let input = self.speech_encoder_prenet.forward(features, &lengths, &SpeechMasks::default(), Mode::Eval);
+        self.encoder.forward_collecting(input, &lengths, layer, Mode::Eval).layers.swap_remove(layer - 1)
+    }
+
+    /// Encodes text: states `[batch, tokens, width]`.
+    pub fn encode_text(&self, tokens: &Tokens, mode: Mode) -> Tensor<3> {
+        let input = self.text_encoder_prenet.forward(tokens, &self.tokens, mode.fold("prenet"));
+        self.encoder.forward(input, &tokens.lengths, mode.fold("encoder"))
+    }
+
+    /// CTC logits of encoder states: `[batch, frames, vocabulary]` (spec section 4.3).
+    pub fn ctc_logits(&self, states: Tensor<3>, mode: Mode) -> Tensor<3> {
+        self.ctc.forward(Dropout(self.ctc_dropout).forward(states, mode))
+    }
+
+    /// Teacher-forced text: decoder input tokens and a memory → logits `[batch, tokens, vocabulary]`.
+    pub fn decode_text(&self, input: &Tokens, memory: Tensor<3>, memory_lengths: &[usize], mode: Mode) -> Tensor<3> {
+        let x = TextDecoderPrenet.forward(input, 0, &self.tokens, mode.fold("prenet"));
+        let decoded = self.decoder.forward(x, &input.lengths, memory, memory_lengths, false, mode.fold("decoder"));
+        self.tokens.logits(decoded.states)
+    }
+
+    /// Teacher-forced speech: decoder states for previous frames `[batch, steps, mel]`, valid up to `steps`.
+    ///
+    /// `noise` drives the pre-net's always-on dropout; without a key it is off. `weights` asks for cross-attention.
+    pub fn decode_speech(
+        &self,
+        frames: Tensor<3>,
+        steps: &[usize],
+        speaker: Option<Tensor<2>>,
+        memory: Tensor<3>,
+        memory_lengths: &[usize],
+        noise: Option<Key>,
+        weights: bool,
+        mode: Mode,
+    ) -> Decoded {
+        let x = self.speech_decoder_prenet.forward(frames, 0, speaker, noise, mode.fold("prenet"));
+        self.decoder.forward(x, steps, memory, memory_lengths, weights, mode.fold("decoder"))
+    }
+
+    /// Valid frames of items with `lengths` valid samples in a batch of `samples` samples and `frames` frames (D4).
+    pub fn frame_lengths(&self, lengths: &[usize], samples: usize, frames: usize) -> Vec<usize> {
+        self.padding_rule.frame_lengths(&self.extractor, lengths, samples, frames)
+    }
+}
+
+/// A [`SpeechT5`] that names speakers: the decoder sees one zero vector, its state is classified (table D39).
+#[derive(Module, Debug)]
+pub struct SpeakerClassifier {
+    /// The model.
+    pub core: SpeechT5,
+    /// Decoder state into classes.
+    pub head: ClassPostnet,
+}
+
+impl SpeakerClassifier {
+    /// A model, and a head for `classes` classes from N(0, 0.02²).
+    pub fn new(core: SpeechT5, width: usize, classes: usize, key: Key, device: &Device) -> Self {
+        Self { core, head: ClassPostnet::new(width, classes, key, device) }
+    }
+
+    /// Waveforms `[batch, samples]` → logits `[batch, classes]` (spec section 4.10).
+    pub fn forward(&self, samples: Tensor<2>, lengths: &[usize], mode: Mode) -> Tensor<2> {
+        let encoded = self.core.encode_speech(samples, lengths, None, &SpeechMasks::default(), mode);
+        let [batch, _, width] = encoded.states.dims();
+        let query = Tensor::zeros([batch, 1, width], &encoded.states.device());
+        let ones = vec![1; batch];
+        let mode = mode.fold("decoder");
+        let decoded = self.core.decoder.forward(query, &ones, encoded.states, &encoded.lengths, false, mode);
+        self.head.forward(decoded.states)
+    }
+}

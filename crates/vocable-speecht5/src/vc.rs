@@ -1,0 +1,302 @@
+//! Voice conversion: the same sentence in another voice (spec section 6.4).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use vocable_audio::Frames;
+use vocable_data::manifest::Split;
+use vocable_data::sampler::{BatchSampler, Limits};
+use vocable_decode::{SpeechLimits, StopRule, generate_speech};
+use vocable_nets::{SpeechMasks, SpeechOutput};
+use vocable_nn::Mode;
+use vocable_objectives::{
+    Losses, SpectrogramDistance, StopLabels, guided_attention_loss, spectrogram_loss, stop_loss,
+};
+use vocable_random::Key;
+use vocable_train::{Batch, Objective, ObjectiveError};
+
+use crate::asr::Mean;
+use crate::batch::{SpeechTarget, Waveforms};
+use crate::data::Dataset;
+use crate::decode::SpeechDecoding;
+use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
+
+/// The conversion recipe, apart from the step loop's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VcConfig {
+    /// Dropouts.
+    pub regularisation: Regularisation,
+    /// Source samples of a micro-batch (`max_tokens`).
+    pub batch_samples: usize,
+    /// Utterances of a micro-batch at most.
+    pub batch_items: usize,
+    /// Micro-batches of an update (`update_freq`).
+    pub micro_batches: usize,
+    /// Distance of predicted and true log-mels.
+    pub distance: SpectrogramDistance,
+    /// Weight of the stop prediction.
+    pub stop: f64,
+    /// Weight of a positive stop label.
+    pub stop_positive: f64,
+    /// Which frames carry a stop label (table D42).
+    pub stop_labels: StopLabels,
+    /// Weight of the guided attention (table D30); zero removes it.
+    pub guided_attention: f64,
+    /// Heads of each layer that are guided (table D31).
+    pub guided_heads: usize,
+    /// When generation stops.
+    pub limits: SpeechLimits,
+    /// Pairs of utterances that are scored at most, spread evenly over the split.
+    pub test_pairs: usize,
+}
+
+impl VcConfig {
+    /// The recipe of CMU Arctic (spec section 6) under a preset's switches.
+    pub fn base(preset: Preset) -> Self {
+        let rule = if preset == Preset::Hf { StopRule::Sum } else { StopRule::Any };
+        let max_ratio = if preset == Preset::Hf { 20.0 } else { 10.0 };
+        Self {
+            regularisation: Regularisation::new(0.2, 0.2, [0.05, 0.0], 1.0).preset(preset),
+            // 20k tokens, a token being a mel frame of 256 samples (table D46).
+            batch_samples: if preset == Preset::Official { 1_280_000 } else { 20_000 * 256 },
+            batch_items: 1024,
+            micro_batches: if preset == Preset::Official { 3 } else { 1 },
+            distance: SpectrogramDistance::L1,
+            stop: 1.0,
+            stop_positive: 5.0,
+            stop_labels: if preset == Preset::Hf { StopLabels::Last } else { StopLabels::Tail },
+            guided_attention: if preset == Preset::Hf { 10.0 } else { 1.0 },
+            guided_heads: 2,
+            limits: SpeechLimits { rule, ..SpeechLimits::up_to(max_ratio) },
+            test_pairs: 1200,
+        }
+    }
+}
+
+/// A batch of utterances with what they become.
+#[derive(Clone, Debug)]
+pub struct VcBatch {
+    /// Source waveforms.
+    pub waveforms: Waveforms,
+    /// Target log-mels and voices.
+    pub target: SpeechTarget,
+}
+
+/// Loss of a batch, with the states that parity tests look at.
+#[derive(Clone, Debug)]
+pub struct VcPass {
+    /// `vc/spectrogram_before`, `vc/spectrogram_after`, `vc/stop`, `vc/guided_attention`.
+    pub losses: Losses,
+    /// The encoder's part.
+    pub encoded: EncodedSpeech,
+    /// Decoder states, `[batch, steps, width]`.
+    pub states: Tensor<3>,
+    /// Predicted speech.
+    pub output: SpeechOutput,
+}
+
+impl VcConfig {
+    /// The losses of one batch; `noise` drives the pre-net's always-on dropout (off without a key).
+    pub fn pass(&self, model: &SpeechT5, batch: &VcBatch, noise: Option<Key>, mode: Mode) -> VcPass {
+        let VcBatch { waveforms, target } = batch;
+        let masks = SpeechMasks::default();
+        let encoded = model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &masks, mode);
+        let guided = self.guided_attention != 0.0;
+        let decoded = model.decode_speech(
+            target.input.clone(),
+            &target.steps,
+            Some(target.speaker.clone()),
+            encoded.states.clone(),
+            &encoded.lengths,
+            noise,
+            guided,
+            mode.fold("decode"),
+        );
+        let output = model.speech_decoder_postnet.forward(decoded.states.clone(), mode.fold("postnet"));
+        let distance = |predicted: &Tensor<3>| {
+            spectrogram_loss(predicted.clone(), target.frames.clone(), &target.lengths, self.distance)
+        };
+        let stop = stop_loss(output.stop.clone(), target.stop.clone(), &target.lengths, self.stop_positive);
+        let mut losses = Losses::new(&stop.device())
+            .add("vc/spectrogram_before", 1.0, distance(&output.before))
+            .add("vc/spectrogram_after", 1.0, distance(&output.after))
+            .add("vc/stop", self.stop, stop);
+        // Layer drop may have skipped every layer.
+        if guided && !decoded.cross_weights.is_empty() {
+            let guide =
+                guided_attention_loss(&decoded.cross_weights, &target.steps, &encoded.lengths, self.guided_heads);
+            losses = losses.add("vc/guided_attention", self.guided_attention, guide);
+        }
+        VcPass { losses, encoded, states: decoded.states, output }
+    }
+}
+
+/// An utterance and the same sentence in another voice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// What is converted.
+    pub source: usize,
+    /// What it should become.
+    pub target: usize,
+}
+
+/// All ordered pairs of utterances of a split with the same text in different voices.
+pub fn pairs(dataset: &Dataset, split: Split) -> Vec<Pair> {
+    let mut by_text: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for index in dataset.split(split) {
+        by_text.entry(&dataset.utterance(index).text).or_default().push(index);
+    }
+    let mut pairs = Vec::new();
+    for same in by_text.values() {
+        for &source in same {
+            let others = same.iter().filter(|&&other| dataset.utterance(other).speaker != dataset.utterance(source).speaker);
+            pairs.extend(others.map(|&target| Pair { source, target }));
+        }
+    }
+    pairs
+}
+
+/// At most `count` of the items, spread evenly.
+pub fn spread<T: Copy>(items: &[T], count: usize) -> Vec<T> {
+    let count = count.min(items.len());
+    (0..count).map(|n| items[n * items.len() / count]).collect()
+}
+
+/// The conversion objective over a corpus.
+#[derive(Debug)]
+pub struct Conversion {
+    config: VcConfig,
+    model: ModelConfig,
+    dataset: Arc<Dataset>,
+    pairs: Vec<Pair>,
+    validation: Vec<Pair>,
+    batches: BatchSampler,
+    key: Key,
+    device: Device,
+}
+
+/// A converted utterance.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// Which utterances.
+    pub pair: Pair,
+    /// Log-mel after the post-net, `[frames, mel]`.
+    pub mel: Frames,
+    /// Whether the stop rule ended it, not the length limit.
+    pub ended: bool,
+    /// Attention focus rate.
+    pub focus: f64,
+}
+
+impl Conversion {
+    /// Trains on pairs of `train`, validates on at most `validation` pairs of `valid`.
+    ///
+    /// # Errors
+    /// A corpus without two voices that say the same sentence.
+    pub fn new(
+        config: VcConfig,
+        model: ModelConfig,
+        dataset: Arc<Dataset>,
+        validation: usize,
+        key: Key,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let train = pairs(&dataset, Split::Train);
+        if train.is_empty() {
+            let message = "no two voices of the `train` split say the same sentence".into();
+            return Err(ModelError::Unsuitable { task: "voice conversion", message });
+        }
+        let lengths: Vec<usize> = train.iter().map(|pair| dataset.declared_samples(pair.source)).collect();
+        let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
+        let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
+        let validation = spread(&pairs(&dataset, Split::Valid), validation);
+        Ok(Self { config, model, dataset, pairs: train, validation, batches, key, device })
+    }
+
+    fn chosen(&self, update: usize, micro: usize) -> Vec<Pair> {
+        self.batches.at(update * self.micro_batches() + micro).into_iter().map(|n| self.pairs[n]).collect()
+    }
+
+    fn assemble(&self, pairs: &[Pair], device: &Device) -> Result<VcBatch, ModelError> {
+        let sources: Vec<usize> = pairs.iter().map(|pair| pair.source).collect();
+        let targets: Vec<usize> = pairs.iter().map(|pair| pair.target).collect();
+        let mels: Vec<&Frames> = targets.iter().map(|&index| self.dataset.mel(index)).collect::<Result<_, _>>()?;
+        let speakers = self.dataset.speaker_vectors(&targets)?;
+        Ok(VcBatch {
+            waveforms: Waveforms::new(&self.dataset.audio(&sources)?, device),
+            target: SpeechTarget::whole(&mels, self.model.reduction, self.config.stop_labels, &speakers, device),
+        })
+    }
+
+    /// Converts pairs, `batch` at a time; `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn convert(
+        &self,
+        model: &SpeechT5,
+        pairs: &[Pair],
+        batch: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Converted>, ModelError> {
+        let device = self.device.clone().inner();
+        let mut converted = Vec::with_capacity(pairs.len());
+        for (n, pairs) in pairs.chunks(batch).enumerate() {
+            let sources: Vec<usize> = pairs.iter().map(|pair| pair.source).collect();
+            let targets: Vec<usize> = pairs.iter().map(|pair| pair.target).collect();
+            let waveforms = Waveforms::new(&self.dataset.audio(&sources)?, &device);
+            let masks = SpeechMasks::default();
+            let encoded = model.encode_speech(waveforms.samples, &waveforms.lengths, None, &masks, Mode::Eval);
+            let vectors = self.dataset.speaker_vectors(&targets)?;
+            let width = vectors[0].len();
+            let speaker = Tensor::from_data(TensorData::new(vectors.concat(), [pairs.len(), width]), &device);
+            let noise = self.key.fold("generate").fold(n);
+            let mut stepper = SpeechDecoding::new(model, &encoded.states, &encoded.lengths, speaker, Some(noise));
+            let spoken =
+                generate_speech(&mut stepper, &encoded.lengths, self.model.mel, &self.config.limits, &device);
+            for (&pair, speech) in pairs.iter().zip(spoken) {
+                let refined = model.speech_decoder_postnet.refine(speech.mel.unsqueeze(), Mode::Eval);
+                let data = refined.try_into_vec_as::<f32>().expect("log-mels are readable floats");
+                let mel = Frames::new(data, self.model.mel);
+                converted.push(Converted { pair, mel, ended: speech.ended, focus: speech.focus.unwrap_or(0.0) });
+            }
+            progress(converted.len());
+        }
+        Ok(converted)
+    }
+}
+
+impl Objective<SpeechT5> for Conversion {
+    fn micro_batches(&self) -> usize {
+        self.config.micro_batches
+    }
+
+    fn loss(&self, model: &SpeechT5, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
+        let key = self.key.fold("update").fold(update).fold(micro);
+        let batch = self.assemble(&self.chosen(update, micro), &self.device)?;
+        Ok(self.config.pass(model, &batch, Some(key.fold("prenet")), Mode::Train(key.fold("model"))).losses)
+    }
+
+    fn batch(&self, update: usize, micro: usize) -> Batch {
+        let pairs = self.chosen(update, micro);
+        let name = |pair: &Pair| {
+            format!("{} → {}", self.dataset.utterance(pair.source).id, self.dataset.utterance(pair.target).id)
+        };
+        let frames = pairs.iter().map(|pair| self.dataset.declared_samples(pair.source)).sum();
+        Batch { utterances: pairs.iter().map(name).collect(), frames }
+    }
+
+    fn validate(&self, model: &SpeechT5) -> Result<Vec<(String, f64)>, ObjectiveError> {
+        let device = self.device.clone().inner();
+        let mut mean = Mean::default();
+        for pairs in self.validation.chunks(self.config.batch_items.min(16)) {
+            let noise = self.key.fold("validation");
+            let pass = self.config.pass(model, &self.assemble(pairs, &device)?, Some(noise), Mode::Eval);
+            mean.add(pairs.len(), pass.losses.terms);
+        }
+        Ok(mean.finish())
+    }
+}

@@ -1,0 +1,161 @@
+//! The one configuration that determines a run.
+
+use serde::{Deserialize, Serialize};
+use vocable_lab::ConfigError;
+use vocable_speecht5::ModelConfig;
+use vocable_speecht5::asr::AsrConfig;
+use vocable_speecht5::pretrain::PretrainConfig;
+use vocable_speecht5::sid::SidConfig;
+use vocable_speecht5::vc::VcConfig;
+use vocable_train::TrainConfig;
+
+/// Everything that determines a row of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of initial weights, data order, masks and dropout.
+    pub seed: u64,
+    /// What is heard and read.
+    pub data: DataConfig,
+    /// Sizes and switches of the model.
+    pub model: ModelConfig,
+    /// Targets of the masked prediction.
+    pub units: UnitsConfig,
+    /// Joint pre-training; none starts the tasks from initial weights.
+    pub pretrain: Option<Recipe<PretrainConfig>>,
+    /// Recognition.
+    pub asr: Recipe<AsrConfig>,
+    /// Voice conversion.
+    pub vc: Recipe<VcConfig>,
+    /// Speaker identification.
+    pub sid: Recipe<SidConfig>,
+    /// How much is decoded and validated.
+    pub evaluation: EvaluationConfig,
+}
+
+/// A task with the step loop's part of its recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe<T> {
+    /// Updates, schedule, optimiser, checkpoints.
+    pub train: TrainConfig,
+    /// The task itself.
+    pub task: T,
+}
+
+/// What is heard and read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// JSONL manifest; `mini` is the corpus that ships.
+    pub manifest: String,
+    /// Whether unusable recordings are left out instead of stopping the run.
+    pub skip_bad: bool,
+    /// Text of text pre-training: `grammar` (the shipped corpus' own), `transcripts` (of the training split), `auto`
+    /// (grammar for the shipped corpus, transcripts for others), or a file with a sentence a line.
+    pub text: String,
+    /// Sentences of text pre-training at most.
+    pub sentences: usize,
+    /// Sentences per split at most, each with all its voices; none takes all.
+    pub limit: Option<Limit>,
+}
+
+/// How much of each split is used.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Sentences of the training split.
+    pub train: usize,
+    /// Sentences of the validation split.
+    pub valid: usize,
+    /// Sentences of each test split.
+    pub test: usize,
+}
+
+/// Cluster labels of speech frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitsConfig {
+    /// Clusters of the first iteration, over MFCCs.
+    pub clusters: usize,
+    /// Mini-batch iterations of k-means at most.
+    pub max_iter: usize,
+    /// Starts of k-means, of which the best is kept.
+    pub n_init: usize,
+    /// Frames that k-means sees at most.
+    pub frames: usize,
+    /// A second, HuBERT-style iteration over features of a model that was pre-trained with the first; none stops after
+    /// one.
+    pub second: Option<SecondUnits>,
+}
+
+/// The second iteration of units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondUnits {
+    /// Encoder layer whose output is clustered, from 1.
+    pub layer: usize,
+    /// Clusters.
+    pub clusters: usize,
+}
+
+/// How much is decoded and validated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Utterances (or pairs) per validation.
+    pub validation: usize,
+    /// Utterances decoded together.
+    pub batch: usize,
+    /// Converted pairs that are also written as sound.
+    pub samples: usize,
+}
+
+/// Checks what types cannot.
+pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
+    let range = |path: &str, value: usize, allowed: &str, good: bool| match good {
+        true => Ok(()),
+        false => Err(ConfigError::range(path, value, allowed)),
+    };
+    let model = &config.model;
+    range("model.heads", model.heads, "must divide model.width", model.heads > 0 && model.width.is_multiple_of(model.heads))?;
+    range(
+        "model.positional_groups",
+        model.positional_groups,
+        "must divide model.width",
+        model.positional_groups > 0 && model.width.is_multiple_of(model.positional_groups),
+    )?;
+    range("model.encoder_layers", model.encoder_layers, "must be 1 or more", model.encoder_layers > 0)?;
+    range("model.decoder_layers", model.decoder_layers, "must be 1 or more", model.decoder_layers > 0)?;
+    range("model.reduction", model.reduction, "must be 1 or more", model.reduction > 0)?;
+    range("model.mel", model.mel, "must be 80, the bins of the log-mel front end", model.mel == 80)?;
+    range("units.clusters", config.units.clusters, "must be 2 or more", config.units.clusters > 1)?;
+    range("evaluation.batch", config.evaluation.batch, "must be 1 or more", config.evaluation.batch > 0)?;
+    if let Some(second) = config.units.second {
+        let layers = config.model.encoder_layers;
+        let allowed = format!("must be a layer of the encoder, 1 to {layers}");
+        range("units.second.layer", second.layer, &allowed, (1..=layers).contains(&second.layer))?;
+    }
+    let mut trains = vec![("asr", &config.asr.train), ("vc", &config.vc.train), ("sid", &config.sid.train)];
+    if let Some(pretrain) = &config.pretrain {
+        trains.push(("pretrain", &pretrain.train));
+        let task = &pretrain.task;
+        if task.speech.is_none() && task.text.is_none() {
+            let message = "pretrain.task has neither speech nor text; to start from initial weights set pretrain=none";
+            return Err(ConfigError::Other(message.into()));
+        }
+        if let Some(quantizer) = task.quantizer {
+            let good = quantizer.groups > 0 && model.width.is_multiple_of(quantizer.groups);
+            range("pretrain.task.quantizer.groups", quantizer.groups, "must divide model.width", good)?;
+        }
+        if let Some(speech) = &task.speech {
+            let least = model.extractor().layers.iter().rev().fold(1, |n, layer| (n - 1) * layer.stride + layer.kernel);
+            let allowed = format!("must be {least} or more, the receptive field");
+            range("pretrain.task.speech.min_samples", speech.min_samples, &allowed, speech.min_samples >= least)?;
+        }
+    }
+    for (name, train) in trains {
+        train.check().map_err(|error| ConfigError::Other(format!("{name}.train: {error}")))?;
+    }
+    Ok(())
+}

@@ -1,1 +1,0 @@
-//! speecht5-experiments

@@ -1,0 +1,202 @@
+//! From a configuration to the chain of stages that scores it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::Serialize;
+use vocable_data::manifest::{Manifest, Split};
+use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
+use vocable_random::Key;
+use vocable_speecht5::Regularisation;
+use vocable_train::TrainConfig;
+
+use crate::config::{DataConfig, RunConfig};
+use crate::stages::data::{Datasets, Source};
+use crate::stages::{asr, pretrain, sid, units, vc};
+
+/// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
+/// estimates of time are this coarse.
+const OPERATIONS_PER_SECOND: f64 = 6e10;
+
+/// Builds stages; remembers what is costly to know about a corpus or a model.
+#[derive(Debug, Default)]
+pub struct Pipeline {
+    sources: RefCell<HashMap<String, Rc<Known>>>,
+    parameters: RefCell<HashMap<String, u64>>,
+    datasets: Arc<Datasets>,
+}
+
+/// What is known about a corpus before it is prepared.
+#[derive(Debug)]
+struct Known {
+    path: PathBuf,
+    hash: String,
+    /// Mean length of a training utterance in seconds.
+    seconds: f64,
+    parallel: bool,
+}
+
+/// The manifest that a configuration means.
+pub fn manifest_path(data: &DataConfig) -> PathBuf {
+    match data.manifest.as_str() {
+        "mini" => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora/mini/manifest.jsonl"),
+        path => PathBuf::from(path),
+    }
+}
+
+/// Reads the manifest of a configuration, as a check before anything runs.
+pub fn check_data(data: &DataConfig) -> Result<(), ConfigError> {
+    Manifest::read(manifest_path(data)).map_err(|error| ConfigError::Other(error.to_string()))?;
+    let is_file = !["auto", "grammar", "transcripts"].contains(&data.text.as_str());
+    if is_file && !Path::new(&data.text).is_file() {
+        let message = format!("data.text: {} is no file; give one, or auto, grammar or transcripts", data.text);
+        return Err(ConfigError::Other(message));
+    }
+    Ok(())
+}
+
+impl Pipeline {
+    /// Nothing known yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The stage that scores recognition on a test split.
+    pub fn asr_score(&self, c: &RunConfig, split: &'static str) -> Result<Arc<Stage>, Unavailable> {
+        let prepare = self.prepare(c)?;
+        let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
+        let split = match split {
+            "test-other" => Split::TestOther,
+            _ => Split::TestClean,
+        };
+        Ok(asr::score(c, &asr::decode(c, &prepare, &model, split, &self.datasets), split))
+    }
+
+    /// The stage that scores voice conversion.
+    pub fn vc_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        if !self.known(&c.data)?.parallel {
+            return Err(Unavailable("no sentence of the training split is spoken by two voices".into()));
+        }
+        let prepare = self.prepare(c)?;
+        let model = self.start(c, &prepare, |inputs| vc::finetune(c, inputs, &self.datasets))?;
+        Ok(vc::score(c, &prepare, &vc::decode(c, &prepare, &model, &self.datasets), &self.datasets))
+    }
+
+    /// The stage that scores speaker identification.
+    pub fn sid_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let prepare = self.prepare(c)?;
+        let model = self.start(c, &prepare, |inputs| sid::finetune(c, inputs, &self.datasets))?;
+        Ok(sid::score(c, &sid::decode(c, &prepare, &model, &self.datasets)))
+    }
+
+    /// A fine-tuning stage with what it starts from.
+    fn start(
+        &self,
+        c: &RunConfig,
+        prepare: &Arc<Stage>,
+        finetune: impl FnOnce(Inputs) -> Arc<Stage>,
+    ) -> Result<Arc<Stage>, Unavailable> {
+        let pretrain = match c.pretrain {
+            Some(_) => Some(self.pretrain(c, prepare)?),
+            None => None,
+        };
+        Ok(finetune(Inputs { prepare: Arc::clone(prepare), pretrain, cost: self.costs(c)? }))
+    }
+
+    fn prepare(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let known = self.known(&c.data)?;
+        let source = Source { manifest: known.path.clone(), hash: known.hash.clone(), data: c.data.clone() };
+        Ok(crate::stages::data::prepare(source, &self.datasets))
+    }
+
+    fn pretrain(&self, c: &RunConfig, prepare: &Arc<Stage>) -> Result<Arc<Stage>, Unavailable> {
+        let cost = self.costs(c)?;
+        let first = || units::from_mfcc(c, prepare, &self.datasets);
+        let hears = c.pretrain.as_ref().is_some_and(|pretrain| pretrain.task.speech.is_some());
+        let units = match c.units.second {
+            _ if !hears => None,
+            None => Some(first()),
+            Some(second) => {
+                let teacher = pretrain::stage(c, c.units.clusters, prepare, Some(&first()), cost, &self.datasets);
+                Some(units::from_states(c, second, prepare, &teacher, &self.datasets))
+            }
+        };
+        let clusters = c.units.second.map_or(c.units.clusters, |second| second.clusters);
+        Ok(pretrain::stage(c, clusters, prepare, units.as_ref(), cost, &self.datasets))
+    }
+
+    fn known(&self, data: &DataConfig) -> Result<Rc<Known>, Unavailable> {
+        if let Some(known) = self.sources.borrow().get(&data.manifest) {
+            return Ok(Rc::clone(known));
+        }
+        let unusable = |error: vocable_data::DataError| Unavailable(error.to_string());
+        let path = manifest_path(data);
+        let manifest = Manifest::read(&path).map_err(unusable)?;
+        let train = manifest.split(Split::Train);
+        let utterances = &manifest.utterances;
+        let seconds: f64 = train.iter().map(|&index| utterances[index].seconds).sum();
+        let mut speaker_of = HashMap::new();
+        let parallel = train.iter().any(|&index| {
+            let utterance = &utterances[index];
+            speaker_of.insert(&utterance.text, &utterance.speaker).is_some_and(|other| *other != utterance.speaker)
+        });
+        let known = Rc::new(Known {
+            hash: manifest.hash().map_err(unusable)?,
+            path,
+            seconds: seconds / train.len().max(1) as f64,
+            parallel,
+        });
+        self.sources.borrow_mut().insert(data.manifest.clone(), Rc::clone(&known));
+        Ok(known)
+    }
+
+    fn costs(&self, c: &RunConfig) -> Result<CostModel, Unavailable> {
+        let utterance = self.known(&c.data)?.seconds;
+        let name = serde_json::to_string(&c.model).expect("a model configuration is JSON");
+        let parameters = *self.parameters.borrow_mut().entry(name).or_insert_with(|| {
+            // The vocabulary moves the count by less than a percent; 81 is the published one.
+            let device = crate::stages::device().inner();
+            let model = c.model.init(81, 1, &Regularisation::none(), Key::new(0), &device);
+            burn::module::Module::num_params(&model) as u64
+        });
+        Ok(CostModel { parameters, channels: c.model.extractor_channels, utterance })
+    }
+}
+
+/// What a fine-tuning stage is built on.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The prepared corpus.
+    pub prepare: Arc<Stage>,
+    /// Where weights come from; none starts from initial ones.
+    pub pretrain: Option<Arc<Stage>>,
+    /// For the estimate.
+    pub cost: CostModel,
+}
+
+/// Estimates the cost of training.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CostModel {
+    parameters: u64,
+    channels: usize,
+    utterance: f64,
+}
+
+impl CostModel {
+    /// Of updates that each hear `samples` samples at most in `items` utterances at most.
+    pub fn of(&self, train: &TrainConfig, samples: usize, items: usize) -> Cost {
+        let heard = (samples as f64 / 16_000.0).min(items as f64 * self.utterance);
+        let states = heard * 50.0 * self.parameters as f64;
+        // The extractor's second block, at 1,600 frames per second, is half of its work.
+        let extractor = heard * 1_600.0 * 2.0 * 3.0 * (self.channels * self.channels) as f64;
+        let operations = 6.0 * (states + extractor) * train.updates as f64;
+        Cost {
+            steps: train.updates as u64,
+            parameters: self.parameters,
+            seconds: operations / OPERATIONS_PER_SECOND,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The three scales: sizes and lengths, never another recipe.
+
+use vocable_lab::Scale;
+use vocable_objectives::quantizer::QuantizerConfig;
+use vocable_objectives::{SpectrogramDistance, StopLabels};
+use vocable_speecht5::asr::{AsrConfig, MaskConfig};
+use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechPart, TextPart};
+use vocable_speecht5::sid::SidConfig;
+use vocable_speecht5::vc::VcConfig;
+use vocable_speecht5::{ModelConfig, Preset, Regularisation};
+use vocable_train::{Best, Decay, Direction, OptimiserConfig, Schedule, TrainConfig};
+
+use crate::config::{DataConfig, EvaluationConfig, Limit, Recipe, RunConfig, SecondUnits, UnitsConfig};
+
+/// The complete configuration of the full model at a scale.
+pub fn base(scale: Scale) -> RunConfig {
+    let full = paper();
+    match scale {
+        Scale::Base => full,
+        Scale::Mini => mini(full),
+        Scale::Smoke => smoke(mini(full)),
+    }
+}
+
+/// The paper's sizes and lengths (spec sections 2, 5 and 6).
+fn paper() -> RunConfig {
+    let preset = Preset::Paper;
+    RunConfig {
+        seed: 1,
+        data: DataConfig {
+            manifest: "mini".into(),
+            skip_bad: false,
+            text: "auto".into(),
+            sentences: 1_000_000,
+            limit: None,
+        },
+        model: ModelConfig::base(preset),
+        units: UnitsConfig {
+            clusters: 100,
+            max_iter: 100,
+            n_init: 20,
+            frames: 5_000_000,
+            second: Some(SecondUnits { layer: 6, clusters: 500 }),
+        },
+        pretrain: Some(Recipe {
+            train: train(500_000, 2e-4, Schedule::Linear { warmup: 0.08 }, 1e-6, 0.01, 5.0),
+            task: PretrainConfig {
+                speech: Some(SpeechPart {
+                    min_samples: 32_000,
+                    max_samples: 250_000,
+                    batch_samples: 1_400_000,
+                    batch_items: 1024,
+                    mask_probability: 0.8,
+                    mask_length: 10,
+                    label_width: 256,
+                    mlm: 1.0,
+                    feature_penalty: 10.0,
+                    spectrogram: 1.0,
+                    distance: SpectrogramDistance::L1,
+                    stop: 1.0,
+                    stop_positive: 5.0,
+                    stop_labels: StopLabels::Tail,
+                }),
+                text: Some(TextPart {
+                    batch_tokens: 12_040,
+                    batch_items: 1024,
+                    max_tokens: 600,
+                    mask_ratio: 0.3,
+                    poisson_lambda: 3.5,
+                    mask_random: 0.1,
+                }),
+                quantizer: Some(QuantizerConfig::paper()),
+                diversity: 0.1,
+                codebook: 1.0,
+                modalities: Modalities::Paired,
+                regularisation: Regularisation::new(0.1, 0.0, [0.05, 0.05], 0.1),
+            },
+        }),
+        asr: Recipe {
+            train: TrainConfig {
+                best: Some(Best { metric: "asr/accuracy".into(), direction: Direction::Higher }),
+                ..train(80_000, 6e-5, tri_stage(), 1e-8, 0.1, 25.0)
+            },
+            task: AsrConfig::base(preset),
+        },
+        vc: Recipe {
+            train: train(60_000, 1e-4, Schedule::InverseSqrt { warmup: 0.1 }, 1e-8, 0.0, 1.0),
+            task: VcConfig::base(preset),
+        },
+        sid: Recipe {
+            train: TrainConfig {
+                best: Some(Best { metric: "sid/accuracy".into(), direction: Direction::Higher }),
+                ..train(60_000, 5e-4, Schedule::Triangular { minimum: 1e-8, period: 1.0 }, 1e-8, 0.1, 0.0)
+            },
+            task: SidConfig::base(preset),
+        },
+        evaluation: EvaluationConfig { validation: 2_000, batch: 16, samples: 8 },
+    }
+}
+
+/// Under an hour a row on two cores: a model of about 3 M parameters, higher rates for the shorter runs.
+fn mini(mut c: RunConfig) -> RunConfig {
+    c.data.sentences = 20_000;
+    c.model = ModelConfig {
+        width: 192,
+        feed_forward: 768,
+        heads: 4,
+        encoder_layers: 4,
+        decoder_layers: 2,
+        extractor_channels: 96,
+        positional_kernel: 64,
+        positional_groups: 8,
+        prenet_units: 96,
+        postnet_channels: 96,
+        speaker: 160,
+        ..c.model
+    };
+    c.units = UnitsConfig { clusters: 100, max_iter: 100, n_init: 4, frames: 60_000, second: None };
+    let pretrain = c.pretrain.as_mut().expect("the full model is pre-trained");
+    short(&mut pretrain.train, 1_000, 1e-3);
+    let speech = pretrain.task.speech.as_mut().expect("the full model hears");
+    speech.min_samples = 16_000;
+    speech.max_samples = 64_000;
+    speech.batch_samples = 24 * 16_000;
+    speech.label_width = 64;
+    let text = pretrain.task.text.as_mut().expect("the full model reads");
+    text.batch_tokens = 1_200;
+    pretrain.task.quantizer.as_mut().expect("the full model mixes").codes = 50;
+
+    short(&mut c.asr.train, 2_000, 1e-3);
+    c.asr.task.batch_samples = 32 * 16_000;
+    c.asr.task.freeze_encoder_updates = 0;
+    c.asr.task.time_mask = Some(MaskConfig { probability: 0.3, length: 5 });
+    c.asr.task.channel_mask = Some(MaskConfig { probability: 0.2, length: 16 });
+    c.asr.task.regularisation.encoder_layer_drop = 0.0;
+    c.asr.task.regularisation.decoder_layer_drop = 0.0;
+
+    short(&mut c.vc.train, 1_200, 1e-3);
+    c.vc.task.batch_samples = 24 * 16_000;
+    c.vc.task.regularisation = Regularisation::new(0.1, 0.1, [0.0, 0.0], 1.0);
+    c.vc.task.test_pairs = 96;
+    c.vc.task.limits.max_ratio = 4.0;
+
+    short(&mut c.sid.train, 150, 5e-4);
+    c.sid.task.batch_items = 12;
+    c.sid.task.segment = 32_000;
+    c.sid.train.optimiser.clip = 5.0;
+    c.evaluation = EvaluationConfig { validation: 48, batch: 16, samples: 4 };
+    c
+}
+
+/// A few minutes for a whole table: everything runs, nothing is learned.
+fn smoke(mut c: RunConfig) -> RunConfig {
+    c.data.sentences = 200;
+    c.data.limit = Some(Limit { train: 8, valid: 2, test: 3 });
+    c.model = ModelConfig {
+        width: 64,
+        feed_forward: 128,
+        heads: 2,
+        encoder_layers: 2,
+        decoder_layers: 1,
+        extractor_channels: 32,
+        positional_kernel: 32,
+        positional_groups: 4,
+        prenet_units: 32,
+        postnet_channels: 32,
+        ..c.model
+    };
+    c.units = UnitsConfig { clusters: 20, max_iter: 10, n_init: 1, frames: 2_000, second: None };
+    let pretrain = c.pretrain.as_mut().expect("the full model is pre-trained");
+    short(&mut pretrain.train, 12, 1e-3);
+    pretrain.task.speech.as_mut().expect("the full model hears").batch_samples = 8 * 16_000;
+    pretrain.task.text.as_mut().expect("the full model reads").batch_tokens = 400;
+    for train in [&mut c.asr.train, &mut c.vc.train, &mut c.sid.train] {
+        short(train, 12, 1e-3);
+    }
+    c.asr.task.batch_samples = 8 * 16_000;
+    c.vc.task.batch_samples = 8 * 16_000;
+    c.vc.task.test_pairs = 8;
+    c.vc.task.limits.max_ratio = 2.0;
+    c.sid.task.batch_items = 4;
+    c.evaluation = EvaluationConfig { validation: 4, batch: 8, samples: 1 };
+    c
+}
+
+fn train(updates: usize, rate: f64, schedule: Schedule, eps: f64, weight_decay: f64, clip: f64) -> TrainConfig {
+    let optimiser = OptimiserConfig { beta1: 0.9, beta2: 0.98, eps, weight_decay, clip };
+    TrainConfig {
+        validate_every: (updates / 20).max(1),
+        checkpoint_every: (updates / 20).max(1),
+        ..TrainConfig::new(updates, rate, schedule, optimiser)
+    }
+}
+
+fn tri_stage() -> Schedule {
+    Schedule::TriStage { warmup: 0.1, hold: 0.4, initial: 0.01, last: 0.05, decay: Decay::Linear }
+}
+
+/// A shorter run at a higher rate, validated and saved four times.
+fn short(train: &mut TrainConfig, updates: usize, rate: f64) {
+    train.updates = updates;
+    train.learning_rate = rate;
+    train.validate_every = updates.div_ceil(4);
+    train.checkpoint_every = updates.div_ceil(4);
+}

@@ -1,0 +1,102 @@
+//! Stages `finetune-asr`, `decode-asr`, `score-asr`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use burn::module::Module;
+use vocable_data::manifest::Split;
+use vocable_lab::{Cost, Score, Scores, Stage};
+use vocable_metrics::{Bootstrap, EditCounts, character_errors, word_errors};
+use vocable_random::Key;
+use vocable_speecht5::Regularisation;
+use vocable_speecht5::asr::{Recognition, Transcript};
+use vocable_train::{load_model, save_model};
+
+use super::data::Datasets;
+use super::{MODEL, device, starting_point, train};
+use crate::config::RunConfig;
+use crate::pipeline::Inputs;
+
+const TRANSCRIPTS: &str = "transcripts.json";
+
+/// Trains recognition.
+pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
+    let (recipe, model, seed, datasets) = (c.asr.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
+    let validation = c.evaluation.validation;
+    let mut stage = Stage::new("finetune-asr", 1, (&model, &recipe, seed, validation))
+        .input("prepare", &inputs.prepare)
+        .cost(inputs.cost.of(&recipe.train, recipe.task.batch_samples, recipe.task.batch_items));
+    if let Some(pretrain) = &inputs.pretrain {
+        stage = stage.input("pretrain", pretrain);
+    }
+    let pretrained = inputs.pretrain.is_some();
+    stage.run(move |run| {
+        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+        let key = Key::new(seed);
+        let regularisation = &recipe.task.regularisation;
+        let start = starting_point(run, pretrained, &model, &dataset.vocabulary, regularisation, key)?;
+        let objective =
+            Recognition::new(recipe.task.clone(), model.clone(), dataset, validation, key.fold("asr"), device())?;
+        let mut config = recipe.train.clone();
+        config.seed = seed;
+        let trained = train(run, &config, start, &objective)?;
+        Ok(save_model(&trained, &run.outputs().join(MODEL))?)
+    })
+}
+
+/// Transcribes a test split.
+pub fn decode(
+    c: &RunConfig,
+    prepare: &Arc<Stage>,
+    model: &Arc<Stage>,
+    split: Split,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (recipe, config, datasets) = (c.asr.task.clone(), c.model.clone(), Arc::clone(datasets));
+    let (batch, seed) = (c.evaluation.batch, c.seed);
+    Stage::new("decode-asr", 1, (split, batch, recipe.suppress_special))
+        .input("prepare", prepare)
+        .input("model", model)
+        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
+        .run(move |run| {
+            let dataset = datasets.open(&run.input("prepare"), config.speaker)?;
+            let vocabulary = &dataset.vocabulary;
+            let (none, key) = (Regularisation::none(), Key::new(seed));
+            let model = config.init(vocabulary.len(), vocabulary.pad(), &none, key, &device().inner());
+            let model = load_model(model, &run.input("model").join(MODEL))?.valid();
+            let test = dataset.split(split);
+            run.progress().start(test.len() as u64, "utterances");
+            let objective = Recognition::new(recipe.clone(), config.clone(), dataset, 0, key, device())?;
+            let progress = |done: usize| run.progress().step(done as u64, "transcribed");
+            let transcripts = objective.transcribe(&model, &test, batch, progress)?;
+            Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
+        })
+}
+
+/// Scores transcripts: word and character error rates, of attention and of CTC alone.
+pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
+    let seed = c.seed;
+    Stage::new("score-asr", 1, split).input("decode", decode).run(move |run| {
+        let transcripts: Vec<Transcript> =
+            vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
+        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
+        let mut scores = Scores::new();
+        type Heard = fn(&Transcript) -> &str;
+        type Errors = fn(&str, &str) -> EditCounts;
+        let measures: [(&str, Heard, Errors); 4] = [
+            ("wer", |t| &t.attention, word_errors),
+            ("ctc_wer", |t| &t.ctc, word_errors),
+            ("cer", |t| &t.attention, character_errors),
+            ("ctc_cer", |t| &t.ctc, character_errors),
+        ];
+        for (name, heard, errors) in measures {
+            let counts: Vec<EditCounts> = transcripts.iter().map(|t| errors(&t.reference, heard(t))).collect();
+            let total: EditCounts = counts.iter().copied().sum();
+            let value = total.percent().with_context(|| format!("the split {split} has no transcripts to score"))?;
+            let interval = bootstrap.error_rate(&counts).context("a non-empty test set has an interval")?;
+            scores = scores.with(name, Score::new(value, counts.len() as u64).interval(interval.low, interval.high));
+            run.log(format!("{name} {value:.2}"))?;
+        }
+        Ok(run.write_scores(&scores)?)
+    })
+}

@@ -1,0 +1,69 @@
+//! Stage `pretrain`: joint pre-training on speech and text.
+
+use std::sync::Arc;
+
+use vocable_lab::Stage;
+use vocable_random::Key;
+use vocable_speecht5::Pretrainer;
+use vocable_speecht5::pretrain::Pretraining;
+use vocable_train::save_model;
+
+use super::data::{Datasets, sentences};
+use super::{MODEL, device, train, units};
+use crate::config::RunConfig;
+use crate::pipeline::CostModel;
+
+/// Seconds of speech that cost as much as a text token, for the estimate: a token is a state, as is a 20 ms frame.
+const SAMPLES_PER_TOKEN: usize = 320;
+
+/// The stage; `units` are the targets of the masked prediction, which text alone does not need.
+pub fn stage(
+    c: &RunConfig,
+    clusters: usize,
+    prepare: &Arc<Stage>,
+    units: Option<&Arc<Stage>>,
+    cost: CostModel,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let recipe = c.pretrain.clone().expect("a row without pre-training has no such stage");
+    let (model, seed, datasets) = (c.model.clone(), c.seed, Arc::clone(datasets));
+    let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
+    let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
+    let mut stage = Stage::new("pretrain", 1, (&model, &recipe, seed, clusters))
+        .input("prepare", prepare)
+        .cost(cost.of(&recipe.train, heard + read, usize::MAX));
+    if let Some(units) = units {
+        stage = stage.input("units", units);
+    }
+    let hears = units.is_some();
+    stage.run(move |run| {
+        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+        let key = Key::new(seed);
+        let units = if hears { units::read(&run.input("units"))? } else { Vec::new() };
+        let text = sentences(&run.input("prepare"))?;
+        let vocabulary = &dataset.vocabulary;
+        let pretrainer = Pretrainer::new(
+            &model,
+            &recipe.task,
+            vocabulary.len(),
+            vocabulary.pad(),
+            clusters,
+            key.fold("model"),
+            &device(),
+        );
+        let objective = Pretraining::new(
+            recipe.task.clone(),
+            model.clone(),
+            Arc::clone(&dataset),
+            Arc::new(units),
+            &text,
+            key.fold("pretrain"),
+            device(),
+        )?;
+        let mut config = recipe.train.clone();
+        config.seed = seed;
+        let trained = train(run, &config, pretrainer, &objective)?;
+        save_model(&trained, &run.outputs().join("pretrainer.safetensors"))?;
+        Ok(save_model(&trained.core, &run.outputs().join(MODEL))?)
+    })
+}

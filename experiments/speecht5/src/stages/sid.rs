@@ -1,0 +1,101 @@
+//! Stages `finetune-sid`, `decode-sid`, `score-sid`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+use vocable_lab::{Cost, Score, Scores, Stage};
+use vocable_metrics::Bootstrap;
+use vocable_random::Key;
+use vocable_speecht5::sid::{Hearing, Identification, Identified};
+use vocable_speecht5::{Regularisation, SpeakerClassifier};
+use vocable_train::{load_model, save_model};
+
+use super::data::Datasets;
+use super::{MODEL, device, starting_point, train};
+use crate::config::RunConfig;
+use crate::pipeline::Inputs;
+
+const IDENTIFIED: &str = "identified.json";
+
+#[derive(Serialize, Deserialize)]
+struct Named {
+    whole: Vec<Identified>,
+    noisy: Vec<Identified>,
+}
+
+/// Trains identification.
+pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
+    let (recipe, model, seed, datasets) = (c.sid.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
+    let validation = c.evaluation.validation;
+    let samples = recipe.task.segment * recipe.task.batch_items;
+    let mut stage = Stage::new("finetune-sid", 1, (&model, &recipe, seed, validation))
+        .input("prepare", &inputs.prepare)
+        .cost(inputs.cost.of(&recipe.train, samples, recipe.task.batch_items));
+    if let Some(pretrain) = &inputs.pretrain {
+        stage = stage.input("pretrain", pretrain);
+    }
+    let pretrained = inputs.pretrain.is_some();
+    stage.run(move |run| {
+        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+        let key = Key::new(seed);
+        let regularisation = &recipe.task.regularisation;
+        let core = starting_point(run, pretrained, &model, &dataset.vocabulary, regularisation, key)?;
+        let objective = Identification::new(recipe.task.clone(), dataset, validation, key.fold("sid"), device())?;
+        let start = SpeakerClassifier::new(core, model.width, objective.classes(), key.fold("classifier"), &device());
+        let mut config = recipe.train.clone();
+        config.seed = seed;
+        let trained = train(run, &config, start, &objective)?;
+        Ok(save_model(&trained, &run.outputs().join(MODEL))?)
+    })
+}
+
+/// Names the speakers of the test utterances, whole and as short crops in noise.
+pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
+    let (recipe, config, seed, datasets) = (c.sid.task.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
+    Stage::new("decode-sid", 1, (recipe.noisy_segment, recipe.noisy_snr, seed))
+        .input("prepare", prepare)
+        .input("model", model)
+        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
+        .run(move |run| {
+            let dataset = datasets.open(&run.input("prepare"), config.speaker)?;
+            let (none, key) = (Regularisation::none(), Key::new(seed).fold("decode-sid"));
+            let plain = device().inner();
+            let core = config.init(dataset.vocabulary.len(), dataset.vocabulary.pad(), &none, key, &plain);
+            let objective = Identification::new(recipe.clone(), dataset, 0, key, device())?;
+            let model = SpeakerClassifier::new(core, config.width, objective.classes(), key, &plain);
+            let model = load_model(model, &run.input("model").join(MODEL))?.valid();
+            let test = objective.test();
+            run.progress().start(2 * test.len() as u64, "utterances");
+            let whole = objective.identify(&model, &test, Hearing::Whole, |done| {
+                run.progress().step(done as u64, "whole");
+            })?;
+            let noisy = objective.identify(&model, &test, Hearing::NoisyCrop, |done| {
+                run.progress().step((test.len() + done) as u64, "in noise");
+            })?;
+            Ok(run.write_json(IDENTIFIED, &Named { whole, noisy })?)
+        })
+}
+
+/// Scores top-1 accuracies.
+pub fn score(c: &RunConfig, decode: &Arc<Stage>) -> Arc<Stage> {
+    let seed = c.seed;
+    Stage::new("score-sid", 1, ()).input("decode", decode).run(move |run| {
+        let named: Named =
+            vocable_lab::files::read_json(&run.input("decode").join(IDENTIFIED))?.context("names are there")?;
+        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
+        let mut scores = Scores::new();
+        for (name, answers) in [("accuracy", &named.whole), ("noisy_accuracy", &named.noisy)] {
+            let hits: Vec<f64> = answers
+                .iter()
+                .map(|answer| if answer.found.as_ref() == Some(&answer.reference) { 100.0 } else { 0.0 })
+                .collect();
+            let interval = bootstrap.mean(&hits).context("no test utterance is by a voice of the training split")?;
+            let value = hits.iter().sum::<f64>() / hits.len() as f64;
+            scores = scores.with(name, Score::new(value, hits.len() as u64).interval(interval.low, interval.high));
+            run.log(format!("{name} {value:.2}"))?;
+        }
+        Ok(run.write_scores(&scores)?)
+    })
+}
