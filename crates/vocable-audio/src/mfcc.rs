@@ -187,8 +187,8 @@ mod tests {
             .collect()
     }
 
-    /// Kaldi's own code, by kaldi-native-fbank; it computes in single precision, whose rounding the lifter multiplies by up
-    /// to 12, and the fixture has six digits: hence 2e-3 on values up to 40.
+    /// Kaldi's own code, by kaldi-native-fbank. It computes in single precision and the fixture has six digits, on values
+    /// up to 40: 2e-4, four times what is measured.
     #[test]
     fn coefficients_and_deltas_equal_kaldi() {
         let text =
@@ -204,8 +204,7 @@ mod tests {
                 worst = worst.max((f64::from(*value) - expected.as_f64().unwrap()).abs());
             }
         }
-        assert!(worst < 2e-3, "{worst} off Kaldi");
-        println!("worst difference from Kaldi: {worst}");
+        assert!(worst < 2e-4, "{worst} off Kaldi");
     }
 
     #[test]
