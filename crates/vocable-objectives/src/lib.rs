@@ -8,6 +8,9 @@ pub mod quantizer;
 pub mod sid;
 pub mod speech;
 
+#[cfg(test)]
+mod official;
+
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use ctc::{CtcLoss, ctc_loss};
 pub use losses::Losses;

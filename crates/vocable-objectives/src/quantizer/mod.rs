@@ -54,8 +54,17 @@ impl Quantizer {
     /// Panics when `width` is not a multiple of the groups.
     pub fn new(config: QuantizerConfig, width: usize, key: Key, device: &Device) -> Self {
         let QuantizerConfig { groups, codes, .. } = config;
-        assert!(groups > 0 && width % groups == 0, "quantizer: {groups} groups cannot share a width of {width}");
-        let codebook = init::uniform([1, groups * codes, width / groups], 0.0, 1.0, key.fold("codebook"), device);
+        assert!(
+            groups > 0 && width % groups == 0,
+            "quantizer: {groups} groups cannot share a width of {width}"
+        );
+        let codebook = init::uniform(
+            [1, groups * codes, width / groups],
+            0.0,
+            1.0,
+            key.fold("codebook"),
+            device,
+        );
         let scores = || Linear::new(width, groups * codes, key.fold("scores"), device);
         Self {
             codebook: Param::from_tensor(codebook),
@@ -78,13 +87,7 @@ impl Quantizer {
     }
 
     /// The same with given random choices and temperature, so that another implementation's can be repeated.
-    pub fn forward_with(
-        &self,
-        states: Tensor<3>,
-        lengths: &[usize],
-        choices: &Choices,
-        temperature: f64,
-    ) -> Quantized {
+    pub fn forward_with(&self, states: Tensor<3>, lengths: &[usize], choices: &Choices, temperature: f64) -> Quantized {
         let [batch, time, width] = states.dims();
         let QuantizerConfig { groups, codes, .. } = self.config;
         let rows = batch * time;
@@ -111,8 +114,10 @@ impl Quantizer {
             _ => arg_max,
         };
         let chosen = picked.matmul(codebook).swap_dims(0, 1).reshape([batch, time, width]);
-        let codebook_loss =
-            self.config.codebook_loss.then(|| pull(states.clone(), chosen.clone(), counted.reshape([batch, time, 1])));
+        let codebook_loss = self
+            .config
+            .codebook_loss
+            .then(|| pull(states.clone(), chosen.clone(), counted.reshape([batch, time, 1])));
         let codes = match self.config.kind {
             Selection::Nearest => chosen + (states.clone() - states.clone().detach()),
             Selection::Gumbel => chosen,
