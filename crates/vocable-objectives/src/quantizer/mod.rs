@@ -12,7 +12,7 @@ mod config;
 mod usage;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 use vocable_nn::{Linear, Mode, init, valid_frames};
 use vocable_random::Key;
 
@@ -55,7 +55,7 @@ impl Quantizer {
     pub fn new(config: QuantizerConfig, width: usize, key: Key, device: &Device) -> Self {
         let QuantizerConfig { groups, codes, .. } = config;
         assert!(
-            groups > 0 && width % groups == 0,
+            groups > 0 && width.is_multiple_of(groups),
             "quantizer: {groups} groups cannot share a width of {width}"
         );
         let codebook = init::uniform(
@@ -95,7 +95,7 @@ impl Quantizer {
         // Group-major from here on: `[groups, rows, ..]`.
         let codebook = self.codebook.val().reshape([groups, codes, width / groups]);
         let scores = self.score(states.clone().reshape([rows, width]), codebook.clone());
-        let soft = activation::softmax(scores.clone(), 2);
+        let soft = vocable_kernels::softmax(scores.clone());
         let arg_max = one_hot(scores.clone());
         let counted = match self.config.kind {
             Selection::Nearest => valid_frames(lengths, time, &device).reshape([1, rows, 1]),
@@ -108,7 +108,7 @@ impl Quantizer {
             (Selection::Gumbel, Some(noise)) => {
                 let noise = TensorData::new(noise.clone(), [rows, groups, codes]);
                 let noise = Tensor::<3>::from_data(noise, &device).swap_dims(0, 1);
-                let soft = activation::softmax((scores + noise).div_scalar(temperature), 2);
+                let soft = vocable_kernels::softmax((scores + noise).div_scalar(temperature));
                 one_hot(soft.clone()) + (soft.clone() - soft.detach())
             }
             _ => arg_max,
