@@ -1,6 +1,7 @@
 //! Times every operation, forward and backward, fused and composed, on the shapes of a small speech encoder.
 //!
-//! `cargo run --release --example speed [rounds]`. The figure is the fastest of some rounds.
+//! `cargo run --release --example speed [rounds [name]]`. The figure is the fastest of some rounds, of all operations or
+//! of those whose name contains `name`.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,15 @@ use vocable_kernels::{self as fused, AttentionInput, composed};
 use vocable_random::Key;
 
 fn main() {
-    let rounds = std::env::args()
-        .nth(1)
-        .map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
+    let mut arguments = std::env::args().skip(1);
+    let rounds = arguments.next().map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
+    let filter = arguments.next().unwrap_or_default();
     let device = Device::flex().autodiff();
     let tensor = |length: usize| Tensor::<1>::random([length], Distribution::Normal(0.0, 0.5), &device);
     let bench = |name: &str, inputs: &[Tensor<1>], fused: Operation, composed: Operation| {
+        if !name.contains(&filter) {
+            return;
+        }
         let [fused, composed] = fastest(rounds, inputs, [fused, composed]);
         let [f, c] = [fused, composed].map(|time| time.as_secs_f64() * 1e3);
         println!("{name:<34} {c:>10.2} {f:>10.2} {:>7.1}x", c / f);
@@ -34,14 +38,7 @@ fn main() {
     let stack = |t: &[Tensor<1>], conv: Conv, norm: Norm, gelu: fn(Tensor<3>) -> Tensor<3>| {
         let mut x = t[0].clone().reshape([batch, 48_000, 1]);
         for (layer, (kernel, stride)) in layers.into_iter().enumerate() {
-            x = conv(
-                x,
-                t[3 + layer].clone().reshape([-1, channels as i32]),
-                None,
-                kernel,
-                stride,
-                0,
-            );
+            x = conv(x, t[3 + layer].clone().reshape([-1, channels as i32]), None, kernel, stride, 0);
             if layer == 0 {
                 x = norm(x, t[1].clone(), t[2].clone(), 1e-5);
             }
@@ -60,12 +57,9 @@ fn main() {
     let (batch, time, width, heads) = (16, 150, 192, 4);
     let (length, head) = (batch * time * width, width / heads);
     let x = |t: &[Tensor<1>]| t[0].clone().reshape([batch, time, width]);
-    bench(
-        "gelu 16 x 150 x 768",
-        &[tensor(4 * length)],
-        &|t| fused::gelu(t[0].clone()),
-        &|t| composed::gelu(t[0].clone()),
-    );
+    bench("gelu 16 x 150 x 768", &[tensor(4 * length)], &|t| fused::gelu(t[0].clone()), &|t| {
+        composed::gelu(t[0].clone())
+    });
     bench(
         "softmax 9600 x 150",
         &[tensor(batch * heads * time * time)],
@@ -73,12 +67,9 @@ fn main() {
         &|t| composed::softmax(t[0].clone().reshape([-1, time as i32])).flatten(0, 1),
     );
     let key = Key::new(1);
-    bench(
-        "dropout 16 x 150 x 768",
-        &[tensor(4 * length)],
-        &|t| fused::dropout(t[0].clone(), 0.1, key),
-        &|t| composed::dropout(t[0].clone(), 0.1, key),
-    );
+    bench("dropout 16 x 150 x 768", &[tensor(4 * length)], &|t| fused::dropout(t[0].clone(), 0.1, key), &|t| {
+        composed::dropout(t[0].clone(), 0.1, key)
+    });
     bench(
         "layer norm 16 x 150 x 192",
         &[tensor(length), tensor(width), tensor(width)],
@@ -110,10 +101,7 @@ fn main() {
         let hidden: Vec<bool> = (0..batch * time).map(|i| i % time >= time - 4 * (i / time)).collect();
         AttentionInput {
             relative: Some(t[3].clone().reshape([2 * reach, head])),
-            padding: Some(Tensor::<2, Bool>::from_data(
-                TensorData::new(hidden, [batch, time]),
-                &t[0].device(),
-            )),
+            padding: Some(Tensor::<2, Bool>::from_data(TensorData::new(hidden, [batch, time]), &t[0].device())),
             dropout: Some((0.1, key)),
             ..AttentionInput::new(split(&t[0]), split(&t[1]), split(&t[2]))
         }
@@ -136,10 +124,7 @@ fn fastest<const N: usize>(rounds: usize, inputs: &[Tensor<1>], operations: [Ope
     let mut fastest = [Duration::MAX; N];
     for _ in 0..rounds {
         for (operation, fastest) in operations.iter().zip(&mut fastest) {
-            let inputs: Vec<_> = inputs
-                .iter()
-                .map(|input| input.clone().detach().require_grad())
-                .collect();
+            let inputs: Vec<_> = inputs.iter().map(|input| input.clone().detach().require_grad()).collect();
             let start = Instant::now();
             let y = operation(&inputs);
             let gradients = y.sum().backward();

@@ -32,16 +32,7 @@ pub struct AttentionInput {
 impl AttentionInput {
     /// Plain attention over all keys: no relative positions, mask or dropout.
     pub fn new(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Self {
-        Self {
-            q,
-            k,
-            v,
-            relative: None,
-            padding: None,
-            causal: false,
-            dropout: None,
-            weights: false,
-        }
+        Self { q, k, v, relative: None, padding: None, causal: false, dropout: None, weights: false }
     }
 }
 
@@ -56,37 +47,16 @@ impl AttentionInput {
 pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
     let [batch, heads, queries, channels] = input.q.dims();
     let [_, _, keys, _] = input.k.dims();
-    assert_eq!(
-        input.k.dims(),
-        [batch, heads, keys, channels],
-        "attention: the keys do not fit the queries"
-    );
-    assert_eq!(
-        input.v.dims()[..3],
-        [batch, heads, keys],
-        "attention: the values do not fit the keys"
-    );
-    assert!(
-        !input.causal || queries <= keys,
-        "causal attention of {queries} queries over only {keys} keys"
-    );
+    assert_eq!(input.k.dims(), [batch, heads, keys, channels], "attention: the keys do not fit the queries");
+    assert_eq!(input.v.dims()[..3], [batch, heads, keys], "attention: the values do not fit the keys");
+    assert!(!input.causal || queries <= keys, "causal attention of {queries} queries over only {keys} keys");
     if let Some(table) = &input.relative {
         let [rows, width] = table.dims();
-        assert!(
-            rows > 0 && rows % 2 == 0,
-            "attention: a relative table of {rows} rows is not 2 * reach"
-        );
-        assert_eq!(
-            width, channels,
-            "attention: the relative table is not as wide as the queries"
-        );
+        assert!(rows > 0 && rows % 2 == 0, "attention: a relative table of {rows} rows is not 2 * reach");
+        assert_eq!(width, channels, "attention: the relative table is not as wide as the queries");
     }
     if let Some(padding) = &input.padding {
-        assert_eq!(
-            padding.dims(),
-            [batch, keys],
-            "attention: the padding mask does not fit the keys"
-        );
+        assert_eq!(padding.dims(), [batch, keys], "attention: the padding mask does not fit the keys");
     }
     // The fused kernel never holds all weights.
     if !input.weights
@@ -103,10 +73,7 @@ fn fused(input: &AttentionInput) -> Option<Tensor<4>> {
     let dropout = input.dropout.filter(|(probability, _)| *probability > 0.0);
     let kernel = Attention {
         level,
-        padding: input
-            .padding
-            .as_ref()
-            .map(|padding| padding.to_data().iter::<bool>().collect()),
+        padding: input.padding.as_ref().map(|padding| padding.to_data().iter::<bool>().collect()),
         causal: input.causal,
         dropout: dropout.map(|(probability, key)| Dropout::new(level, probability, key)),
     };

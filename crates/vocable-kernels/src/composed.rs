@@ -37,7 +37,7 @@ fn normalise<const D: usize>(x: Tensor<D>, dim: usize, eps: f64) -> Tensor<D> {
 /// See [`crate::dropout`]. The mask is drawn on the host: the bits must not depend on the device.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
     let dropout = Dropout::new(Level::Baseline, probability, key);
-    let mask: Vec<f32> = (0..x.shape().num_elements()).map(|i| dropout.factor(i)).collect();
+    let mask: Vec<f32> = (0..x.shape().num_elements()).map(|i| dropout.factor(i as u32)).collect();
     let mask = Tensor::from_data(TensorData::new(mask, x.shape()), (&x.device(), x.dtype()));
     x * mask
 }
@@ -65,11 +65,7 @@ pub fn conv1d(
     stride: usize,
     padding: usize,
 ) -> Tensor<3> {
-    linear(
-        windows(x.unsqueeze_dim::<4>(2), kernel, stride, padding).squeeze_dim(2),
-        weight,
-        bias,
-    )
+    linear(windows(x.unsqueeze_dim::<4>(2), kernel, stride, padding).squeeze_dim(2), weight, bias)
 }
 
 /// See [`crate::conv1d_grouped`].
@@ -83,12 +79,7 @@ pub fn conv1d_grouped(
 ) -> Tensor<3> {
     let [batch, time, channels] = x.dims();
     let [groups, depth, outputs] = weight.dims();
-    let x = windows(
-        x.reshape([batch, time, groups, channels / groups]),
-        kernel,
-        stride,
-        padding,
-    );
+    let x = windows(x.reshape([batch, time, groups, channels / groups]), kernel, stride, padding);
     let time = x.dims()[1];
     let x = x.permute([2, 0, 1, 3]).reshape([groups, batch * time, depth]);
     let y = x.matmul(weight).reshape([groups, batch, time, outputs]);
@@ -116,22 +107,10 @@ fn windows(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor
 
 /// See [`crate::attention()`].
 pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
-    let AttentionInput {
-        q,
-        k,
-        v,
-        relative,
-        padding,
-        causal,
-        dropout: drop,
-        weights: return_weights,
-    } = input;
+    let AttentionInput { q, k, v, relative, padding, causal, dropout: drop, weights: return_weights } = input;
     let [batch, heads, queries, _] = q.dims();
     let keys = k.dims()[2];
-    assert!(
-        !causal || queries <= keys,
-        "causal attention of {queries} queries over only {keys} keys"
-    );
+    assert!(!causal || queries <= keys, "causal attention of {queries} queries over only {keys} keys");
     let first_query = if causal { keys - queries } else { 0 };
 
     let mut logits = q.clone().matmul(k.swap_dims(2, 3));
@@ -169,9 +148,7 @@ fn hidden(
     // One query at the end of its keys sees them all.
     let future = (causal && queries > 1).then(|| {
         let first = keys - queries;
-        let mask: Vec<bool> = (0..queries)
-            .flat_map(|i| (0..keys).map(move |j| j > first + i))
-            .collect();
+        let mask: Vec<bool> = (0..queries).flat_map(|i| (0..keys).map(move |j| j > first + i)).collect();
         Tensor::<4, Bool>::from_data(TensorData::new(mask, [1, 1, queries, keys]), device).expand(shape)
     });
     match (padding, future) {
@@ -189,9 +166,7 @@ fn relative_logits(q: Tensor<4>, table: Tensor<2>, first_query: usize, keys: usi
     let reach = (table.dims()[0] / 2) as i64;
     let width = queries + keys - 1;
     let last = (first_query + queries - 1) as i64;
-    let rows: Vec<i64> = (0..width as i64)
-        .map(|u| (last - u).clamp(-reach, reach - 1) + reach)
-        .collect();
+    let rows: Vec<i64> = (0..width as i64).map(|u| (last - u).clamp(-reach, reach - 1) + reach).collect();
     let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [width]), &q.device());
     let sheared = q
         .reshape([batch * heads * queries, channels])

@@ -74,9 +74,7 @@ fn run_plain<K: Kernel<N>, const N: usize>(kernel: &K, inputs: &[DispatchTensor;
         return None;
     }
     let (output, _) = kernel.forward(inputs.map(array::<K, N>));
-    Some(<DispatchTensor as DispatchKindConversion<Flex>>::from_backend(
-        BackendTensor::Float(output.into_flex()),
-    ))
+    Some(<DispatchTensor as DispatchKindConversion<Flex>>::from_backend(BackendTensor::Float(output.into_flex())))
 }
 
 fn run_tracked<K: Kernel<N>, C: CheckpointStrategy, const N: usize>(
@@ -109,11 +107,7 @@ pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 fn array<K: Kernel<N>, const N: usize>(tensor: FlexTensor) -> Array {
-    if K::STRIDED {
-        Array::strided(tensor)
-    } else {
-        Array::from_flex(tensor)
-    }
+    if K::STRIDED { Array::strided(tensor) } else { Array::from_flex(tensor) }
 }
 
 /// The tensors as primitives of the backend `B`, if that is where all of them live.
@@ -123,12 +117,10 @@ where
 {
     let found: Vec<FloatTensor<B>> = inputs
         .iter()
-        .map_while(
-            |input| match <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(input.clone()) {
-                Ok(BackendTensor::Float(tensor)) => Some(tensor),
-                _ => None,
-            },
-        )
+        .map_while(|input| match <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(input.clone()) {
+            Ok(BackendTensor::Float(tensor)) => Some(tensor),
+            _ => None,
+        })
         .collect();
     found.try_into().ok()
 }

@@ -22,10 +22,7 @@ pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// `[channel]`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
     check_norm(x.dims()[D - 1], &weight, &bias);
-    let kernel = LayerNorm {
-        level: Level::detect(),
-        eps: eps as f32,
-    };
+    let kernel = LayerNorm { level: Level::detect(), eps: eps as f32 };
     fused::run(&kernel, [input(&x), input(&weight), input(&bias)])
         .unwrap_or_else(|| composed::layer_norm(x, weight, bias, eps))
 }
@@ -36,10 +33,7 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
 /// Padding is not masked: the statistics run over all of `time`, as in wav2vec 2.0's first convolution.
 pub fn group_norm_over_time(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
     check_norm(x.dims()[2], &weight, &bias);
-    let kernel = GroupNormOverTime {
-        level: Level::detect(),
-        eps: eps as f32,
-    };
+    let kernel = GroupNormOverTime { level: Level::detect(), eps: eps as f32 };
     fused::run(&kernel, [input(&x), input(&weight), input(&bias)])
         .unwrap_or_else(|| composed::group_norm_over_time(x, weight, bias, eps))
 }
@@ -52,10 +46,7 @@ pub fn group_norm_over_time(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, ep
 /// # Panics
 /// Unless 0 ≤ `probability` < 1.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
-    assert!(
-        (0.0..1.0).contains(&probability),
-        "dropout probability must be in [0, 1), got {probability}"
-    );
+    assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
     if probability == 0.0 {
         return x;
     }
@@ -69,11 +60,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
 /// If the sizes do not fit.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let [inputs, outputs] = weight.dims();
-    assert_eq!(
-        x.dims()[D - 1],
-        inputs,
-        "linear: the last dimension of x is not the weight's first"
-    );
+    assert_eq!(x.dims()[D - 1], inputs, "linear: the last dimension of x is not the weight's first");
     check_bias(&bias, outputs);
     with_bias(&Linear, input(&x), input(&weight), &bias).unwrap_or_else(|| composed::linear(x, weight, bias))
 }
@@ -95,25 +82,11 @@ pub fn conv1d(
 ) -> Tensor<3> {
     let [_, time, channels] = x.dims();
     let [depth, outputs] = weight.dims();
-    assert_eq!(
-        kernel * channels,
-        depth,
-        "conv1d: the weight's first dimension is not kernel * in"
-    );
+    assert_eq!(kernel * channels, depth, "conv1d: the weight's first dimension is not kernel * in");
     check_bias(&bias, outputs);
     check_length(time, kernel, stride, padding);
-    with_bias(
-        &Conv {
-            groups: 1,
-            kernel,
-            stride,
-            padding,
-        },
-        input(&x),
-        input(&weight),
-        &bias,
-    )
-    .unwrap_or_else(|| composed::conv1d(x, weight, bias, kernel, stride, padding))
+    with_bias(&Conv { groups: 1, kernel, stride, padding }, input(&x), input(&weight), &bias)
+        .unwrap_or_else(|| composed::conv1d(x, weight, bias, kernel, stride, padding))
 }
 
 /// [`conv1d`] in groups: group `g` maps input channels `g * in / groups ..` to output channels `g * out / groups ..`.
@@ -132,30 +105,12 @@ pub fn conv1d_grouped(
 ) -> Tensor<3> {
     let [_, time, channels] = x.dims();
     let [groups, depth, outputs] = weight.dims();
-    assert_eq!(
-        channels % groups,
-        0,
-        "conv1d_grouped: the groups do not divide the input channels"
-    );
-    assert_eq!(
-        kernel * (channels / groups),
-        depth,
-        "conv1d_grouped: the weight's depth is not kernel * in / groups"
-    );
+    assert_eq!(channels % groups, 0, "conv1d_grouped: the groups do not divide the input channels");
+    assert_eq!(kernel * (channels / groups), depth, "conv1d_grouped: the weight's depth is not kernel * in / groups");
     check_bias(&bias, groups * outputs);
     check_length(time, kernel, stride, padding);
-    with_bias(
-        &Conv {
-            groups,
-            kernel,
-            stride,
-            padding,
-        },
-        input(&x),
-        input(&weight),
-        &bias,
-    )
-    .unwrap_or_else(|| composed::conv1d_grouped(x, weight, bias, kernel, stride, padding))
+    with_bias(&Conv { groups, kernel, stride, padding }, input(&x), input(&weight), &bias)
+        .unwrap_or_else(|| composed::conv1d_grouped(x, weight, bias, kernel, stride, padding))
 }
 
 /// The number of output steps of a convolution over `time` steps; 0 where the padded input is shorter than the kernel.
@@ -184,25 +139,13 @@ fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize>(
 }
 
 fn check_norm(channels: usize, weight: &Tensor<1>, bias: &Tensor<1>) {
-    assert_eq!(
-        weight.dims(),
-        [channels],
-        "the norm's weight has not as many elements as there are channels"
-    );
-    assert_eq!(
-        bias.dims(),
-        [channels],
-        "the norm's bias has not as many elements as there are channels"
-    );
+    assert_eq!(weight.dims(), [channels], "the norm's weight has not as many elements as there are channels");
+    assert_eq!(bias.dims(), [channels], "the norm's bias has not as many elements as there are channels");
 }
 
 fn check_bias(bias: &Option<Tensor<1>>, outputs: usize) {
     if let Some(bias) = bias {
-        assert_eq!(
-            bias.dims(),
-            [outputs],
-            "the bias has not as many elements as there are outputs"
-        );
+        assert_eq!(bias.dims(), [outputs], "the bias has not as many elements as there are outputs");
     }
 }
 

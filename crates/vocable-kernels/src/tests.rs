@@ -5,16 +5,15 @@ mod attention;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use vocable_random::{Key, hash32};
 
-use crate::fused::{self, Dropout, Gelu, GroupNormOverTime, LayerNorm, Level, Softmax};
+use crate::fused::{self, Attention, Dropout, Gelu, GroupNormOverTime, LayerNorm, Level, Softmax};
 use crate::{
-    composed, conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,
+    AttentionInput, composed, conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm,
+    linear, softmax,
 };
 
 /// Numbers in [-2, 2), the same for every type.
 fn numbers(key: Key, length: usize) -> Vec<f32> {
-    (0..length)
-        .map(|i| (hash32(key.seed(), i as u32) >> 8) as f32 / (1 << 22) as f32 - 2.0)
-        .collect()
+    (0..length).map(|i| (hash32(key.seed(), i as u32) >> 8) as f32 / (1 << 22) as f32 - 2.0).collect()
 }
 
 /// A whole number in `low..high`.
@@ -31,19 +30,14 @@ fn differentiate(
     operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>,
 ) -> Vec<Vec<f64>> {
     let tensor = |key, length| Tensor::<1>::from_data(TensorData::new(numbers(key, length), [length]), (device, dtype));
-    let inputs: Vec<_> = lengths
-        .iter()
-        .enumerate()
-        .map(|(i, &length)| tensor(key.fold(i), length).require_grad())
-        .collect();
+    let inputs: Vec<_> =
+        lengths.iter().enumerate().map(|(i, &length)| tensor(key.fold(i), length).require_grad()).collect();
     let y = operation(&inputs);
     let weights = tensor(key.fold("gradient"), y.dims()[0]);
     let gradients = (y.clone() * weights).sum().backward();
     let host = |tensor: Tensor<1>| tensor.cast(DType::F64).into_data().try_to_vec::<f64>().unwrap();
     let gradient = |input: &Tensor<1>| host(input.grad(&gradients).unwrap());
-    std::iter::once(host(y.inner()))
-        .chain(inputs.iter().map(gradient))
-        .collect()
+    std::iter::once(host(y.inner())).chain(inputs.iter().map(gradient)).collect()
 }
 
 /// Compares a fused operation with its composed form in f64.
@@ -58,19 +52,13 @@ fn compare(
     reference: impl Fn(&[Tensor<1>]) -> Tensor<1>,
 ) {
     let exact = differentiate(key, lengths, DType::F64, &Device::flex().autodiff(), &reference);
-    for device in [
-        Device::flex().autodiff(),
-        Device::flex().autodiff().gradient_checkpointing(),
-    ] {
+    for device in [Device::flex().autodiff(), Device::flex().autodiff().gradient_checkpointing()] {
         let found = differentiate(key, lengths, DType::F32, &device, &operation);
         for (part, (found, exact)) in found.iter().zip(&exact).enumerate() {
             assert_eq!(found.len(), exact.len(), "{name}: length of part {part}");
             let scale = exact.iter().fold(1.0, |scale: f64, value| scale.max(value.abs()));
             for (i, (a, b)) in found.iter().zip(exact).enumerate() {
-                assert!(
-                    (a - b).abs() <= 1e-5 * scale,
-                    "{name}: element {i} of part {part} is {a}, not {b}"
-                );
+                assert!((a - b).abs() <= 1e-5 * scale, "{name}: element {i} of part {part} is {a}, not {b}");
             }
         }
     }
@@ -147,11 +135,8 @@ fn layer_norm_is_exact() {
 #[test]
 fn group_norm_is_exact() {
     for key in rounds("group norm") {
-        let [batch, time, channels] = [
-            pick(key.fold("b"), 1, 4),
-            pick(key.fold("t"), 2, 900),
-            [1, 5, 16, 64, 100][pick(key.fold("c"), 0, 5)],
-        ];
+        let [batch, time, channels] =
+            [pick(key.fold("b"), 1, 4), pick(key.fold("t"), 2, 900), [1, 5, 16, 64, 100][pick(key.fold("c"), 0, 5)]];
         let shape = [batch, time, channels];
         compare(
             "group norm",
@@ -173,10 +158,7 @@ fn norms_of_constant_input_are_the_bias() {
     let x = Tensor::<3>::ones([2, 1, 3], &device) * 5.0;
     let expected = [1.0, -2.0, 3.0, 1.0, -2.0, 3.0];
     let weight = Tensor::ones([3], &device);
-    for y in [
-        layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5),
-        group_norm_over_time(x, weight, bias, 1e-5),
-    ] {
+    for y in [layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5), group_norm_over_time(x, weight, bias, 1e-5)] {
         assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), expected);
     }
 }
@@ -205,10 +187,7 @@ fn dropout_keeps_the_right_share() {
     let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64;
     assert!(y.iter().all(|&y| y == 0.0 || (y - 1.0 / 0.7).abs() < 1e-6));
     // 5 standard deviations of a binomial.
-    assert!(
-        (dropped - 0.3 * n as f64).abs() < 5.0 * (0.21 * n as f64).sqrt(),
-        "{dropped} dropped"
-    );
+    assert!((dropped - 0.3 * n as f64).abs() < 5.0 * (0.21 * n as f64).sqrt(), "{dropped} dropped");
 }
 
 #[test]
@@ -218,16 +197,9 @@ fn linear_is_exact() {
         let outputs = [1, 2, 17, 64, 200][pick(key.fold("out"), 0, 5)];
         let call = |t: &[Tensor<1>]| {
             let bias = (t.len() == 3).then(|| t[2].clone());
-            (
-                t[0].clone().reshape([1, rows, width]),
-                t[1].clone().reshape([width, outputs]),
-                bias,
-            )
+            (t[0].clone().reshape([1, rows, width]), t[1].clone().reshape([width, outputs]), bias)
         };
-        for lengths in [
-            &[rows * width, width * outputs, outputs][..],
-            &[rows * width, width * outputs],
-        ] {
+        for lengths in [&[rows * width, width * outputs, outputs][..], &[rows * width, width * outputs]] {
             compare(
                 "linear",
                 key,
@@ -253,12 +225,7 @@ fn conv_case(key: Key) -> ([usize; 2], usize, [usize; 2], [usize; 3]) {
         kernel.saturating_sub(2 * padding).max(1) + [0, 1, pick(key.fold("t"), 0, 200)][pick(key.fold("u"), 0, 3)];
     let batch = [1, 2, 5, 9][pick(key.fold("b"), 0, 4)];
     let per_group = [pick(key.fold("i"), 1, 20), pick(key.fold("o"), 1, 40)];
-    (
-        [batch, time],
-        pick(key.fold("g"), 1, 5),
-        per_group,
-        [kernel, pick(key.fold("s"), 1, 7), padding],
-    )
+    ([batch, time], pick(key.fold("g"), 1, 5), per_group, [kernel, pick(key.fold("s"), 1, 7), padding])
 }
 
 #[test]
@@ -267,11 +234,7 @@ fn conv1d_is_exact() {
         let ([batch, time], _, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
         let call = |t: &[Tensor<1>]| {
             let bias = (t.len() == 3).then(|| t[2].clone());
-            (
-                t[0].clone().reshape([batch, time, inputs]),
-                t[1].clone().reshape([kernel * inputs, outputs]),
-                bias,
-            )
+            (t[0].clone().reshape([batch, time, inputs]), t[1].clone().reshape([kernel * inputs, outputs]), bias)
         };
         for with_bias in [false, true] {
             let lengths = [batch * time * inputs, kernel * inputs * outputs, outputs];
@@ -298,20 +261,12 @@ fn conv1d_grouped_is_exact() {
         let ([batch, time], groups, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
         let call = |t: &[Tensor<1>]| {
             let x = t[0].clone().reshape([batch, time, groups * inputs]);
-            (
-                x,
-                t[1].clone().reshape([groups, kernel * inputs, outputs]),
-                Some(t[2].clone()),
-            )
+            (x, t[1].clone().reshape([groups, kernel * inputs, outputs]), Some(t[2].clone()))
         };
         compare(
             "conv1d grouped",
             key,
-            &[
-                batch * time * groups * inputs,
-                groups * kernel * inputs * outputs,
-                groups * outputs,
-            ],
+            &[batch * time * groups * inputs, groups * kernel * inputs * outputs, groups * outputs],
             |t| {
                 let (x, weight, bias) = call(t);
                 conv1d_grouped(x, weight, bias, kernel, stride, padding).flatten(0, 2)
@@ -341,11 +296,8 @@ fn convolutions_follow_the_definition() {
         assert_eq!(y.dims(), [batch, steps, all_outputs]);
         let y = y.into_data().try_to_vec::<f32>().unwrap();
         for (index, &y) in y.iter().enumerate() {
-            let (item, step, output) = (
-                index / (steps * all_outputs),
-                index / all_outputs % steps,
-                index % all_outputs,
-            );
+            let (item, step, output) =
+                (index / (steps * all_outputs), index / all_outputs % steps, index % all_outputs);
             let (group, output) = (output / outputs, output % outputs);
             let mut expected = 0.0;
             for tap in 0..kernel {
@@ -377,6 +329,29 @@ fn kernels_run_where_they_should() {
     assert!(!tried(Device::flex().autodiff(), DType::F64));
 }
 
+/// A diverged model must be noticed, not smoothed over.
+#[test]
+fn nan_is_passed_on() {
+    let device = Device::flex();
+    let nans = |shape: [usize; 3]| {
+        let mut values = numbers(Key::new(1), shape.iter().product());
+        values[0] = f32::NAN;
+        Tensor::<3>::from_data(TensorData::new(values, shape), &device)
+    };
+    let is_nan = |y: Tensor<3>| y.into_data().try_to_vec::<f32>().unwrap()[0].is_nan();
+    let (weight, bias) = (Tensor::ones([70], &device), Tensor::zeros([70], &device));
+    assert!(is_nan(gelu(nans([1, 1, 70]))));
+    for width in [1, 70] {
+        assert!(is_nan(softmax(nans([1, 1, width]))));
+    }
+    assert!(is_nan(layer_norm(nans([1, 2, 70]), weight.clone(), bias.clone(), 1e-5)));
+    assert!(is_nan(group_norm_over_time(nans([1, 3, 70]), weight, bias, 1e-5)));
+    for keys in [1, 70] {
+        let x = nans([1, keys, 4]).unsqueeze_dim::<4>(1);
+        assert!(is_nan(crate::attention(AttentionInput::new(x.clone(), x.clone(), x)).0.squeeze_dim(1)));
+    }
+}
+
 /// All vectorised loops at every level of this machine, forward and backward.
 #[test]
 fn instruction_sets_agree() {
@@ -388,17 +363,16 @@ fn instruction_sets_agree() {
             let x: Tensor<3> = fused::run(&Gelu { level }, [x]).unwrap();
             let parameters = || [t[1].clone().into_dispatch(), t[2].clone().into_dispatch()];
             let [weight, bias] = parameters();
-            let x: Tensor<3> = fused::run(
-                &GroupNormOverTime { level, eps: 1e-5 },
-                [x.into_dispatch(), weight, bias],
-            )
-            .unwrap();
+            let x: Tensor<3> =
+                fused::run(&GroupNormOverTime { level, eps: 1e-5 }, [x.into_dispatch(), weight, bias]).unwrap();
             let x: Tensor<3> = fused::run(&Dropout::new(level, 0.2, Key::new(1)), [x.into_dispatch()]).unwrap();
             let [weight, bias] = parameters();
             let x: Tensor<3> = fused::run(&LayerNorm { level, eps: 1e-5 }, [x.into_dispatch(), weight, bias]).unwrap();
-            fused::run::<_, 1, 3>(&Softmax { level }, [x.into_dispatch()])
-                .unwrap()
-                .flatten(0, 2)
+            let x: Tensor<3> = fused::run(&Softmax { level }, [x.into_dispatch()]).unwrap();
+            let qkv = || x.clone().reshape([batch, time, 2, channels / 2]).swap_dims(1, 2).into_dispatch();
+            let dropout = Some(Dropout::new(level, 0.2, Key::new(2)));
+            let attention = Attention { level, padding: None, causal: true, dropout };
+            fused::run::<_, 3, 4>(&attention, [qkv(), qkv(), qkv()]).unwrap().flatten(0, 3)
         };
         let lengths = [batch * time * channels, channels, channels];
         differentiate(Key::new(3), &lengths, DType::F32, &Device::flex().autodiff(), &chain)
@@ -406,10 +380,7 @@ fn instruction_sets_agree() {
     let baseline = all(Level::Baseline);
     for &level in Level::available() {
         for (found, expected) in all(level).iter().flatten().zip(baseline.iter().flatten()) {
-            assert!(
-                (found - expected).abs() < 1e-4 * expected.abs().max(1.0),
-                "{level:?}: {found} is not {expected}"
-            );
+            assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{level:?}: {found} is not {expected}");
         }
     }
 }

@@ -63,26 +63,11 @@ impl<const N: usize> Kernel<N> for Attention {
             })
             .unzip();
         let context = interleave(contexts, heads, queries, v.width());
-        (
-            context,
-            Saved {
-                q,
-                k,
-                v,
-                table,
-                normalisers,
-            },
-        )
+        (context, Saved { q, k, v, table, normalisers })
     }
 
     fn backward(&self, saved: Saved, gradient: Array, _: [bool; N]) -> [Option<Array>; N] {
-        let Saved {
-            q,
-            k,
-            v,
-            table,
-            normalisers,
-        } = saved;
+        let Saved { q, k, v, table, normalisers } = saved;
         let reversed = table.as_ref().map(Table::new);
         let [batch, heads, queries, channels] = q.dims();
         let [_, _, keys, value_channels] = v.dims();
@@ -114,10 +99,7 @@ impl Attention {
     fn head<'a>(&'a self, index: usize, [q, k, v]: [&'a Array; 3], table: Option<&'a Table>) -> Head<'a> {
         let [_, heads, queries, _] = q.dims();
         let keys = k.shape()[2];
-        let padding = self
-            .padding
-            .as_ref()
-            .map(|padding| &padding[index / heads * keys..][..keys]);
+        let padding = self.padding.as_ref().map(|padding| &padding[index / heads * keys..][..keys]);
         let visible = match padding {
             Some(padding) => padding.iter().rposition(|hidden| !hidden).map_or(0, |last| last + 1),
             None => keys,
@@ -130,9 +112,7 @@ impl Attention {
             v: v.head(index).top(visible),
             table,
             // Padding at the end is not even looked at; only what lies among visible keys needs a mask.
-            holes: padding
-                .map(|padding| &padding[..visible])
-                .filter(|padding| padding.contains(&true)),
+            holes: padding.map(|padding| &padding[..visible]).filter(|padding| padding.contains(&true)),
             queries,
             keys,
             visible,
@@ -178,10 +158,7 @@ impl Head<'_> {
         }
         for (start, end) in self.tiles() {
             self.logits(start, end, scratch);
-            let rows = scratch
-                .weights
-                .chunks_exact_mut(self.visible)
-                .zip(&mut normalisers[start..end]);
+            let rows = scratch.weights.chunks_exact_mut(self.visible).zip(&mut normalisers[start..end]);
             for (query, (row, normaliser)) in (start..end).zip(rows) {
                 let (seen, unseen) = row.split_at_mut(self.seen(query));
                 unseen.fill(0.0);
@@ -191,13 +168,7 @@ impl Head<'_> {
                 }
             }
             let weights = Matrix::new(&scratch.weights, end - start, self.visible, self.visible);
-            set_product(
-                weights,
-                self.v,
-                &mut context[start * width..end * width],
-                width,
-                Threads::One,
-            );
+            set_product(weights, self.v, &mut context[start * width..end * width], width, Threads::One);
         }
         (context, normalisers)
     }
@@ -215,13 +186,7 @@ impl Head<'_> {
             let (q, g) = (self.q.rows(start, end), gradient.rows(start, end));
             self.logits(start, end, scratch);
             scratch.gradients.resize(size, 0.0);
-            set_product(
-                g,
-                self.v.transposed(),
-                &mut scratch.gradients,
-                self.visible,
-                Threads::One,
-            );
+            set_product(g, self.v.transposed(), &mut scratch.gradients, self.visible, Threads::One);
             let tile = scratch.weights.chunks_exact_mut(self.visible);
             for (query, (weights, gradients)) in
                 (start..end).zip(tile.zip(scratch.gradients.chunks_exact_mut(self.visible)))
@@ -249,12 +214,7 @@ impl Head<'_> {
                 table.backward(level, q, first, logits, &mut scratch.relative, dq, &mut dt);
             }
         }
-        HeadGradients {
-            q: dq,
-            k: dk,
-            v: dv,
-            table: dt,
-        }
+        HeadGradients { q: dq, k: dk, v: dv, table: dt }
     }
 
     /// The logits of queries `start..end` for all visible keys, into `scratch.weights`.
@@ -264,14 +224,7 @@ impl Head<'_> {
         set_product(q, self.k.transposed(), &mut scratch.weights, self.visible, Threads::One);
         if let Some(table) = self.table {
             let first = self.first_position + start;
-            table.add(
-                self.options.level,
-                q,
-                first,
-                self.visible,
-                &mut scratch.relative,
-                &mut scratch.weights,
-            );
+            table.add(self.options.level, q, first, self.visible, &mut scratch.relative, &mut scratch.weights);
         }
         if let Some(holes) = self.holes {
             for row in scratch.weights.chunks_exact_mut(self.visible) {
@@ -284,11 +237,7 @@ impl Head<'_> {
 
     /// How many of the visible keys a query may see.
     fn seen(&self, query: usize) -> usize {
-        if self.options.causal {
-            self.visible.min(self.first_position + query + 1)
-        } else {
-            self.visible
-        }
+        if self.options.causal { self.visible.min(self.first_position + query + 1) } else { self.visible }
     }
 
     /// The row-major position of a query's first weight: what dropout counts by.
@@ -299,10 +248,7 @@ impl Head<'_> {
     /// Equal runs of at most 192 queries, so that a tile's logits stay in a core's cache.
     fn tiles(&self) -> Vec<(usize, usize)> {
         let rows = self.queries.div_ceil(self.queries.div_ceil(192).max(1)).max(1);
-        (0..self.queries)
-            .step_by(rows)
-            .map(|start| (start, (start + rows).min(self.queries)))
-            .collect()
+        (0..self.queries).step_by(rows).map(|start| (start, (start + rows).min(self.queries))).collect()
     }
 }
 

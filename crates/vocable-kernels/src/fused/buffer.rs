@@ -21,16 +21,8 @@ pub(crate) struct Array(FlexTensor);
 
 impl Array {
     pub(crate) fn new(values: Vec<f32>, shape: &[usize]) -> Self {
-        assert_eq!(
-            values.len(),
-            shape.iter().product::<usize>(),
-            "a kernel wrote the wrong number of elements"
-        );
-        Self(FlexTensor::new(
-            Bytes::from_elems(values),
-            Layout::contiguous(Shape::from(shape.to_vec())),
-            DType::F32,
-        ))
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "a kernel wrote the wrong number of elements");
+        Self(FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(shape.to_vec())), DType::F32))
     }
 
     /// Takes over a tensor, copying it if it is strided or a part of a larger one.
@@ -59,12 +51,7 @@ impl Array {
         let start = self.0.layout().start_offset() as isize
             + (index / heads) as isize * strides[0]
             + (index % heads) as isize * strides[1];
-        Matrix::new(
-            &self.0.storage::<f32>()[start as usize..],
-            time,
-            channels,
-            strides[2] as usize,
-        )
+        Matrix::new(&self.0.storage::<f32>()[start as usize..], time, channels, strides[2] as usize)
     }
 
     /// The sizes of a `D`-dimensional array.
@@ -128,11 +115,7 @@ impl Parts {
     /// Jobs of whole rows of `width` elements that all belong to the same item of `item` elements.
     pub(crate) fn rows_of_items(length: usize, item: usize, width: usize) -> Self {
         let width = width.max(1);
-        Self {
-            length,
-            item: item.max(1),
-            job: (JOB / width).max(1) * width,
-        }
+        Self { length, item: item.max(1), job: (JOB / width).max(1) * width }
     }
 
     /// The number of jobs in each item.
@@ -179,11 +162,7 @@ impl Parts {
         assert_eq!(values.len(), self.length);
         if self.length <= self.job.min(self.item) {
             // Waking another thread costs more than a single job.
-            return if self.length == 0 {
-                Vec::new()
-            } else {
-                vec![job(0, values)]
-            };
+            return if self.length == 0 { Vec::new() } else { vec![job(0, values)] };
         }
         let job = &job;
         values

@@ -54,14 +54,8 @@ impl<const N: usize> Kernel<N> for Conv {
         let sizes = self.sizes(&x, &weight);
         std::array::from_fn(|input| {
             wanted[input].then(|| match input {
-                0 => Array::new(
-                    self.input_gradient(sizes, weight.values(), gradient.values()),
-                    x.shape(),
-                ),
-                1 => Array::new(
-                    self.weight_gradient(sizes, x.values(), gradient.values()),
-                    weight.shape(),
-                ),
+                0 => Array::new(self.input_gradient(sizes, weight.values(), gradient.values()), x.shape()),
+                1 => Array::new(self.weight_gradient(sizes, x.values(), gradient.values()), weight.shape()),
                 _ => column_sums(gradient.values(), sizes.outputs),
             })
         })
@@ -86,33 +80,21 @@ impl Conv {
     }
 
     fn apply(&self, sizes: Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        let Sizes {
-            batch,
-            time,
-            steps,
-            channels,
-            group_channels,
-            outputs,
-            group_outputs,
-        } = sizes;
+        let Sizes { batch, time, steps, channels, group_channels, outputs, group_outputs } = sizes;
         let depth = self.kernel * group_channels;
         let length = batch * steps * outputs;
         let mut y = Vec::with_capacity(length);
-        each_item(
-            &mut y.spare_capacity_mut()[..length],
-            steps * outputs,
-            |item, y, threads| {
-                let x = &x[item * time * channels..][..time * channels];
-                for group in 0..self.groups {
-                    let source = self.source(sizes, x, group);
-                    let fields = Matrix::new(&source, steps, depth, self.stride * group_channels);
-                    let weight = &weight[group * depth * group_outputs..];
-                    let weight = Matrix::new(weight, depth, group_outputs, group_outputs);
-                    let bias = bias.map(|bias| &bias[group * group_outputs..]);
-                    product(fields, weight, bias, &mut y[group * group_outputs..], outputs, threads);
-                }
-            },
-        );
+        each_item(&mut y.spare_capacity_mut()[..length], steps * outputs, |item, y, threads| {
+            let x = &x[item * time * channels..][..time * channels];
+            for group in 0..self.groups {
+                let source = self.source(sizes, x, group);
+                let fields = Matrix::new(&source, steps, depth, self.stride * group_channels);
+                let weight = &weight[group * depth * group_outputs..];
+                let weight = Matrix::new(weight, depth, group_outputs, group_outputs);
+                let bias = bias.map(|bias| &bias[group * group_outputs..]);
+                product(fields, weight, bias, &mut y[group * group_outputs..], outputs, threads);
+            }
+        });
         // SAFETY: each item's products have written every group's columns of all steps, which is all of the item.
         unsafe { y.set_len(length) };
         y
@@ -122,15 +104,7 @@ impl Conv {
         if self.stride == 1 && self.padding < self.kernel {
             return self.input_gradient_as_convolution(sizes, weight, g);
         }
-        let Sizes {
-            batch,
-            time,
-            steps,
-            channels,
-            group_channels,
-            outputs,
-            group_outputs,
-        } = sizes;
+        let Sizes { batch, time, steps, channels, group_channels, outputs, group_outputs } = sizes;
         let padded = time + 2 * self.padding;
         let row = self.stride * group_channels;
         let mut dx = vec![0.0; batch * time * channels];
@@ -167,11 +141,7 @@ impl Conv {
     /// At stride 1 the input's gradient is the convolution of the output's with the taps in reverse: one deep product
     /// in place of one for each tap.
     fn input_gradient_as_convolution(&self, sizes: Sizes, weight: &[f32], g: &[f32]) -> Vec<f32> {
-        let Sizes {
-            group_channels,
-            group_outputs,
-            ..
-        } = sizes;
+        let Sizes { group_channels, group_outputs, .. } = sizes;
         let mut reversed = vec![0.0; weight.len()];
         let tap_length = group_channels * group_outputs;
         for (source, target) in weight
@@ -194,25 +164,13 @@ impl Conv {
             group_outputs: sizes.group_channels,
             ..sizes
         };
-        Self {
-            padding: self.kernel - 1 - self.padding,
-            ..*self
-        }
-        .apply(transposed, g, &reversed, None)
+        Self { padding: self.kernel - 1 - self.padding, ..*self }.apply(transposed, g, &reversed, None)
     }
 
     fn weight_gradient(&self, sizes: Sizes, x: &[f32], g: &[f32]) -> Vec<f32> {
         /// Up to this many elements every item's gradient may have its own memory.
         const SMALL: usize = 1 << 16;
-        let Sizes {
-            batch,
-            time,
-            steps,
-            channels,
-            group_channels,
-            outputs,
-            group_outputs,
-        } = sizes;
+        let Sizes { batch, time, steps, channels, group_channels, outputs, group_outputs } = sizes;
         let depth = self.kernel * group_channels;
         let length = depth * group_outputs;
         let add = |item: usize, group: usize, dw: &mut [f32], threads: Threads| {
@@ -245,12 +203,7 @@ impl Conv {
 
     /// The padded input of one group of one item, `[time + 2 * padding, group_channels]`.
     fn source<'a>(&self, sizes: Sizes, x: &'a [f32], group: usize) -> Cow<'a, [f32]> {
-        let Sizes {
-            time,
-            channels,
-            group_channels,
-            ..
-        } = sizes;
+        let Sizes { time, channels, group_channels, .. } = sizes;
         if self.groups == 1 && self.padding == 0 {
             return Cow::Borrowed(x);
         }
@@ -268,14 +221,8 @@ impl Conv {
 fn each_item<T: Send>(values: &mut [T], length: usize, job: impl Fn(usize, &mut [T], Threads) + Sync) {
     let length = length.max(1);
     if values.len() / length >= 2 * rayon::current_num_threads() {
-        values
-            .par_chunks_mut(length)
-            .enumerate()
-            .for_each(|(item, values)| job(item, values, Threads::One));
+        values.par_chunks_mut(length).enumerate().for_each(|(item, values)| job(item, values, Threads::One));
     } else {
-        values
-            .chunks_mut(length)
-            .enumerate()
-            .for_each(|(item, values)| job(item, values, Threads::All));
+        values.chunks_mut(length).enumerate().for_each(|(item, values)| job(item, values, Threads::All));
     }
 }

@@ -26,14 +26,10 @@ impl Dropout {
         }
     }
 
-    /// What the element at row-major position `index` is multiplied by.
+    /// What the element at row-major position `index` (modulo 2³²) is multiplied by.
     #[inline(always)]
-    pub(crate) fn factor(&self, index: usize) -> f32 {
-        if hash32(self.seed, index as u32) < self.threshold {
-            0.0
-        } else {
-            self.scale
-        }
+    pub(crate) fn factor(&self, index: u32) -> f32 {
+        if hash32(self.seed, index) < self.threshold { 0.0 } else { self.scale }
     }
 
     /// Applies the mask to the elements from position `start` on.
@@ -63,8 +59,10 @@ impl Dropout {
 
 vectorised! {
     fn apply<const FMA>(dropout: &Dropout, start: usize, values: &mut [f32]) {
-        for (i, value) in values.iter_mut().enumerate() {
-            *value *= dropout.factor(start + i);
+        let mut index = start as u32;
+        for value in values {
+            *value *= dropout.factor(index);
+            index = index.wrapping_add(1);
         }
     }
 }

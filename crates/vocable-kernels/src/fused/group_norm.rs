@@ -31,9 +31,7 @@ pub(crate) struct Saved {
 
 /// `[batch, time, channel]` as items of time × channel elements, in jobs of whole rows of one item.
 fn layout(x: &Array) -> (usize, usize, Parts) {
-    let &[_, time, channels] = x.shape() else {
-        panic!("expected [batch, time, channel], got {:?}", x.shape())
-    };
+    let &[_, time, channels] = x.shape() else { panic!("expected [batch, time, channel], got {:?}", x.shape()) };
     let item = time * channels;
     (item, channels, Parts::rows_of_items(x.values().len(), item, channels))
 }
@@ -46,26 +44,12 @@ impl Kernel<3> for GroupNormOverTime {
         let partial = parts.map(|range| {
             let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
             moments(self.level, &values[range.clone()], &mut mean, &mut squares);
-            Partial {
-                rows: (range.len() / channels) as f32,
-                mean,
-                squares,
-            }
+            Partial { rows: (range.len() / channels) as f32, mean, squares }
         });
-        let moments: Vec<Moments> = partial
-            .chunks(parts.jobs_per_item())
-            .map(|jobs| merge(jobs, self.eps))
-            .collect();
+        let moments: Vec<Moments> = partial.chunks(parts.jobs_per_item()).map(|jobs| merge(jobs, self.eps)).collect();
         let (y, _) = parts.build(|start, y| {
-            let Moments {
-                mean,
-                inverse_deviation,
-            } = &moments[start / item];
-            let scale: Vec<f32> = inverse_deviation
-                .iter()
-                .zip(weight.values())
-                .map(|(d, w)| d * w)
-                .collect();
+            let Moments { mean, inverse_deviation } = &moments[start / item];
+            let scale: Vec<f32> = inverse_deviation.iter().zip(weight.values()).map(|(d, w)| d * w).collect();
             forward(self.level, &values[start..], mean, &scale, bias.values(), y);
         });
         (Array::new(y, x.shape()), Saved { moments, x, weight })
@@ -77,10 +61,7 @@ impl Kernel<3> for GroupNormOverTime {
         let partial = parts.map(|range| {
             let mut sums = vec![0.0; 2 * channels];
             let (g_sum, gx_sum) = sums.split_at_mut(channels);
-            let Moments {
-                mean,
-                inverse_deviation,
-            } = &saved.moments[range.start / item];
+            let Moments { mean, inverse_deviation } = &saved.moments[range.start / item];
             sums_of(
                 self.level,
                 &gradient.values()[range.clone()],
@@ -93,37 +74,19 @@ impl Kernel<3> for GroupNormOverTime {
             sums
         });
         // Of each item: the sums of g and of g times the normalised x over time, per channel.
-        let sums: Vec<Vec<f32>> = partial
-            .chunks(parts.jobs_per_item())
-            .map(|jobs| sum(jobs.to_vec()))
-            .collect();
+        let sums: Vec<Vec<f32>> = partial.chunks(parts.jobs_per_item()).map(|jobs| sum(jobs.to_vec())).collect();
         let (dx, _) = gradient.rewrite(parts, |start, g| {
-            let Moments {
-                mean,
-                inverse_deviation,
-            } = &saved.moments[start / item];
+            let Moments { mean, inverse_deviation } = &saved.moments[start / item];
             let (g_sum, gx_sum) = sums[start / item].split_at(channels);
-            let scale: Vec<f32> = inverse_deviation
-                .iter()
-                .zip(saved.weight.values())
-                .map(|(d, w)| d * w)
-                .collect();
+            let scale: Vec<f32> = inverse_deviation.iter().zip(saved.weight.values()).map(|(d, w)| d * w).collect();
             let g_mean: Vec<f32> = g_sum.iter().map(|sum| sum / steps).collect();
-            let slope: Vec<f32> = gx_sum
-                .iter()
-                .zip(inverse_deviation)
-                .map(|(sum, d)| sum / steps * d)
-                .collect();
+            let slope: Vec<f32> = gx_sum.iter().zip(inverse_deviation).map(|(sum, d)| sum / steps * d).collect();
             backward(self.level, &values[start..], mean, &scale, &g_mean, &slope, g);
         });
         let mut parameters = sum(sums);
         parameters.resize(2 * channels, 0.0);
         let d_weight = parameters.split_off(channels);
-        [
-            Some(dx),
-            Some(Array::new(d_weight, &[channels])),
-            Some(Array::new(parameters, &[channels])),
-        ]
+        [Some(dx), Some(Array::new(d_weight, &[channels])), Some(Array::new(parameters, &[channels]))]
     }
 }
 
@@ -152,10 +115,7 @@ fn merge(jobs: &[Partial], eps: f32) -> Moments {
         }
     }
     let inverse_deviation = variance.iter().map(|variance| 1.0 / (variance + eps).sqrt()).collect();
-    Moments {
-        mean,
-        inverse_deviation,
-    }
+    Moments { mean, inverse_deviation }
 }
 
 vectorised! {

@@ -34,17 +34,9 @@ impl Kernel<3> for LayerNorm {
         let (values, width) = (x.values(), x.width());
         let (y, moments) = Parts::rows(values.len(), width).build(|start, y| {
             let rows = y.chunks_exact_mut(width).zip(values[start..].chunks_exact(width));
-            rows.map(|(y, x)| forward(self.level, x, weight.values(), bias.values(), self.eps, y))
-                .collect::<Vec<_>>()
+            rows.map(|(y, x)| forward(self.level, x, weight.values(), bias.values(), self.eps, y)).collect::<Vec<_>>()
         });
-        (
-            Array::new(y, x.shape()),
-            Saved {
-                moments: moments.concat(),
-                x,
-                weight,
-            },
-        )
+        (Array::new(y, x.shape()), Saved { moments: moments.concat(), x, weight })
     }
 
     fn backward(&self, saved: Saved, gradient: Array, _: [bool; 3]) -> [Option<Array>; 3] {
@@ -53,11 +45,7 @@ impl Kernel<3> for LayerNorm {
             let mut parameters = vec![0.0; 2 * width];
             let (d_weight, d_bias) = parameters.split_at_mut(width);
             let moments = &saved.moments[start / width..];
-            for ((g, x), &moments) in g
-                .chunks_exact_mut(width)
-                .zip(values[start..].chunks_exact(width))
-                .zip(moments)
-            {
+            for ((g, x), &moments) in g.chunks_exact_mut(width).zip(values[start..].chunks_exact(width)).zip(moments) {
                 backward(self.level, x, weight, moments, g, d_weight, d_bias);
             }
             parameters
@@ -65,11 +53,7 @@ impl Kernel<3> for LayerNorm {
         let mut parameters = sum(parameters);
         parameters.resize(2 * width, 0.0);
         let d_bias = parameters.split_off(width);
-        [
-            Some(dx),
-            Some(Array::new(parameters, &[width])),
-            Some(Array::new(d_bias, &[width])),
-        ]
+        [Some(dx), Some(Array::new(parameters, &[width])), Some(Array::new(d_bias, &[width]))]
     }
 }
 

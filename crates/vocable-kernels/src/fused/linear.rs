@@ -19,14 +19,7 @@ impl<const N: usize> Kernel<N> for Linear {
         let mut y = Vec::with_capacity(rows * width);
         let a = Matrix::new(x.values(), rows, depth, depth);
         let b = Matrix::new(weight.values(), depth, width, width);
-        product(
-            a,
-            b,
-            bias,
-            &mut y.spare_capacity_mut()[..rows * width],
-            width,
-            Threads::All,
-        );
+        product(a, b, bias, &mut y.spare_capacity_mut()[..rows * width], width, Threads::All);
         // SAFETY: the product has written all rows, which are adjacent.
         unsafe { y.set_len(rows * width) };
         let mut shape = x.shape().to_vec();
@@ -43,14 +36,7 @@ impl<const N: usize> Kernel<N> for Linear {
                 0 => {
                     let mut dx = Vec::with_capacity(rows * depth);
                     let weight = Matrix::new(weight.values(), depth, width, width).transposed();
-                    product(
-                        g,
-                        weight,
-                        None,
-                        &mut dx.spare_capacity_mut()[..rows * depth],
-                        depth,
-                        Threads::All,
-                    );
+                    product(g, weight, None, &mut dx.spare_capacity_mut()[..rows * depth], depth, Threads::All);
                     // SAFETY: the product has written all rows, which are adjacent.
                     unsafe { dx.set_len(rows * depth) };
                     Array::new(dx, x.shape())

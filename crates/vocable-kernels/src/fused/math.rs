@@ -11,7 +11,8 @@ pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the nearest integer in the low bits: it rounds without an instruction for it.
     const ROUND: f32 = 12_582_912.0;
-    let clamped = x.max(-87.0);
+    // Not `max`, which would swallow a NaN.
+    let clamped = if x < -87.0 { -87.0 } else { x };
     let shifted = mul_add::<FMA>(clamped, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     // ln 2 in two parts: the product with the first is exact.
@@ -19,15 +20,7 @@ pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     let r = mul_add::<FMA>(n, 2.121_944_4e-4, r);
     // Cephes' expf polynomial on [-ln 2 / 2, ln 2 / 2].
     let mut p = 1.987_569_1e-4;
-    for c in [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        5e-1,
-        1.0,
-        1.0,
-    ] {
+    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1, 1.0, 1.0] {
         p = mul_add::<FMA>(p, r, c);
     }
     let power = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
@@ -43,19 +36,27 @@ pub(crate) fn normal<const FMA: bool>(x: f32) -> (f32, f32) {
     // polynomial in t, interpolated at the Chebyshev nodes of |x| in [0, 14]: relative error below 3e-7.
     let t = 1.0 / mul_add::<FMA>(x.abs(), 0.24, 1.0);
     let mut p = -0.131_902_89;
-    for c in [
-        0.377_534_5,
-        -0.152_333_17,
-        0.282_472_05,
-        0.168_123_6,
-        0.229_384_29,
-        0.240_063_42,
-        0.239_972_11,
-    ] {
+    for c in [0.377_534_5, -0.152_333_17, 0.282_472_05, 0.168_123_6, 0.229_384_29, 0.240_063_42, 0.239_972_11] {
         p = mul_add::<FMA>(p, t, c);
     }
     let tail = density * p * t;
     (if x > 0.0 { 1.0 - tail } else { tail }, density)
+}
+
+/// Replaces each value by `f` of it, in whole vectors to the very end: for rows too short for a slow remainder.
+#[inline(always)]
+pub(crate) fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    const LANES: usize = 16;
+    let (blocks, rest) = values.as_chunks_mut::<LANES>();
+    for value in blocks.as_flattened_mut() {
+        *value = f(*value);
+    }
+    let mut block = [0.0; LANES];
+    block[..rest.len()].copy_from_slice(rest);
+    for value in &mut block {
+        *value = f(*value);
+    }
+    rest.copy_from_slice(&block[..rest.len()]);
 }
 
 /// The sum of `term(a, b)` over two equally long slices, in an order that depends on their length only.
@@ -84,7 +85,7 @@ pub(crate) fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f3
     lanes[0]
 }
 
-/// The largest element; −∞ of an empty slice.
+/// The largest element; −∞ of an empty slice. Ignores NaNs.
 #[inline(always)]
 pub(crate) fn max_of(values: &[f32]) -> f32 {
     const LANES: usize = 32;
@@ -96,8 +97,5 @@ pub(crate) fn max_of(values: &[f32]) -> f32 {
         }
     }
     let max = |a: f32, b: f32| if b > a { b } else { a };
-    lanes
-        .into_iter()
-        .chain(rest.iter().copied())
-        .fold(f32::NEG_INFINITY, max)
+    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, max)
 }

@@ -24,23 +24,13 @@ impl<'a> Matrix<'a> {
             "a {rows} x {columns} matrix of stride {row_stride} does not fit in {} elements",
             values.len()
         );
-        Self {
-            values,
-            rows,
-            columns,
-            row_stride,
-            column_stride: 1,
-        }
+        Self { values, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// Rows `start..end`.
     pub(crate) fn rows(self, start: usize, end: usize) -> Self {
         assert!(start <= end && end <= self.rows);
-        Self {
-            values: self.values.get(start * self.row_stride..).unwrap_or_default(),
-            rows: end - start,
-            ..self
-        }
+        Self { values: self.values.get(start * self.row_stride..).unwrap_or_default(), rows: end - start, ..self }
     }
 
     /// The first `rows` rows.
@@ -119,10 +109,7 @@ pub(crate) fn add_product(a: Matrix, b: Matrix, out: &mut [f32], stride: usize, 
 fn check(a: Matrix, b: Matrix, length: usize, stride: usize) {
     assert_eq!(a.columns, b.rows, "the depths of a product differ");
     assert!(b.columns <= stride, "the rows of a product's output overlap");
-    assert!(
-        a.rows == 0 || (a.rows - 1) * stride + b.columns <= length,
-        "a product's output is too short"
-    );
+    assert!(a.rows == 0 || (a.rows - 1) * stride + b.columns <= length, "a product's output is too short");
 }
 
 /// # Safety

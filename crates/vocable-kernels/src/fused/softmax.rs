@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::buffer::{Array, Parts};
 use super::level::{Level, vectorised};
-use super::math::{exp, max_of, sum_of};
+use super::math::{exp, map, max_of, sum_of};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Softmax {
@@ -41,9 +41,7 @@ vectorised! {
     /// Turns a row of logits into probabilities.
     pub(crate) fn softmax<const FMA>(row: &mut [f32]) {
         let max = max_of(row);
-        for value in row.iter_mut() {
-            *value = exp::<FMA>(*value - max);
-        }
+        map(row, |value| exp::<FMA>(value - max));
         let scale = 1.0 / sum_of(row, row, |value, _| value);
         for value in row.iter_mut() {
             *value *= scale;

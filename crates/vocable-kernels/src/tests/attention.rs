@@ -23,22 +23,15 @@ impl Case {
         let coin = |name: &str| pick(key.fold(name), 0, 2) == 1;
         let causal = coin("causal");
         let keys = [1, 2, 33, pick(key.fold("keys"), 1, 300)][pick(key.fold("k"), 0, 4)];
-        let queries = [
-            1,
-            keys,
-            pick(key.fold("queries"), 1, if causal { keys + 1 } else { 450 }),
-        ][pick(key.fold("q"), 0, 3)];
+        let queries =
+            [1, keys, pick(key.fold("queries"), 1, if causal { keys + 1 } else { 450 })][pick(key.fold("q"), 0, 3)];
         let batch = pick(key.fold("batch"), 1, 4);
         let padding = coin("padding").then(|| {
-            let lengths: Vec<usize> = (0..batch)
-                .map(|item| pick(key.fold("length").fold(item), 0, keys + 1))
-                .collect();
+            let lengths: Vec<usize> = (0..batch).map(|item| pick(key.fold("length").fold(item), 0, keys + 1)).collect();
             // Every third mask has holes, not only an end.
             let holes = pick(key.fold("holes"), 0, 3) == 0;
             let hidden = |item: usize, j: usize| j >= lengths[item] || holes && pick(key.fold(item).fold(j), 0, 3) == 0;
-            (0..batch * keys)
-                .map(|index| hidden(index / keys, index % keys))
-                .collect()
+            (0..batch * keys).map(|index| hidden(index / keys, index % keys)).collect()
         });
         Self {
             sizes: [
@@ -58,11 +51,8 @@ impl Case {
 
     fn lengths(&self) -> Vec<usize> {
         let [batch, heads, queries, keys, channels, width] = self.sizes;
-        let mut lengths = vec![
-            batch * heads * queries * channels,
-            batch * heads * keys * channels,
-            batch * heads * keys * width,
-        ];
+        let mut lengths =
+            vec![batch * heads * queries * channels, batch * heads * keys * channels, batch * heads * keys * width];
         lengths.extend(self.reach.map(|reach| 2 * reach * channels));
         lengths
     }
@@ -88,10 +78,7 @@ impl Case {
 
 #[test]
 fn attention_is_exact() {
-    for key in rounds("attention")
-        .chain(rounds("more attention"))
-        .chain(rounds("yet more attention"))
-    {
+    for key in rounds("attention").chain(rounds("more attention")).chain(rounds("yet more attention")) {
         let case = Case::random(key);
         compare(
             &format!("{case:?}"),
@@ -107,26 +94,14 @@ fn attention_is_exact() {
 #[test]
 fn composed_attention_follows_the_definition() {
     for key in rounds("definition of attention") {
-        let case = Case {
-            dropout: 0.0,
-            ..Case::random(key)
-        };
+        let case = Case { dropout: 0.0, ..Case::random(key) };
         let [batch, heads, queries, keys, channels, width] = case.sizes;
         let device = Device::flex();
-        let inputs: Vec<Vec<f32>> = case
-            .lengths()
-            .iter()
-            .enumerate()
-            .map(|(i, &length)| numbers(key.fold(i), length))
-            .collect();
-        let tensors: Vec<_> = inputs
-            .iter()
-            .map(|values| Tensor::<1>::from_floats(values.as_slice(), &device))
-            .collect();
-        let input = AttentionInput {
-            weights: true,
-            ..case.input(&tensors, key)
-        };
+        let inputs: Vec<Vec<f32>> =
+            case.lengths().iter().enumerate().map(|(i, &length)| numbers(key.fold(i), length)).collect();
+        let tensors: Vec<_> =
+            inputs.iter().map(|values| Tensor::<1>::from_floats(values.as_slice(), &device)).collect();
+        let input = AttentionInput { weights: true, ..case.input(&tensors, key) };
         let (context, weights) = composed::attention(input);
         let context = context.into_data().try_to_vec::<f32>().unwrap();
         let weights = weights.unwrap().into_data().try_to_vec::<f32>().unwrap();
@@ -157,31 +132,17 @@ fn composed_attention_follows_the_definition() {
             let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|logit| (logit - max).exp()).sum();
             let expected = |j: usize| {
-                if max == f64::NEG_INFINITY {
-                    0.0
-                } else {
-                    (logits[j] - max).exp() / sum
-                }
+                if max == f64::NEG_INFINITY { 0.0 } else { (logits[j] - max).exp() / sum }
             };
             for j in 0..keys {
                 let weight = f64::from(weights[row * keys + j]);
-                assert!(
-                    (weight - expected(j)).abs() < 1e-5,
-                    "{case:?}: weight {weight}, not {}",
-                    expected(j)
-                );
-                assert!(
-                    logits[j] != f64::NEG_INFINITY || weight == 0.0,
-                    "{case:?}: a hidden key has weight {weight}"
-                );
+                assert!((weight - expected(j)).abs() < 1e-5, "{case:?}: weight {weight}, not {}", expected(j));
+                assert!(logits[j] != f64::NEG_INFINITY || weight == 0.0, "{case:?}: a hidden key has weight {weight}");
             }
             for c in 0..width {
                 let expected: f64 = (0..keys).map(|j| expected(j) * at(2, keys, width, [b, h, j, c])).sum();
                 let found = f64::from(context[row * width + c]);
-                assert!(
-                    (found - expected).abs() < 2e-5,
-                    "{case:?}: context {found}, not {expected}"
-                );
+                assert!((found - expected).abs() < 2e-5, "{case:?}: context {found}, not {expected}");
             }
         }
     }
@@ -195,39 +156,24 @@ fn padding_is_not_read() {
     let poison = Tensor::<4>::full([1, 1, 1, 4], 1e30, &device);
     let padding = Tensor::<2, Bool>::from_data([[false, false, false, true]], &device);
     let padded = Tensor::cat(vec![x.clone(), poison], 2);
-    let with = attention(AttentionInput {
-        padding: Some(padding),
-        ..AttentionInput::new(x.clone(), padded.clone(), padded)
-    });
+    let with =
+        attention(AttentionInput { padding: Some(padding), ..AttentionInput::new(x.clone(), padded.clone(), padded) });
     let without = attention(AttentionInput::new(x.clone(), x.clone(), x));
     assert_eq!(with.0.into_data(), without.0.into_data());
 }
 
 #[test]
 fn a_query_without_keys_yields_zeros_and_no_gradient() {
-    let case = Case {
-        sizes: [2, 2, 3, 5, 4, 4],
-        reach: Some(3),
-        padding: Some(vec![true; 10]),
-        causal: false,
-        dropout: 0.1,
-    };
+    let case =
+        Case { sizes: [2, 2, 3, 5, 4, 4], reach: Some(3), padding: Some(vec![true; 10]), causal: false, dropout: 0.1 };
     for weights in [false, true] {
         let operation = |t: &[Tensor<1>]| {
-            let input = AttentionInput {
-                weights,
-                ..case.input(t, Key::new(1))
-            };
+            let input = AttentionInput { weights, ..case.input(t, Key::new(1)) };
             attention(input).0.swap_dims(1, 2).flatten::<1>(0, 3)
         };
         let lengths = case.lengths();
-        let found = differentiate(
-            Key::new(2),
-            &lengths,
-            burn::tensor::DType::F32,
-            &Device::flex().autodiff(),
-            &operation,
-        );
+        let found =
+            differentiate(Key::new(2), &lengths, burn::tensor::DType::F32, &Device::flex().autodiff(), &operation);
         assert!(found.iter().flatten().all(|&value| value == 0.0));
     }
 }
@@ -236,13 +182,7 @@ fn a_query_without_keys_yields_zeros_and_no_gradient() {
 #[test]
 fn causal_queries_are_the_last_positions() {
     let device = Device::flex();
-    let case = Case {
-        sizes: [2, 2, 7, 7, 4, 4],
-        reach: Some(3),
-        padding: None,
-        causal: true,
-        dropout: 0.0,
-    };
+    let case = Case { sizes: [2, 2, 7, 7, 4, 4], reach: Some(3), padding: None, causal: true, dropout: 0.0 };
     let tensors: Vec<_> = case
         .lengths()
         .iter()
@@ -250,37 +190,17 @@ fn causal_queries_are_the_last_positions() {
         .map(|(i, &length)| Tensor::<1>::from_floats(numbers(Key::new(3).fold(i), length).as_slice(), &device))
         .collect();
     let input = case.input(&tensors, Key::new(0));
-    let newest = AttentionInput {
-        q: input.q.clone().narrow(2, 5, 2),
-        ..input.clone()
-    };
+    let newest = AttentionInput { q: input.q.clone().narrow(2, 5, 2), ..input.clone() };
     let all = attention(input).0.narrow(2, 5, 2);
     assert!(attention(newest).0.all_close(all, Some(1e-6), Some(1e-6)));
 }
 
 #[test]
 fn attention_is_bit_equal_for_any_number_of_threads() {
-    let case = Case {
-        sizes: [3, 4, 250, 250, 48, 48],
-        reach: Some(160),
-        padding: None,
-        causal: false,
-        dropout: 0.1,
-    };
+    let case = Case { sizes: [3, 4, 250, 250, 48, 48], reach: Some(160), padding: None, causal: false, dropout: 0.1 };
     let run = || {
-        let operation = |t: &[Tensor<1>]| {
-            attention(case.input(t, Key::new(1)))
-                .0
-                .swap_dims(1, 2)
-                .flatten::<1>(0, 3)
-        };
-        differentiate(
-            Key::new(2),
-            &case.lengths(),
-            burn::tensor::DType::F32,
-            &Device::flex().autodiff(),
-            &operation,
-        )
+        let operation = |t: &[Tensor<1>]| attention(case.input(t, Key::new(1))).0.swap_dims(1, 2).flatten::<1>(0, 3);
+        differentiate(Key::new(2), &case.lengths(), burn::tensor::DType::F32, &Device::flex().autodiff(), &operation)
     };
     let once = run();
     for threads in [1, 3] {

@@ -32,11 +32,7 @@ struct Run {
 impl Table {
     pub(super) fn new(table: &Array) -> Self {
         let (rows, channels) = (table.shape()[0], table.width());
-        Self {
-            reversed: Self::restore(table.values(), channels),
-            rows,
-            channels,
-        }
+        Self { reversed: Self::restore(table.values(), channels), rows, channels }
     }
 
     /// The rows in reverse order: from the reversed table (or its gradient) to the original one, and back.
@@ -100,11 +96,7 @@ impl Table {
             let total = |part: &[f32]| sum_of(part, part, |value, _| value);
             products[0] += total(&logits[..run.start]);
             if run.start < run.end {
-                rows::add(
-                    level,
-                    &logits[run.start..run.end],
-                    &mut products[run.row - needed.start..],
-                );
+                rows::add(level, &logits[run.start..run.end], &mut products[run.row - needed.start..]);
             }
             products[width - 1] += total(&logits[run.end..]);
         }
@@ -119,11 +111,7 @@ impl Table {
         let origin = position as isize + 1 - (self.rows / 2) as isize;
         let start = origin.clamp(0, keys as isize);
         let end = (origin + self.rows as isize).clamp(start, keys as isize);
-        Run {
-            start: start as usize,
-            end: end as usize,
-            row: (start - origin).max(0) as usize,
-        }
+        Run { start: start as usize, end: end as usize, row: (start - origin).max(0) as usize }
     }
 
     /// The rows that some of `queries` queries from position `first` on take for some of the keys.
@@ -136,11 +124,6 @@ impl Table {
     }
 
     fn matrix(&self, rows: &Range<usize>) -> Matrix<'_> {
-        Matrix::new(
-            &self.reversed[rows.start * self.channels..],
-            rows.len(),
-            self.channels,
-            self.channels,
-        )
+        Matrix::new(&self.reversed[rows.start * self.channels..], rows.len(), self.channels, self.channels)
     }
 }

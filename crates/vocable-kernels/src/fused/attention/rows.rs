@@ -1,20 +1,19 @@
 //! One row of attention weights at a time.
 
 use crate::fused::level::vectorised;
-use crate::fused::math::{exp, max_of, sum_of};
+use crate::fused::math::{exp, map, max_of, sum_of};
 
 vectorised! {
     /// Turns logits into weights; returns the logarithm of the sum of their exponentials. Where all logits are −∞ the
     /// weights are zero and the normaliser is ∞.
     pub(super) fn softmax<const FMA>(row: &mut [f32]) -> f32 {
         let max = max_of(row);
-        if max == f32::NEG_INFINITY {
+        // The maximum ignores NaNs: they must not pass for an unseen row.
+        if max == f32::NEG_INFINITY && row.iter().all(|&value| value == max) {
             row.fill(0.0);
             return f32::INFINITY;
         }
-        for value in row.iter_mut() {
-            *value = exp::<FMA>(*value - max);
-        }
+        map(row, |value| exp::<FMA>(value - max));
         let sum = sum_of(row, row, |value, _| value);
         let scale = 1.0 / sum;
         for value in row.iter_mut() {
@@ -27,9 +26,7 @@ vectorised! {
 vectorised! {
     /// Turns logits into the weights that [`softmax`] had found.
     pub(super) fn weights<const FMA>(row: &mut [f32], normaliser: f32) {
-        for value in row.iter_mut() {
-            *value = exp::<FMA>(*value - normaliser);
-        }
+        map(row, |value| exp::<FMA>(value - normaliser));
     }
 }
 
