@@ -5,9 +5,7 @@ pub fn english(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut out = Vec::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
-        let vowel_follows = words
-            .get(index + 1)
-            .is_some_and(|next| next.starts_with(['a', 'e', 'i', 'o', 'u']));
+        let vowel_follows = words.get(index + 1).is_some_and(|next| next.starts_with(['a', 'e', 'i', 'o', 'u']));
         out.push(if *word == "a" && vowel_follows { "an" } else { word });
     }
     out.join(" ")
@@ -61,9 +59,7 @@ pub fn french(text: &str) -> String {
             out.last_mut().expect("an elided word precedes").push_str(form);
         } else {
             // The preposition may itself hang on an elided word: `jusqu'à`.
-            let last = out
-                .last()
-                .map(|last| last.rsplit('\'').next().expect("a split has a last part"));
+            let last = out.last().map(|last| last.rsplit('\'').next().expect("a split has a last part"));
             let contracted = match (last, form) {
                 (Some("à"), "le") => Some(("à", "au")),
                 (Some("à"), "les") => Some(("à", "aux")),

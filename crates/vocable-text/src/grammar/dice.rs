@@ -64,8 +64,6 @@ impl Dice {
     pub fn word<'a, T: Entry>(&mut self, of: &'a [T]) -> &'a T {
         let rare = self.chance(self.rare) && of.iter().any(Entry::is_rare);
         let slice: Vec<&T> = of.iter().filter(|entry| entry.is_rare() == rare).collect();
-        slice
-            .choose(&mut self.rng)
-            .expect("no list of the grammar lacks frequent words")
+        slice.choose(&mut self.rng).expect("no list of the grammar lacks frequent words")
     }
 }

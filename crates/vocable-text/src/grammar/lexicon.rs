@@ -4,11 +4,8 @@ use super::word::Gender::{F, M, N};
 use super::word::{Adjective, Case, Noun, Verb, after, before, noun, plural, single, verb};
 
 pub const NAMES: &[(&str, bool)] = &[("anna", true), ("peter", false), ("maria", true), ("paul", false)];
-pub const CITIES: &[[&str; 3]] = &[
-    ["london", "london", "londres"],
-    ["paris", "paris", "paris"],
-    ["berlin", "berlin", "berlin"],
-];
+pub const CITIES: &[[&str; 3]] =
+    &[["london", "london", "londres"], ["paris", "paris", "paris"], ["berlin", "berlin", "berlin"]];
 
 /// People one has: said with a possessive.
 pub const RELATIVES: &[Noun] = &[
@@ -143,13 +140,7 @@ const fn place(
     de_to: (&'static str, Case),
     fr: &'static str,
 ) -> Place {
-    Place {
-        noun,
-        en_at,
-        de_at,
-        de_to,
-        fr,
-    }
+    Place { noun, en_at, de_at, de_to, fr }
 }
 const INTO: (&str, Case) = ("in", Case::Accusative);
 const ONTO: (&str, Case) = ("an", Case::Accusative);
@@ -165,53 +156,17 @@ pub const PLACES: &[Place] = &[
     place("at", single("church", F, "kirche", F, "église"), "in", INTO, "à"),
     place("at", single("hotel", N, "hotel", M, "hôtel"), "in", TOWARDS, "à"),
     place("at", single("museum", N, "museum", M, "musée"), "in", INTO, "à"),
-    place(
-        "in",
-        single("library", F, "bibliothek", F, "bibliothèque"),
-        "in",
-        INTO,
-        "à",
-    ),
-    place(
-        "at",
-        single("hospital", N, "krankenhaus", M, "hôpital"),
-        "in",
-        INTO,
-        "à",
-    ),
+    place("in", single("library", F, "bibliothek", F, "bibliothèque"), "in", INTO, "à"),
+    place("at", single("hospital", N, "krankenhaus", M, "hôpital"), "in", INTO, "à"),
     place("at", single("beach", M, "strand", F, "plage"), "an", ONTO, "à"),
     place("in", single("village", N, "dorf", M, "village"), "in", INTO, "à"),
     place("in", single("office", N, "büro", M, "bureau"), "in", INTO, "à"),
-    place(
-        "at",
-        single("river", M, "fluss", F, "rivière"),
-        "an",
-        ONTO,
-        "à le bord de",
-    ),
-    place(
-        "at",
-        single("lighthouse", M, "leuchtturm", M, "phare"),
-        "an",
-        TOWARDS,
-        "à",
-    ),
+    place("at", single("river", M, "fluss", F, "rivière"), "an", ONTO, "à le bord de"),
+    place("at", single("lighthouse", M, "leuchtturm", M, "phare"), "an", TOWARDS, "à"),
     place("at", single("castle", N, "schloss", M, "château"), "in", TOWARDS, "à"),
-    place(
-        "at",
-        single("airport", M, "flughafen", M, "aéroport"),
-        "an",
-        TOWARDS,
-        "à",
-    ),
+    place("at", single("airport", M, "flughafen", M, "aéroport"), "an", TOWARDS, "à"),
     place("in", single("forest", M, "wald", F, "forêt"), "in", INTO, "dans"),
-    place(
-        "at",
-        single("bakery", F, "bäckerei", F, "boulangerie"),
-        "in",
-        TOWARDS,
-        "à",
-    ),
+    place("at", single("bakery", F, "bäckerei", F, "boulangerie"), "in", TOWARDS, "à"),
     place("at", single("theatre", N, "theater", M, "théâtre"), "in", INTO, "à"),
     place("at", single("harbour", M, "hafen", M, "port"), "an", TOWARDS, "à"),
 ];
@@ -317,20 +272,10 @@ pub const DAYS: &[Triple] = &[
     ["saturday", "samstag", "samedi"],
     ["sunday", "sonntag", "dimanche"],
 ];
-pub const MONTHS: &[Triple] = &[
-    ["january", "januar", "janvier"],
-    ["may", "mai", "mai"],
-    ["july", "juli", "juillet"],
-];
-pub const WARM_TIMES: &[Triple] = &[
-    ["in summer", "im sommer", "en été"],
-    ["in may", "im mai", "en mai"],
-    ["in july", "im juli", "en juillet"],
-];
-pub const COLD_TIMES: &[Triple] = &[
-    ["in winter", "im winter", "en hiver"],
-    ["in january", "im januar", "en janvier"],
-];
+pub const MONTHS: &[Triple] = &[["january", "januar", "janvier"], ["may", "mai", "mai"], ["july", "juli", "juillet"]];
+pub const WARM_TIMES: &[Triple] =
+    &[["in summer", "im sommer", "en été"], ["in may", "im mai", "en mai"], ["in july", "im juli", "en juillet"]];
+pub const COLD_TIMES: &[Triple] = &[["in winter", "im winter", "en hiver"], ["in january", "im januar", "en janvier"]];
 pub const TIMES: &[Triple] = &[
     ["today", "heute", "aujourd'hui"],
     ["every day", "jeden tag", "tous les jours"],
@@ -342,11 +287,8 @@ pub const TIMES: &[Triple] = &[
     ["in winter", "im winter", "en hiver"],
     ["now", "jetzt", "maintenant"],
 ];
-pub const PLANS: &[Triple] = &[
-    ["tomorrow", "morgen", "demain"],
-    ["today", "heute", "aujourd'hui"],
-    ["this evening", "heute abend", "ce soir"],
-];
+pub const PLANS: &[Triple] =
+    &[["tomorrow", "morgen", "demain"], ["today", "heute", "aujourd'hui"], ["this evening", "heute abend", "ce soir"]];
 pub const ADVERBS: &[Triple] = &[["often", "oft", "souvent"], ["always", "immer", "toujours"]];
 pub const VEHICLES: &[Triple] = &[
     ["by car", "mit dem auto", "en voiture"],
@@ -374,24 +316,12 @@ pub const WEATHER: &[Weather] = &[
     weather("it snows", ["es", "schneit", ""], "il neige", COLD_TIMES),
     weather("it is cold", ["es", "ist", "kalt"], "il fait froid", COLD_TIMES),
     weather("it is warm", ["es", "ist", "warm"], "il fait chaud", WARM_TIMES),
-    weather(
-        "the sun shines",
-        ["die sonne", "scheint", ""],
-        "le soleil brille",
-        WARM_TIMES,
-    ),
+    weather("the sun shines", ["die sonne", "scheint", ""], "le soleil brille", WARM_TIMES),
 ];
 pub const SIDES: &[Triple] = &[["left", "links", "à gauche"], ["right", "rechts", "à droite"]];
-pub const DURATIONS: &[Noun] = &[
-    plural("minutes", "minuten", F, "minutes"),
-    plural("days", "tage", M, "jours"),
-];
+pub const DURATIONS: &[Noun] = &[plural("minutes", "minuten", F, "minutes"), plural("days", "tage", M, "jours")];
 /// Spatial prepositions; the German ones govern the dative here.
-pub const ON_THINGS: &[Triple] = &[
-    ["on", "auf", "sur"],
-    ["under", "unter", "sous"],
-    ["behind", "hinter", "derrière"],
-];
+pub const ON_THINGS: &[Triple] = &[["on", "auf", "sur"], ["under", "unter", "sous"], ["behind", "hinter", "derrière"]];
 pub const BY_BUILDINGS: &[Triple] = &[["behind", "hinter", "derrière"], ["near", "bei", "près de"]];
 /// Where along a way to turn.
 pub const ALONG: &[Triple] = &[["before", "vor", "avant"], ["after", "nach", "après"]];

@@ -24,9 +24,7 @@ const ENGLISH: [&str; 20] = [
     "eighteen",
     "nineteen",
 ];
-const ENGLISH_TENS: [&str; 10] = [
-    "", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-];
+const ENGLISH_TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const ENGLISH_SCALES: [(u64, &str); 6] = [
     (1_000_000_000_000_000_000, "quintillion"),
     (1_000_000_000_000_000, "quadrillion"),
@@ -43,24 +41,13 @@ pub fn spell_number(n: u64) -> String {
     }
     if n < 100 {
         let tens = ENGLISH_TENS[(n / 10) as usize];
-        return if n % 10 == 0 {
-            tens.to_owned()
-        } else {
-            format!("{tens} {}", ENGLISH[(n % 10) as usize])
-        };
+        return if n.is_multiple_of(10) { tens.to_owned() } else { format!("{tens} {}", ENGLISH[(n % 10) as usize]) };
     }
     if n < 1000 {
         let hundreds = format!("{} hundred", ENGLISH[(n / 100) as usize]);
-        return if n % 100 == 0 {
-            hundreds
-        } else {
-            format!("{hundreds} and {}", spell_number(n % 100))
-        };
+        return if n.is_multiple_of(100) { hundreds } else { format!("{hundreds} and {}", spell_number(n % 100)) };
     }
-    let (scale, name) = ENGLISH_SCALES
-        .into_iter()
-        .find(|(scale, _)| n >= *scale)
-        .expect("n >= 1000");
+    let (scale, name) = ENGLISH_SCALES.into_iter().find(|(scale, _)| n >= *scale).expect("n >= 1000");
     let head = format!("{} {name}", spell_number(n / scale));
     match n % scale {
         0 => head,
@@ -91,9 +78,8 @@ const GERMAN: [&str; 20] = [
     "achtzehn",
     "neunzehn",
 ];
-const GERMAN_TENS: [&str; 10] = [
-    "", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig",
-];
+const GERMAN_TENS: [&str; 10] =
+    ["", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"];
 
 /// A cardinal number below 1000 in German; one is "eins", as in counting.
 pub fn spell_german(n: u32) -> String {
@@ -104,18 +90,10 @@ pub fn spell_german(n: u32) -> String {
     }
     if n < 100 {
         let tens = GERMAN_TENS[(n / 10) as usize];
-        return if n.is_multiple_of(10) {
-            tens.to_owned()
-        } else {
-            format!("{}und{tens}", one_in_compound(n % 10))
-        };
+        return if n.is_multiple_of(10) { tens.to_owned() } else { format!("{}und{tens}", one_in_compound(n % 10)) };
     }
     let hundreds = format!("{}hundert", one_in_compound(n / 100));
-    if n.is_multiple_of(100) {
-        hundreds
-    } else {
-        hundreds + &spell_german(n % 100)
-    }
+    if n.is_multiple_of(100) { hundreds } else { hundreds + &spell_german(n % 100) }
 }
 
 const FRENCH: [&str; 20] = [
@@ -150,11 +128,7 @@ pub fn spell_french(n: u32, gender: Gender) -> String {
             format!("quatre-vingt-{}", spell_french(n - 80, gender))
         };
     }
-    let head = if n < 200 {
-        "cent".to_owned()
-    } else {
-        format!("{} cent", FRENCH[(n / 100) as usize])
-    };
+    let head = if n < 200 { "cent".to_owned() } else { format!("{} cent", FRENCH[(n / 100) as usize]) };
     match n % 100 {
         0 if n >= 200 => head + "s",
         0 => head,
@@ -177,10 +151,7 @@ mod tests {
             (342, "three hundred and forty two"),
             (1_000, "one thousand"),
             (2_005, "two thousand and five"),
-            (
-                1_234_567,
-                "one million two hundred and thirty four thousand five hundred and sixty seven",
-            ),
+            (1_234_567, "one million two hundred and thirty four thousand five hundred and sixty seven"),
         ] {
             assert_eq!(spell_number(n), words);
         }
@@ -229,11 +200,7 @@ mod tests {
 
     #[test]
     fn no_two_numbers_share_their_words() {
-        for spell in [
-            |n| spell_number(u64::from(n)),
-            spell_german,
-            |n| spell_french(n, Gender::M),
-        ] {
+        for spell in [|n| spell_number(u64::from(n)), spell_german, |n| spell_french(n, Gender::M)] {
             let words: std::collections::HashSet<_> = (0..1000_u32).map(spell).collect();
             assert_eq!(words.len(), 1000);
         }

@@ -13,11 +13,7 @@ pub struct Phrase {
 
 /// A phrase from its three wordings.
 pub fn phrase(en: impl Into<String>, de: impl Into<String>, fr: impl Into<String>) -> Phrase {
-    Phrase {
-        en: en.into(),
-        de: de.into(),
-        fr: fr.into(),
-    }
+    Phrase { en: en.into(), de: de.into(), fr: fr.into() }
 }
 
 impl Phrase {
@@ -73,7 +69,12 @@ enum Declension {
     Strong,
 }
 
-impl NounPhrase<'_> {
+impl<'a> NounPhrase<'a> {
+    /// A noun behind a determiner, without adjective.
+    pub fn new(determiner: Determiner, noun: &'a Noun, number: Number) -> Self {
+        Self { determiner, adjective: None, noun, number }
+    }
+
     fn plural(&self) -> bool {
         self.number == Number::Plural
     }
@@ -112,14 +113,10 @@ impl NounPhrase<'_> {
             _ => "",
         };
         let (determiner, declension) = match self.determiner {
-            Determiner::The => (
-                definite_article(self.noun.de_gender, self.number, case).to_owned(),
-                Declension::Weak,
-            ),
-            Determiner::This => (
-                format!("dies{}", strong_ending(self.noun.de_gender, self.number, case)),
-                Declension::Weak,
-            ),
+            Determiner::The => (definite_article(self.noun.de_gender, self.number, case).to_owned(), Declension::Weak),
+            Determiner::This => {
+                (format!("dies{}", strong_ending(self.noun.de_gender, self.number, case)), Declension::Weak)
+            }
             Determiner::Some => (String::new(), Declension::Strong),
             Determiner::A if self.plural() => (String::new(), Declension::Strong),
             Determiner::Count(n) if n > 1 => (spell_german(n), Declension::Strong),
@@ -147,11 +144,7 @@ impl NounPhrase<'_> {
     fn german_noun(&self, case: Case) -> String {
         let word = self.noun.de[usize::from(self.plural())];
         // The dative plural ends in n, unless the plural already does or is a foreign one in s.
-        let ending = if self.plural() && case == Case::Dative && !word.ends_with(['n', 's']) {
-            "n"
-        } else {
-            ""
-        };
+        let ending = if self.plural() && case == Case::Dative && !word.ends_with(['n', 's']) { "n" } else { "" };
         format!("{word}{ending}")
     }
 
@@ -188,11 +181,7 @@ impl NounPhrase<'_> {
                 adjective.fr[usize::from(plural) * 2 + usize::from(feminine)]
             }
         });
-        if preceding {
-            format!("{determiner} {adjective} {noun}")
-        } else {
-            format!("{determiner} {noun} {adjective}")
-        }
+        if preceding { format!("{determiner} {adjective} {noun}") } else { format!("{determiner} {noun} {adjective}") }
     }
 
     /// All three languages, German in the given case.
@@ -257,16 +246,8 @@ pub struct Subject {
 impl Subject {
     /// A noun phrase as a subject.
     pub fn of(np: &NounPhrase) -> Self {
-        let person = if np.number == Number::Plural {
-            Person::ThirdPlural
-        } else {
-            Person::Third
-        };
-        Self {
-            words: np.phrase(Case::Nominative),
-            person,
-            feminine: np.noun.fr_gender == Gender::F,
-        }
+        let person = if np.number == Number::Plural { Person::ThirdPlural } else { Person::Third };
+        Self { words: np.phrase(Case::Nominative), person, feminine: np.noun.fr_gender == Gender::F }
     }
 
     /// The pronoun that takes up this third person again.
@@ -297,12 +278,7 @@ mod tests {
     const OLD: &Adjective = &SIZES[2];
 
     fn np<'a>(determiner: Determiner, adjective: &'a Adjective, noun: &'a Noun, number: Number) -> NounPhrase<'a> {
-        NounPhrase {
-            determiner,
-            adjective: Some(adjective),
-            noun,
-            number,
-        }
+        NounPhrase { determiner, adjective: Some(adjective), noun, number }
     }
 
     #[test]
@@ -330,13 +306,7 @@ mod tests {
             (Determiner::My, &n, Number::Plural, Dative, "meinen roten autos"),
             (Determiner::Count(3), &m, Number::Plural, Nominative, "drei rote hüte"),
             (Determiner::Count(1), &m, single, Accusative, "einen roten hut"),
-            (
-                Determiner::Count(21),
-                &f,
-                Number::Plural,
-                Dative,
-                "einundzwanzig roten lampen",
-            ),
+            (Determiner::Count(21), &f, Number::Plural, Dative, "einundzwanzig roten lampen"),
             (Determiner::This, &n, single, Nominative, "dieses rote auto"),
             (Determiner::Some, &n, single, Dative, "rotem auto"),
             (Determiner::No, &m, single, Accusative, "keinen roten hut"),
@@ -349,33 +319,12 @@ mod tests {
     #[test]
     fn french_agreement_and_position() {
         let tree = single("tree", Gender::M, "baum", Gender::M, "arbre");
-        let house = noun(
-            ["house", "houses"],
-            Gender::N,
-            ["haus", "häuser"],
-            Gender::F,
-            ["maison", "maisons"],
-        );
+        let house = noun(["house", "houses"], Gender::N, ["haus", "häuser"], Gender::F, ["maison", "maisons"]);
         let eggs = plural("eggs", "eier", Gender::M, "œufs");
-        assert_eq!(
-            np(Determiner::A, OLD, &tree, Number::Singular).french(),
-            "un vieil arbre"
-        );
-        assert_eq!(
-            np(Determiner::A, OLD, &house, Number::Singular).french(),
-            "une vieille maison"
-        );
-        assert_eq!(
-            np(Determiner::A, OLD, &house, Number::Plural).french(),
-            "de vieilles maisons"
-        );
-        assert_eq!(
-            np(Determiner::The, RED, &eggs, Number::Plural).french(),
-            "les œufs rouges"
-        );
-        assert_eq!(
-            np(Determiner::Count(21), RED, &house, Number::Plural).french(),
-            "vingt et une maisons rouges"
-        );
+        assert_eq!(np(Determiner::A, OLD, &tree, Number::Singular).french(), "un vieil arbre");
+        assert_eq!(np(Determiner::A, OLD, &house, Number::Singular).french(), "une vieille maison");
+        assert_eq!(np(Determiner::A, OLD, &house, Number::Plural).french(), "de vieilles maisons");
+        assert_eq!(np(Determiner::The, RED, &eggs, Number::Plural).french(), "les œufs rouges");
+        assert_eq!(np(Determiner::Count(21), RED, &house, Number::Plural).french(), "vingt et une maisons rouges");
     }
 }

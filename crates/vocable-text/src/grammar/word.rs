@@ -51,13 +51,7 @@ pub const fn noun(
     fr_gender: Gender,
     fr: [&'static str; 2],
 ) -> Noun {
-    Noun {
-        en,
-        de_gender,
-        de,
-        fr_gender,
-        fr,
-    }
+    Noun { en, de_gender, de, fr_gender, fr }
 }
 
 /// A noun that is only used in the singular: a substance, or a thing of which there is one.
@@ -92,14 +86,7 @@ pub struct Adjective {
 
 /// A French adjective that follows its noun.
 pub const fn after(en: &'static str, de: &'static str, fr: [&'static str; 4]) -> Adjective {
-    Adjective {
-        en,
-        de,
-        de_stem: de,
-        fr,
-        fr_before_vowel: fr[0],
-        fr_precedes: false,
-    }
+    Adjective { en, de, de_stem: de, fr, fr_before_vowel: fr[0], fr_precedes: false }
 }
 
 /// A French adjective that precedes its noun, with its form before a vowel.
@@ -109,14 +96,7 @@ pub const fn before(
     fr: [&'static str; 4],
     fr_before_vowel: &'static str,
 ) -> Adjective {
-    Adjective {
-        en,
-        de,
-        de_stem: de,
-        fr,
-        fr_before_vowel,
-        fr_precedes: true,
-    }
+    Adjective { en, de, de_stem: de, fr, fr_before_vowel, fr_precedes: true }
 }
 
 /// Who or what a verb agrees with.
