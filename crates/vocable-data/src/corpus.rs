@@ -76,18 +76,11 @@ mod tests {
                 speaker_vector: None,
             }
         });
-        let manifest = Manifest {
-            path: dir.path().join("manifest.jsonl"),
-            utterances: utterances.collect(),
-        };
+        let manifest = Manifest { path: dir.path().join("manifest.jsonl"), utterances: utterances.collect() };
         let corpus = Corpus::new(manifest);
         corpus.preload(&[0, 1, 2, 3, 0, 1, 2, 3]).unwrap();
         std::fs::remove_file(dir.path().join("3.wav")).unwrap();
-        assert_eq!(
-            corpus.audio(3).unwrap(),
-            vec![0.5; 1003],
-            "kept from the first decoding"
-        );
+        assert_eq!(corpus.audio(3).unwrap(), vec![0.5; 1003], "kept from the first decoding");
         std::fs::remove_file(dir.path().join("4.wav")).unwrap();
         assert!(corpus.audio(4).unwrap_err().to_string().contains("4.wav"));
         let wrong = corpus.preload(&[5, 6, 7]).unwrap_err().to_string();

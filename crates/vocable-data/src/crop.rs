@@ -10,10 +10,7 @@ use vocable_random::Key;
 /// # Panics
 /// If the utterance is shorter than the crop.
 pub fn start(samples: usize, size: usize, key: Key) -> usize {
-    assert!(
-        size <= samples,
-        "a crop of {size} samples does not fit an utterance of {samples}"
-    );
+    assert!(size <= samples, "a crop of {size} samples does not fit an utterance of {samples}");
     key.fold("crop").rng().random_range(0..=samples - size)
 }
 
@@ -40,15 +37,9 @@ mod tests {
     #[test]
     fn labels_round_half_to_even() {
         let first = |start| label_window(start, 16_000, 16_000, 50.0, 1000).start;
-        assert_eq!(
-            [first(160), first(480), first(800), first(161), first(479)],
-            [0, 2, 2, 1, 1]
-        );
+        assert_eq!([first(160), first(480), first(800), first(161), first(479)], [0, 2, 2, 1, 1]);
         let count = |size| label_window(0, size, 16_000, 50.0, 1000).len();
-        assert_eq!(
-            [count(160), count(480), count(800), count(16_000), count(16_159)],
-            [0, 2, 2, 50, 50]
-        );
+        assert_eq!([count(160), count(480), count(800), count(16_000), count(16_159)], [0, 2, 2, 50, 50]);
     }
 
     #[test]

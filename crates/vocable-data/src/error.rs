@@ -47,24 +47,14 @@ pub enum DataError {
 impl DataError {
     /// For `map_err` on operations of the file system.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io {
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { path: path.to_owned(), source }
     }
 
     pub(crate) fn file(path: &Path, message: impl std::fmt::Display) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            message: message.to_string(),
-        }
+        Self::File { path: path.to_owned(), message: message.to_string() }
     }
 }
 
 fn list(files: &[BadFile]) -> String {
-    files
-        .iter()
-        .map(|file| format!("  {file}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    files.iter().map(|file| format!("  {file}")).collect::<Vec<_>>().join("\n")
 }

@@ -27,10 +27,7 @@ pub fn write_atomically(
     };
     write().map_err(|source| {
         let _ = fs::remove_file(&beside);
-        DataError::Io {
-            path: path.to_owned(),
-            source,
-        }
+        DataError::Io { path: path.to_owned(), source }
     })
 }
 

@@ -29,33 +29,20 @@ impl Interleave {
     /// # Panics
     /// If all shares are zero.
     pub fn new(shares: &[usize], key: Key) -> Self {
-        assert!(
-            shares.iter().any(|&share| share > 0),
-            "an interleaving needs a stream with a share above zero"
-        );
-        Self {
-            shares: shares.to_vec(),
-            key,
-        }
+        assert!(shares.iter().any(|&share| share > 0), "an interleaving needs a stream with a share above zero");
+        Self { shares: shares.to_vec(), key }
     }
 
     /// The n-th draw.
     pub fn at(&self, n: usize) -> Draw {
         let size: usize = self.shares.iter().sum();
         let (block, offset) = (n / size, n % size);
-        let mut order: Vec<usize> = self
-            .shares
-            .iter()
-            .enumerate()
-            .flat_map(|(stream, &share)| std::iter::repeat_n(stream, share))
-            .collect();
+        let mut order: Vec<usize> =
+            self.shares.iter().enumerate().flat_map(|(stream, &share)| std::iter::repeat_n(stream, share)).collect();
         order.shuffle(&mut self.key.fold("interleave").fold(block).rng());
         let stream = order[offset];
         let before = order[..offset].iter().filter(|&&other| other == stream).count();
-        Draw {
-            stream,
-            position: block * self.shares[stream] + before,
-        }
+        Draw { stream, position: block * self.shares[stream] + before }
     }
 }
 

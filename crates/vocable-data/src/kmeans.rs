@@ -37,13 +37,7 @@ pub struct MiniBatch {
 impl MiniBatch {
     /// fairseq's settings for a number of clusters.
     pub fn new(clusters: usize) -> Self {
-        Self {
-            clusters,
-            batch_size: 10_000,
-            max_iter: 100,
-            max_no_improvement: 100,
-            n_init: 20,
-        }
+        Self { clusters, batch_size: 10_000, max_iter: 100, max_no_improvement: 100, n_init: 20 }
     }
 }
 
@@ -71,13 +65,8 @@ impl KMeans {
                 rows.nrows()
             )));
         }
-        if let Some(bad) = rows
-            .outer_iter()
-            .position(|row| row.iter().any(|value| !value.is_finite()))
-        {
-            return Err(DataError::Invalid(format!(
-                "frame {bad} of the rows to cluster is not finite"
-            )));
+        if let Some(bad) = rows.outer_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+            return Err(DataError::Invalid(format!("frame {bad} of the rows to cluster is not finite")));
         }
         let key = key.fold("kmeans");
         let mut search = Search::start(rows, settings, key);
@@ -110,10 +99,7 @@ impl KMeans {
     /// # Panics
     /// If the slice does not hold whole rows of the centres' width.
     pub fn assign(&self, rows: &[f32]) -> Vec<u32> {
-        self.nearest(view(rows, self.width()))
-            .into_iter()
-            .map(|(cluster, _)| cluster as u32)
-            .collect()
+        self.nearest(view(rows, self.width())).into_iter().map(|(cluster, _)| cluster as u32).collect()
     }
 
     /// Sum over the rows of the squared distance to the nearest centre.
@@ -144,21 +130,10 @@ impl KMeans {
         let file = SafeTensors::deserialize(&bytes).map_err(|error| DataError::file(path, error))?;
         let tensor = file.tensor("centres").map_err(|error| DataError::file(path, error))?;
         let (Dtype::F32, &[clusters, width]) = (tensor.dtype(), tensor.shape()) else {
-            return Err(DataError::file(
-                path,
-                "`centres` is not a float32 matrix [cluster, width]",
-            ));
+            return Err(DataError::file(path, "`centres` is not a float32 matrix [cluster, width]"));
         };
-        let values = tensor
-            .data()
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&chunk| f32::from_le_bytes(chunk))
-            .collect();
-        Ok(Self {
-            centres: Array2::from_shape_vec((clusters, width), values).expect("the header was checked"),
-        })
+        let values = tensor.data().as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
+        Ok(Self { centres: Array2::from_shape_vec((clusters, width), values).expect("the header was checked") })
     }
 
     /// Nearest centre of each row and the squared distance to it.
@@ -184,11 +159,7 @@ impl KMeans {
 }
 
 fn view(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
-    assert!(
-        width > 0 && rows.len().is_multiple_of(width),
-        "{} values are no rows of {width}",
-        rows.len()
-    );
+    assert!(width > 0 && rows.len().is_multiple_of(width), "{} values are no rows of {width}", rows.len());
     ArrayView2::from_shape((rows.len() / width, width), rows).expect("the length was checked")
 }
 
@@ -218,29 +189,14 @@ impl<'a> Search<'a> {
         let judge = draw(rows, subset, key.fold("judge"));
         let starts = (0..settings.n_init.max(1)).map(|start| {
             let key = key.fold("start").fold(start);
-            let sample = if subset < rows.nrows() {
-                draw(rows, subset, key.fold("subset"))
-            } else {
-                rows.to_owned()
-            };
-            let kmeans = KMeans {
-                centres: plus_plus(sample.view(), settings.clusters, key),
-            };
+            let sample = if subset < rows.nrows() { draw(rows, subset, key.fold("subset")) } else { rows.to_owned() };
+            let kmeans = KMeans { centres: plus_plus(sample.view(), settings.clusters, key) };
             (total(&kmeans.nearest(judge.view())), kmeans)
         });
         let (_, kmeans) = starts.min_by(|a, b| a.0.total_cmp(&b.0)).expect("at least one start");
         let weights = Array1::zeros(settings.clusters);
         let patience = settings.max_no_improvement;
-        Self {
-            rows,
-            batch_size,
-            patience,
-            kmeans,
-            weights,
-            smoothed: None,
-            best: f64::INFINITY,
-            worse: 0,
-        }
+        Self { rows, batch_size, patience, kmeans, weights, smoothed: None, best: f64::INFINITY, worse: 0 }
     }
 
     /// Moves the centres towards one random batch; true once the search has converged.
@@ -251,8 +207,7 @@ impl<'a> Search<'a> {
         let mut sums = Array2::<f64>::zeros((clusters, width));
         let mut counts = Array1::<f64>::zeros(clusters);
         for (row, &(cluster, _)) in batch.outer_iter().zip(&nearest) {
-            sums.row_mut(cluster)
-                .zip_mut_with(&row, |sum, &value| *sum += f64::from(value));
+            sums.row_mut(cluster).zip_mut_with(&row, |sum, &value| *sum += f64::from(value));
             counts[cluster] += 1.0;
         }
         for cluster in (0..clusters).filter(|&cluster| counts[cluster] > 0.0) {
@@ -260,9 +215,7 @@ impl<'a> Search<'a> {
             let after = before + counts[cluster];
             self.weights[cluster] = after;
             let mut centre = self.kmeans.centres.row_mut(cluster);
-            centre.zip_mut_with(&sums.row(cluster), |c, &sum| {
-                *c = ((f64::from(*c) * before + sum) / after) as f32
-            });
+            centre.zip_mut_with(&sums.row(cluster), |c, &sum| *c = ((f64::from(*c) * before + sum) / after) as f32);
         }
         self.converged(step, total(&nearest) / self.batch_size as f64)
     }
@@ -273,9 +226,7 @@ impl<'a> Search<'a> {
             return false;
         }
         let share = (2.0 * self.batch_size as f64 / (self.rows.nrows() + 1) as f64).min(1.0);
-        let smoothed = self
-            .smoothed
-            .map_or(inertia, |before| before * (1.0 - share) + inertia * share);
+        let smoothed = self.smoothed.map_or(inertia, |before| before * (1.0 - share) + inertia * share);
         self.smoothed = Some(smoothed);
         if smoothed < self.best {
             (self.best, self.worse) = (smoothed, 0);
@@ -313,25 +264,16 @@ fn plus_plus(rows: ArrayView2<f32>, clusters: usize, key: Key) -> Array2<f32> {
         let candidates: Vec<usize> = (0..trials)
             .map(|_| {
                 let target = rng.random::<f64>() * sum;
-                cumulated
-                    .partition_point(|&below| below <= target)
-                    .min(rows.nrows() - 1)
+                cumulated.partition_point(|&below| below <= target).min(rows.nrows() - 1)
             })
             .collect();
-        let improved = squared_distances(rows, &candidates)
-            .into_par_iter()
-            .map(|mut candidate| {
-                candidate
-                    .iter_mut()
-                    .zip(&distances)
-                    .for_each(|(new, &old)| *new = new.min(old));
-                let potential: f64 = candidate.iter().map(|&distance| f64::from(distance)).sum();
-                (potential, candidate)
-            });
+        let improved = squared_distances(rows, &candidates).into_par_iter().map(|mut candidate| {
+            candidate.iter_mut().zip(&distances).for_each(|(new, &old)| *new = new.min(old));
+            let potential: f64 = candidate.iter().map(|&distance| f64::from(distance)).sum();
+            (potential, candidate)
+        });
         let improved: Vec<_> = improved.collect();
-        let best = (0..trials)
-            .min_by(|&a, &b| improved[a].0.total_cmp(&improved[b].0))
-            .expect("two trials or more");
+        let best = (0..trials).min_by(|&a, &b| improved[a].0.total_cmp(&improved[b].0)).expect("two trials or more");
         chosen.push(candidates[best]);
         distances = improved.into_iter().nth(best).expect("the best is one of them").1;
     }
@@ -347,9 +289,7 @@ fn squared_distances(rows: ArrayView2<f32>, to: &[usize]) -> Vec<Vec<f32>> {
         let mut products = block.dot(&points.t());
         for (mut products, row) in products.outer_iter_mut().zip(block.outer_iter()) {
             let norm = row.dot(&row);
-            products.zip_mut_with(&norms, |product, &other| {
-                *product = (norm + other - 2.0 * *product).max(0.0)
-            });
+            products.zip_mut_with(&norms, |product, &other| *product = (norm + other - 2.0 * *product).max(0.0));
         }
         products
     });
@@ -369,21 +309,13 @@ mod tests {
         let labels: Vec<usize> = (0..centres * per).map(|_| rng.random_range(0..centres)).collect();
         let rows = labels.iter().flat_map(|&label| {
             let place = &places[label * width..(label + 1) * width];
-            place
-                .iter()
-                .map(|&value| value + spread * rng.random_range(-1.0..1.0))
-                .collect::<Vec<f32>>()
+            place.iter().map(|&value| value + spread * rng.random_range(-1.0..1.0)).collect::<Vec<f32>>()
         });
         (rows.collect(), labels)
     }
 
     fn small(clusters: usize) -> MiniBatch {
-        MiniBatch {
-            batch_size: 256,
-            max_iter: 30,
-            n_init: 4,
-            ..MiniBatch::new(clusters)
-        }
+        MiniBatch { batch_size: 256, max_iter: 30, n_init: 4, ..MiniBatch::new(clusters) }
     }
 
     #[test]
@@ -426,28 +358,15 @@ mod tests {
     fn steps_improve_on_the_start_and_approach_full_k_means() {
         let (rows, _) = blobs(40, 60, 6, 6.0, Key::new(5));
         let key = Key::new(6);
-        let start = KMeans::fit(
-            &rows,
-            6,
-            MiniBatch {
-                max_iter: 0,
-                ..small(20)
-            },
-            key,
-        )
-        .unwrap();
+        let start = KMeans::fit(&rows, 6, MiniBatch { max_iter: 0, ..small(20) }, key).unwrap();
         let fitted = KMeans::fit(&rows, 6, small(20), key).unwrap();
         // Lloyd's algorithm from the fitted centres: what mini-batches left on the table.
         let mut full = fitted.clone();
         for _ in 0..50 {
             let assigned = full.assign(&rows);
             for cluster in 0..20 {
-                let members: Vec<&[f32]> = rows
-                    .chunks(6)
-                    .zip(&assigned)
-                    .filter(|&(_, &a)| a == cluster)
-                    .map(|(row, _)| row)
-                    .collect();
+                let members: Vec<&[f32]> =
+                    rows.chunks(6).zip(&assigned).filter(|&(_, &a)| a == cluster).map(|(row, _)| row).collect();
                 for d in 0..6 {
                     let sum: f32 = members.iter().map(|row| row[d]).sum();
                     full.centres[[cluster as usize, d]] = sum / members.len() as f32;
@@ -480,14 +399,7 @@ mod tests {
     #[test]
     fn the_search_stops_when_nothing_improves() {
         let rows: Vec<f32> = (0..1000).map(|i| (i % 2) as f32).collect();
-        let mut search = Search::start(
-            view(&rows, 1),
-            MiniBatch {
-                max_no_improvement: 3,
-                ..small(2)
-            },
-            Key::new(9),
-        );
+        let mut search = Search::start(view(&rows, 1), MiniBatch { max_no_improvement: 3, ..small(2) }, Key::new(9));
         let steps = (0..1000_usize).find(|&step| search.step(step, Key::new(10).fold(step)));
         // Two values, two centres: inertia is 0 from the start, step 1 sets the best, three more don't improve.
         assert_eq!(steps, Some(4));
@@ -502,17 +414,9 @@ mod tests {
         kmeans.save(&path).unwrap();
         assert_eq!(KMeans::load(&path).unwrap(), kmeans);
         std::fs::write(&path, "not centres").unwrap();
-        assert!(
-            KMeans::load(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("kmeans.safetensors")
-        );
+        assert!(KMeans::load(&path).unwrap_err().to_string().contains("kmeans.safetensors"));
         let few = KMeans::fit(&rows, 3, small(1000), Key::new(0)).unwrap_err().to_string();
-        assert!(
-            few.starts_with("200 frames cannot be grouped into 1000 clusters"),
-            "{few}"
-        );
+        assert!(few.starts_with("200 frames cannot be grouped into 1000 clusters"), "{few}");
         assert!(KMeans::fit(&[0.0, f32::NAN], 1, small(1), Key::new(0)).is_err());
     }
 }

@@ -77,29 +77,20 @@ pub struct Utterance {
 impl Utterance {
     /// What a well-formed line can still get wrong by itself.
     fn fault(&self) -> Option<String> {
-        let texts = [
-            ("text", Some(&self.text)),
-            ("text_de", self.text_de.as_ref()),
-            ("text_fr", self.text_fr.as_ref()),
-        ];
+        let texts =
+            [("text", Some(&self.text)), ("text_de", self.text_de.as_ref()), ("text_fr", self.text_fr.as_ref())];
         let names = [("id", &self.id), ("speaker", &self.speaker)];
         if let Some((field, _)) = names.iter().find(|(_, value)| value.trim().is_empty()) {
             return Some(format!("`{field}` is empty"));
         }
-        if let Some((field, _)) = texts
-            .iter()
-            .find(|(_, text)| text.is_some_and(|text| text.trim().is_empty()))
-        {
+        if let Some((field, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.trim().is_empty())) {
             return Some(format!("`{field}` of `{}` is empty", self.id));
         }
         if self.audio.as_os_str().is_empty() {
             return Some(format!("`audio` of `{}` is empty", self.id));
         }
         if !(self.seconds.is_finite() && self.seconds > 0.0) {
-            return Some(format!(
-                "`seconds` of `{}` is {}, expected a positive duration",
-                self.id, self.seconds
-            ));
+            return Some(format!("`seconds` of `{}` is {}, expected a positive duration", self.id, self.seconds));
         }
         None
     }
@@ -127,30 +118,20 @@ impl Manifest {
         let mut first_lines = HashMap::new();
         for (index, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let number = index + 1;
-            let fail = |message| DataError::Line {
-                path: path.to_owned(),
-                line: number,
-                message,
-            };
+            let fail = |message| DataError::Line { path: path.to_owned(), line: number, message };
             let utterance: Utterance = serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
             if let Some(fault) = utterance.fault() {
                 return Err(fail(fault));
             }
             if let Some(first) = first_lines.insert(utterance.id.clone(), number) {
-                return Err(fail(format!(
-                    "the id `{}` is already used in line {first}",
-                    utterance.id
-                )));
+                return Err(fail(format!("the id `{}` is already used in line {first}", utterance.id)));
             }
             utterances.push(utterance);
         }
         if utterances.is_empty() {
             return Err(DataError::file(path, "the manifest lists no utterance"));
         }
-        Ok(Self {
-            path: path.to_owned(),
-            utterances,
-        })
+        Ok(Self { path: path.to_owned(), utterances })
     }
 
     /// Writes the manifest to its own `path`, whole or not at all.
@@ -174,19 +155,13 @@ impl Manifest {
 
     /// Indices into `utterances` of one split, in the order of the file.
     pub fn split(&self, split: Split) -> Vec<usize> {
-        (0..self.utterances.len())
-            .filter(|&index| self.utterances[index].split == split)
-            .collect()
+        (0..self.utterances.len()).filter(|&index| self.utterances[index].split == split).collect()
     }
 
     /// The voices of one split, sorted; the position in this list is a speaker's class.
     pub fn speakers(&self, split: Split) -> Vec<String> {
-        let names: BTreeSet<&String> = self
-            .utterances
-            .iter()
-            .filter(|utterance| utterance.split == split)
-            .map(|u| &u.speaker)
-            .collect();
+        let names: BTreeSet<&String> =
+            self.utterances.iter().filter(|utterance| utterance.split == split).map(|u| &u.speaker).collect();
         names.into_iter().cloned().collect()
     }
 
@@ -201,10 +176,7 @@ impl Manifest {
         let mut seen = BTreeSet::new();
         for utterance in &self.utterances {
             hash.update(serde_json::to_vec(utterance).expect("an utterance is plain data"));
-            for file in [Some(&utterance.audio), utterance.speaker_vector.as_ref()]
-                .into_iter()
-                .flatten()
-            {
+            for file in [Some(&utterance.audio), utterance.speaker_vector.as_ref()].into_iter().flatten() {
                 if seen.insert(file) {
                     let path = self.resolve(file);
                     let bytes = fs::read(&path).map_err(DataError::io(&path))?;
@@ -225,9 +197,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// The parser's message without its "at line 1", which would contradict the manifest's line number.
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    let text = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(text, _)| text);
+    let text = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text);
     format!("{text} (column {})", error.column())
 }
 
@@ -248,10 +218,7 @@ mod tests {
     #[test]
     fn every_fault_is_named_with_file_and_line() {
         let cases = [
-            (
-                GOOD.replace("\"text\"", "\"txt\""),
-                "unknown field `txt`, expected one of `id`",
-            ),
+            (GOOD.replace("\"text\"", "\"txt\""), "unknown field `txt`, expected one of `id`"),
             (GOOD.replace(r#""speaker":"anna","#, ""), "missing field `speaker`"),
             (
                 GOOD.replace("a1\"", "a2\"").replace("\"train\"", "\"dev\""),
@@ -260,10 +227,7 @@ mod tests {
             (GOOD.replace("good morning", " "), "`text` of `a1` is empty"),
             (GOOD.replace("anna", ""), "`speaker` is empty"),
             (GOOD.replace("1.25", "0"), "expected a positive duration"),
-            (
-                GOOD.replace("1.25", "\"long\""),
-                "invalid type: string \"long\", expected f64",
-            ),
+            (GOOD.replace("1.25", "\"long\""), "invalid type: string \"long\", expected f64"),
             (GOOD.to_owned(), "the id `a1` is already used in line 1"),
             ("[]".to_owned(), "invalid length 0"),
             ("{\"id\":".to_owned(), "EOF"),
@@ -285,16 +249,13 @@ mod tests {
             audio: format!("wav/{id}.wav").into(),
             speaker: ["anna", "bert", "cleo"][id % 3].into(),
             text: "eins \"zwei\" дрей".into(),
-            text_de: (id % 2 == 0).then(|| "ja".into()),
+            text_de: id.is_multiple_of(2).then(|| "ja".into()),
             text_fr: None,
             seconds: 0.1 + id as f64 / 3.0,
             split: Split::ALL[id % 4],
             speaker_vector: (id == 5).then(|| "v.npy".into()),
         };
-        let manifest = Manifest {
-            path: dir.path().join("m.jsonl"),
-            utterances: (0..12).map(line).collect(),
-        };
+        let manifest = Manifest { path: dir.path().join("m.jsonl"), utterances: (0..12).map(line).collect() };
         manifest.write().unwrap();
         let again = Manifest::read(&manifest.path).unwrap();
         assert_eq!(again, manifest);

@@ -28,10 +28,7 @@ pub struct SpanMask {
 pub fn compute_mask_indices(lengths: &[usize], size: usize, mask: SpanMask, key: Key) -> Vec<Vec<bool>> {
     let key = key.fold("mask");
     let item = |(row, &length): (usize, &usize)| {
-        assert!(
-            length <= size,
-            "item {row} has {length} positions, more than the batch's {size}"
-        );
+        assert!(length <= size, "item {row} has {length} positions, more than the batch's {size}");
         masked_positions(length, mask, key.fold(row))
     };
     let positions: Vec<Vec<usize>> = lengths.iter().enumerate().map(item).collect();
@@ -51,11 +48,7 @@ fn masked_positions(length: usize, mask: SpanMask, key: Key) -> Vec<usize> {
     let expected = mask.probability * length as f64 / mask.length as f64;
     let spans = mask.minimum.max((expected + rng.random::<f64>()) as usize);
     // Starts lie where a whole span fits; where that leaves too few places, spans may run over the end and are cut.
-    let starts = if length > mask.length + spans {
-        length - mask.length
-    } else {
-        spans + 1
-    };
+    let starts = if length > mask.length + spans { length - mask.length } else { spans + 1 };
     let mut masked = vec![false; length];
     for start in index::sample(&mut rng, starts, spans) {
         masked[length.min(start)..length.min(start + mask.length)].fill(true);
@@ -74,10 +67,7 @@ mod tests {
     fn moments(values: &[f64]) -> (f64, f64) {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
-        (
-            mean,
-            (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt(),
-        )
+        (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
     }
 
     fn runs(row: &[bool]) -> usize {
@@ -98,12 +88,8 @@ mod tests {
                 length: number("mask_length"),
                 minimum: number("min_masks"),
             };
-            let lengths: Vec<usize> = case["valid_lengths"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|n| n.as_u64().unwrap() as usize)
-                .collect();
+            let lengths: Vec<usize> =
+                case["valid_lengths"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
             let draws = 2000_usize;
             let (mut before, mut after, mut pieces) = (vec![], vec![], vec![]);
             let mut by_item = vec![0.0; lengths.len()];
@@ -113,38 +99,23 @@ mod tests {
                     let masked = masked_positions(length, mask, key.fold(row)).len();
                     before.push(masked as f64 / length as f64);
                 }
-                for (row, masked) in compute_mask_indices(&lengths, number("T"), mask, key)
-                    .iter()
-                    .enumerate()
-                {
+                for (row, masked) in compute_mask_indices(&lengths, number("T"), mask, key).iter().enumerate() {
                     let count = masked.iter().filter(|&&m| m).count() as f64;
                     after.push(count / lengths[row] as f64);
                     by_item[row] += count / lengths[row] as f64 / draws as f64;
                     pieces.push(runs(masked) as f64);
                 }
             }
-            let names = [
-                "masked_fraction_before_equalising",
-                "masked_fraction",
-                "maximal_runs_per_item",
-            ];
+            let names = ["masked_fraction_before_equalising", "masked_fraction", "maximal_runs_per_item"];
             for (name, values) in names.iter().zip([before, after, pieces]) {
                 let (mean, deviation) = moments(&values);
                 let golden = |moment: &str| case[name][moment].as_f64().unwrap();
                 // Equalising ties a batch's rows together, so a mean over 2,000 batches has about 2,000 independent
                 // values; both sides are estimates, 5 standard errors of their difference.
                 let bound = 5.0 * (2.0 / draws as f64).sqrt() * golden("std");
-                assert!(
-                    (mean - golden("mean")).abs() < bound,
-                    "{name}: mean {mean}, expected {}",
-                    golden("mean")
-                );
+                assert!((mean - golden("mean")).abs() < bound, "{name}: mean {mean}, expected {}", golden("mean"));
                 let ratio = deviation / golden("std");
-                assert!(
-                    (ratio - 1.0).abs() < 0.1,
-                    "{name}: deviation {deviation}, expected {}",
-                    golden("std")
-                );
+                assert!((ratio - 1.0).abs() < 0.1, "{name}: deviation {deviation}, expected {}", golden("std"));
             }
             let golden = case["per_item_masked_fraction_mean"].as_array().unwrap();
             for (mine, golden) in by_item.iter().zip(golden) {
@@ -157,18 +128,12 @@ mod tests {
     fn equalising_costs_what_the_specification_measured() {
         // Section 15.6, to its three digits, give or take the error of 500 batches.
         let share = |lengths: &[usize], probability: f64| {
-            let mask = SpanMask {
-                probability,
-                length: 10,
-                minimum: 2,
-            };
+            let mask = SpanMask { probability, length: 10, minimum: 2 };
             let mut shares = vec![];
             for draw in 0..500_usize {
                 let rows = compute_mask_indices(lengths, 300, mask, Key::new(8).fold(draw));
-                let counts = rows
-                    .iter()
-                    .zip(lengths)
-                    .map(|(row, &n)| row.iter().filter(|&&m| m).count() as f64 / n as f64);
+                let counts =
+                    rows.iter().zip(lengths).map(|(row, &n)| row.iter().filter(|&&m| m).count() as f64 / n as f64);
                 shares.extend(counts);
             }
             moments(&shares).0
@@ -182,21 +147,12 @@ mod tests {
         for case in 0..200_usize {
             let mut rng = Key::new(2).fold(case).rng();
             let size = rng.random_range(3..200);
-            let lengths: Vec<usize> = (0..rng.random_range(1..6))
-                .map(|_| rng.random_range(3..=size))
-                .collect();
-            let mask = SpanMask {
-                probability: rng.random(),
-                length: rng.random_range(1..30),
-                minimum: 2,
-            };
+            let lengths: Vec<usize> = (0..rng.random_range(1..6)).map(|_| rng.random_range(3..=size)).collect();
+            let mask = SpanMask { probability: rng.random(), length: rng.random_range(1..30), minimum: 2 };
             let rows = compute_mask_indices(&lengths, size, mask, Key::new(3).fold(case));
             assert_eq!(rows, compute_mask_indices(&lengths, size, mask, Key::new(3).fold(case)));
             let counts: Vec<usize> = rows.iter().map(|row| row.iter().filter(|&&m| m).count()).collect();
-            assert!(
-                counts.iter().all(|&count| count == counts[0] && count > 0),
-                "{counts:?}"
-            );
+            assert!(counts.iter().all(|&count| count == counts[0] && count > 0), "{counts:?}");
             for (row, &length) in rows.iter().zip(&lengths) {
                 assert!(row.len() == size && !row[length..].contains(&true));
             }
@@ -205,15 +161,8 @@ mod tests {
 
     #[test]
     fn corners() {
-        let mask = SpanMask {
-            probability: 0.0,
-            length: 10,
-            minimum: 0,
-        };
-        assert_eq!(
-            compute_mask_indices(&[5, 3], 5, mask, Key::new(0)),
-            vec![vec![false; 5]; 2]
-        );
+        let mask = SpanMask { probability: 0.0, length: 10, minimum: 0 };
+        assert_eq!(compute_mask_indices(&[5, 3], 5, mask, Key::new(0)), vec![vec![false; 5]; 2]);
         assert!(compute_mask_indices(&[], 5, mask, Key::new(0)).is_empty());
         // Two spans of ten frames in four: starts among 0, 1, 2, so at least positions 1 to 3 are masked.
         let rows = compute_mask_indices(&[4], 4, SpanMask { minimum: 2, ..mask }, Key::new(0));

@@ -63,13 +63,7 @@ impl BatchSampler {
         let mut sorted: Vec<usize> = (0..lengths.len()).collect();
         sorted.sort_by_key(|&index| (std::cmp::Reverse(lengths[index]), index));
         let buckets = buckets(&sorted.iter().map(|&index| lengths[index]).collect::<Vec<_>>(), limits);
-        Ok(Self {
-            key: key.fold("batches"),
-            rank: 0,
-            world: 1,
-            sorted,
-            buckets,
-        })
+        Ok(Self { key: key.fold("batches"), rank: 0, world: 1, sorted, buckets })
     }
 
     /// The part of process `rank` among `world`: in each epoch every process has the same number of batches, no two
@@ -82,11 +76,7 @@ impl BatchSampler {
     /// If `rank` is not below `world`, or the sampler is already a part.
     #[must_use]
     pub fn shard(mut self, rank: usize, world: usize) -> Self {
-        assert!(
-            rank < world && self.world == 1,
-            "rank {rank} of {world}, already divided by {}",
-            self.world
-        );
+        assert!(rank < world && self.world == 1, "rank {rank} of {world}, already divided by {}", self.world);
         (self.rank, self.world) = (rank, world);
         while !self.total().is_multiple_of(world) {
             let crowd = |bucket: &Bucket| bucket.range.len() as f64 / bucket.batches as f64;
@@ -107,9 +97,7 @@ impl BatchSampler {
     /// All batches of epoch `n` of this rank, in order; a batch lists indices into the lengths given to `new`.
     pub fn epoch(&self, n: usize) -> Vec<Vec<usize>> {
         let order = self.order(n);
-        (0..self.batches_per_epoch())
-            .map(|position| self.batch(n, self.mine(&order, position)))
-            .collect()
+        (0..self.batches_per_epoch()).map(|position| self.batch(n, self.mine(&order, position))).collect()
     }
 
     /// The batch of the `draw`-th draw (from 0) of the endless stream of epochs.
@@ -126,9 +114,8 @@ impl BatchSampler {
     /// (bucket, batch within the bucket) of all ranks in the order of one epoch.
     fn order(&self, epoch: usize) -> Vec<(usize, usize)> {
         let numbered = self.buckets.iter().enumerate();
-        let mut order: Vec<_> = numbered
-            .flat_map(|(bucket, content)| (0..content.batches).map(move |batch| (bucket, batch)))
-            .collect();
+        let mut order: Vec<_> =
+            numbered.flat_map(|(bucket, content)| (0..content.batches).map(move |batch| (bucket, batch))).collect();
         order.shuffle(&mut self.key.fold("order").fold(epoch).rng());
         order
     }
@@ -154,16 +141,9 @@ fn buckets(sorted: &[usize], limits: Limits) -> Vec<Bucket> {
         let longest = sorted[start].max(1);
         let capacity = (limits.max_tokens / longest).clamp(1, limits.max_items);
         let near = sorted[start..].iter().take(BATCHES_PER_BUCKET.end() * capacity);
-        let near = near
-            .take_while(|&&length| length as f64 >= NARROW * longest as f64)
-            .count();
-        let end = sorted
-            .len()
-            .min(start + (near / capacity).max(*BATCHES_PER_BUCKET.start()) * capacity);
-        buckets.push(Bucket {
-            range: start..end,
-            batches: (end - start).div_ceil(capacity),
-        });
+        let near = near.take_while(|&&length| length as f64 >= NARROW * longest as f64).count();
+        let end = sorted.len().min(start + (near / capacity).max(*BATCHES_PER_BUCKET.start()) * capacity);
+        buckets.push(Bucket { range: start..end, batches: (end - start).div_ceil(capacity) });
         start = end;
     }
     buckets
@@ -180,59 +160,22 @@ mod tests {
     /// Utterances like a speech corpus': many of 2 to 16 s, a few much longer or shorter.
     fn speech(n: usize, key: Key) -> Vec<usize> {
         let mut rng = key.fold("lengths").rng();
-        (0..n)
-            .map(|_| (16_000.0 * (2.0 + 14.0 * rng.random::<f64>().powi(2))) as usize)
-            .collect()
+        (0..n).map(|_| (16_000.0 * (2.0 + 14.0 * rng.random::<f64>().powi(2))) as usize).collect()
     }
 
     /// Sizes, limits and worlds, the corners among them.
     fn cases() -> Vec<(Vec<usize>, Limits, usize)> {
         let mut cases = vec![
-            (
-                vec![5],
-                Limits {
-                    max_tokens: 5,
-                    max_items: 1,
-                },
-                1,
-            ),
-            (
-                vec![0, 0, 3],
-                Limits {
-                    max_tokens: 3,
-                    max_items: 2,
-                },
-                2,
-            ),
-            (
-                vec![7; 100],
-                Limits {
-                    max_tokens: 70,
-                    max_items: 64,
-                },
-                3,
-            ),
-            (
-                (1..=50).collect(),
-                Limits {
-                    max_tokens: 50,
-                    max_items: usize::MAX,
-                },
-                4,
-            ),
+            (vec![5], Limits { max_tokens: 5, max_items: 1 }, 1),
+            (vec![0, 0, 3], Limits { max_tokens: 3, max_items: 2 }, 2),
+            (vec![7; 100], Limits { max_tokens: 70, max_items: 64 }, 3),
+            ((1..=50).collect(), Limits { max_tokens: 50, max_items: usize::MAX }, 4),
         ];
         for case in 0..40_usize {
             let mut rng = Key::new(9).fold(case).rng();
             let lengths = speech(rng.random_range(20..700), Key::new(11).fold(case));
             let max_tokens = lengths.iter().max().unwrap() * rng.random_range(1..12);
-            cases.push((
-                lengths,
-                Limits {
-                    max_tokens,
-                    max_items: rng.random_range(1..32),
-                },
-                rng.random_range(1..5),
-            ));
+            cases.push((lengths, Limits { max_tokens, max_items: rng.random_range(1..32) }, rng.random_range(1..5)));
         }
         cases
     }
@@ -245,15 +188,8 @@ mod tests {
                 let batches = sampler.epoch(epoch);
                 assert_eq!(batches.len(), sampler.batches_per_epoch());
                 for batch in &batches {
-                    let longest = batch
-                        .iter()
-                        .map(|&index| lengths[index])
-                        .max()
-                        .expect("no batch is empty");
-                    assert!(
-                        batch.len() <= limits.max_items && longest * batch.len() <= limits.max_tokens,
-                        "{batch:?}"
-                    );
+                    let longest = batch.iter().map(|&index| lengths[index]).max().expect("no batch is empty");
+                    assert!(batch.len() <= limits.max_items && longest * batch.len() <= limits.max_tokens, "{batch:?}");
                 }
                 let mut all = batches.concat();
                 all.sort_unstable();
@@ -266,40 +202,25 @@ mod tests {
     fn ranks_have_equal_numbers_of_batches_and_share_no_utterance() {
         for (lengths, limits, world) in cases() {
             let ranks: Vec<_> = (0..world)
-                .map(|rank| {
-                    BatchSampler::new(&lengths, limits, Key::new(2))
-                        .unwrap()
-                        .shard(rank, world)
-                        .epoch(3)
-                })
+                .map(|rank| BatchSampler::new(&lengths, limits, Key::new(2)).unwrap().shard(rank, world).epoch(3))
                 .collect();
             assert!(ranks.iter().all(|batches| batches.len() == ranks[0].len()));
             let all: Vec<usize> = ranks.concat().concat();
             let distinct: HashSet<usize> = all.iter().copied().collect();
             assert_eq!(distinct.len(), lengths.len());
             let singles = ranks.concat().iter().all(|batch| batch.len() == 1);
-            assert!(
-                all.len() == distinct.len() || singles,
-                "only single utterances may be given out twice"
-            );
+            assert!(all.len() == distinct.len() || singles, "only single utterances may be given out twice");
         }
     }
 
     #[test]
     fn any_draw_is_found_without_those_before_it() {
         let lengths = speech(300, Key::new(3));
-        let limits = Limits {
-            max_tokens: 1_000_000,
-            max_items: 16,
-        };
+        let limits = Limits { max_tokens: 1_000_000, max_items: 16 };
         for world in [1, 2] {
-            let sampler = BatchSampler::new(&lengths, limits, Key::new(4))
-                .unwrap()
-                .shard(world - 1, world);
+            let sampler = BatchSampler::new(&lengths, limits, Key::new(4)).unwrap().shard(world - 1, world);
             let stream: Vec<_> = (0..3).flat_map(|epoch| sampler.epoch(epoch)).collect();
-            let again = BatchSampler::new(&lengths, limits, Key::new(4))
-                .unwrap()
-                .shard(world - 1, world);
+            let again = BatchSampler::new(&lengths, limits, Key::new(4)).unwrap().shard(world - 1, world);
             for draw in [0, 1, 5, stream.len() / 2, stream.len() - 1] {
                 assert_eq!(again.at(draw), stream[draw]);
             }
@@ -309,10 +230,7 @@ mod tests {
     #[test]
     fn epochs_and_seeds_differ_in_order_and_in_company() {
         let lengths = speech(300, Key::new(3));
-        let limits = Limits {
-            max_tokens: 1_000_000,
-            max_items: 16,
-        };
+        let limits = Limits { max_tokens: 1_000_000, max_items: 16 };
         let epoch = |seed, n| BatchSampler::new(&lengths, limits, Key::new(seed)).unwrap().epoch(n);
         let sets = |batches: Vec<Vec<usize>>| -> HashSet<Vec<usize>> {
             let sorted = batches.into_iter().map(|mut batch| {
@@ -325,49 +243,29 @@ mod tests {
         for other in [epoch(1, 1), epoch(2, 0)] {
             let (a, b) = (sets(epoch(1, 0)), sets(other));
             // What is left for the last bucket may be a single batch, and that keeps its company.
-            assert!(
-                a.intersection(&b).count() <= 2,
-                "{} of {} batches recur",
-                a.intersection(&b).count(),
-                a.len()
-            );
+            assert!(a.intersection(&b).count() <= 2, "{} of {} batches recur", a.intersection(&b).count(), a.len());
         }
     }
 
     #[test]
     fn little_is_padded_and_batches_are_full() {
         let lengths = speech(2000, Key::new(6));
-        let limits = Limits {
-            max_tokens: 1_600_000,
-            max_items: 64,
-        };
+        let limits = Limits { max_tokens: 1_600_000, max_items: 64 };
         let batches = BatchSampler::new(&lengths, limits, Key::new(7)).unwrap().epoch(0);
-        let padded: usize = batches
-            .iter()
-            .map(|b| b.len() * b.iter().map(|&i| lengths[i]).max().unwrap())
-            .sum();
+        let padded: usize = batches.iter().map(|b| b.len() * b.iter().map(|&i| lengths[i]).max().unwrap()).sum();
         let share = 1.0 - lengths.iter().sum::<usize>() as f64 / padded as f64;
         // A uniform bucket of width 10 % wastes 5 %; random batches of this corpus waste 50 %.
         assert!(share < 0.06, "{share} of the tokens are padding");
         let ideal = padded as f64 / limits.max_tokens as f64;
-        assert!(
-            (batches.len() as f64) < 1.15 * ideal,
-            "{} batches where {ideal} would do",
-            batches.len()
-        );
+        assert!((batches.len() as f64) < 1.15 * ideal, "{} batches where {ideal} would do", batches.len());
     }
 
     #[test]
     fn what_cannot_be_batched_is_refused() {
-        let limits = Limits {
-            max_tokens: 10,
-            max_items: 4,
-        };
+        let limits = Limits { max_tokens: 10, max_items: 4 };
         assert!(BatchSampler::new(&[], limits, Key::new(0)).is_err());
         assert!(BatchSampler::new(&[1], Limits { max_items: 0, ..limits }, Key::new(0)).is_err());
-        let message = BatchSampler::new(&[3, 11], limits, Key::new(0))
-            .unwrap_err()
-            .to_string();
+        let message = BatchSampler::new(&[3, 11], limits, Key::new(0)).unwrap_err().to_string();
         assert!(message.starts_with("item 1 is 11 long"), "{message}");
     }
 }

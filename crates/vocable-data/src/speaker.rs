@@ -24,11 +24,7 @@ pub struct MelStatistics {
 impl MelStatistics {
     /// Statistics of nothing yet, over `bands` mel bands.
     pub fn new(bands: usize) -> Self {
-        Self {
-            frames: 0,
-            sums: vec![0.0; bands],
-            squares: vec![0.0; bands],
-        }
+        Self { frames: 0, sums: vec![0.0; bands], squares: vec![0.0; bands] }
     }
 
     /// Adds the frames of a recording.
@@ -39,34 +35,38 @@ impl MelStatistics {
         assert_eq!(mel.width, self.sums.len(), "log-mel of another number of bands");
         self.frames += mel.len();
         for row in mel.rows() {
-            for ((value, sum), square) in row
-                .iter()
-                .map(|&v| f64::from(v))
-                .zip(&mut self.sums)
-                .zip(&mut self.squares)
-            {
+            for ((value, sum), square) in row.iter().map(|&v| f64::from(v)).zip(&mut self.sums).zip(&mut self.squares) {
                 *sum += value;
                 *square += value * value;
             }
         }
     }
 
-    /// The speaker vector, `[width]`, of length 1: means, then deviations, each taken to half of `width` by linear
-    /// interpolation along the bands (unchanged where `width` is twice their number).
+    /// Means, then deviations, `[width]`, each taken to half of `width` by linear interpolation along the bands
+    /// (unchanged where `width` is twice their number).
     ///
     /// # Panics
     /// If nothing was added.
-    pub fn vector(&self, width: usize) -> Vec<f32> {
+    pub fn values(&self, width: usize) -> Vec<f64> {
         assert!(self.frames > 0, "no frame to take statistics of");
         let n = self.frames as f64;
         let means: Vec<f64> = self.sums.iter().map(|sum| sum / n).collect();
         let spread = |(square, mean): (&f64, &f64)| (square / n - mean * mean).max(0.0).sqrt();
         let deviations: Vec<f64> = self.squares.iter().zip(&means).map(spread).collect();
         let half = width.div_ceil(2);
-        let mut vector = interpolate(&means, half);
-        vector.extend(interpolate(&deviations, width - half));
-        normalise(vector)
+        let mut values = interpolate(&means, half);
+        values.extend(interpolate(&deviations, width - half));
+        values
     }
+}
+
+/// What a voice's statistics are measured from before they are normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From zero. All voices share most of their spectrum, so such vectors are nearly parallel.
+    Zero,
+    /// From the mean of the training voices: only what distinguishes a voice remains (nothing, if there is but one).
+    MeanVoice,
 }
 
 /// Values at `width` evenly spaced places from the first to the last of `values`.
@@ -94,37 +94,39 @@ pub struct SpeakerVectors {
 }
 
 impl SpeakerVectors {
-    /// Statistics of each voice's training utterances; of all its utterances where it has none for training.
+    /// Statistics of each voice's training utterances, or of all its utterances where it has none for training; less
+    /// the `origin`, and then of length 1.
     ///
     /// # Errors
     /// An unusable recording, by name.
-    pub fn statistics(corpus: &Corpus, log_mel: &LogMel, width: usize) -> Result<Self, DataError> {
-        let utterances = &corpus.manifest().utterances;
-        let mut voices: BTreeMap<&str, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
-        for (index, utterance) in utterances.iter().enumerate() {
-            let (training, other) = voices.entry(&utterance.speaker).or_default();
-            if utterance.split == Split::Train {
-                training.push(index)
-            } else {
-                other.push(index)
+    pub fn statistics(corpus: &Corpus, log_mel: &LogMel, width: usize, origin: Origin) -> Result<Self, DataError> {
+        let manifest = corpus.manifest();
+        let training = manifest.speakers(Split::Train);
+        let mut voices: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, utterance) in manifest.utterances.iter().enumerate() {
+            if utterance.split == Split::Train || training.binary_search(&utterance.speaker).is_err() {
+                voices.entry(&utterance.speaker).or_default().push(index);
             }
         }
-        let vectors = voices.into_par_iter().map(|(speaker, (training, other))| {
-            let own = if training.is_empty() { other } else { training };
+        let statistics = voices.into_par_iter().map(|(speaker, own)| {
             let mut statistics: Option<MelStatistics> = None;
             for index in own {
                 let mel = log_mel.log_mel(corpus.audio(index)?);
-                statistics
-                    .get_or_insert_with(|| MelStatistics::new(mel.width))
-                    .add(&mel);
+                statistics.get_or_insert_with(|| MelStatistics::new(mel.width)).add(&mel);
             }
             let statistics = statistics.expect("a voice has an utterance");
-            Ok((speaker.to_owned(), statistics.vector(width)))
+            Ok((speaker.to_owned(), statistics.values(width)))
         });
-        Ok(Self {
-            width,
-            by_speaker: vectors.collect::<Result<_, DataError>>()?,
-        })
+        let mut voices = statistics.collect::<Result<BTreeMap<String, Vec<f64>>, DataError>>()?;
+        if origin == Origin::MeanVoice {
+            let mut mean = vec![0.0; width];
+            for value in training.iter().map(|speaker| &voices[speaker]) {
+                mean.iter_mut().zip(value).for_each(|(mean, value)| *mean += value / training.len() as f64);
+            }
+            voices.values_mut().for_each(|voice| voice.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean));
+        }
+        let by_speaker = voices.into_iter().map(|(speaker, values)| (speaker, normalise(values))).collect();
+        Ok(Self { width, by_speaker })
     }
 
     /// Values per vector.
@@ -148,10 +150,7 @@ impl SpeakerVectors {
         let utterance = &corpus.manifest().utterances[index];
         match &utterance.speaker_vector {
             Some(file) => read(&corpus.manifest().resolve(file), self.width),
-            None => Ok(self
-                .of(&utterance.speaker)
-                .expect("every voice of the corpus has a vector")
-                .to_vec()),
+            None => Ok(self.of(&utterance.speaker).expect("every voice of the corpus has a vector").to_vec()),
         }
     }
 }
@@ -170,16 +169,10 @@ pub fn read(path: &Path, width: usize) -> Result<Vec<f32>, DataError> {
     }
     .map_err(|message| DataError::file(path, message))?;
     if shape != [width] && shape != [1, width] {
-        return Err(DataError::file(
-            path,
-            format!("the speaker vector has shape {shape:?}, expected [{width}]"),
-        ));
+        return Err(DataError::file(path, format!("the speaker vector has shape {shape:?}, expected [{width}]")));
     }
     if values.iter().any(|value| !value.is_finite()) {
-        return Err(DataError::file(
-            path,
-            "the speaker vector holds a value that is not finite",
-        ));
+        return Err(DataError::file(path, "the speaker vector holds a value that is not finite"));
     }
     Ok(values)
 }
@@ -194,9 +187,7 @@ fn npy(bytes: &[u8]) -> Result<Tensor, String> {
     };
     let values = match (kind.type_char(), kind.size_field()) {
         (TypeChar::Float, 4) => file.into_vec::<f32>(),
-        (TypeChar::Float, 8) => file
-            .into_vec::<f64>()
-            .map(|v| v.into_iter().map(|value| value as f32).collect()),
+        (TypeChar::Float, 8) => file.into_vec::<f64>().map(|v| v.into_iter().map(|value| value as f32).collect()),
         _ => return Err(format!("its values are {kind}, expected float32 or float64")),
     };
     Ok((shape, values.map_err(|error| error.to_string())?))
@@ -211,47 +202,115 @@ fn single_tensor(bytes: &[u8]) -> Result<Tensor, String> {
     if tensor.dtype() != Dtype::F32 {
         return Err(format!("its values are {:?}, expected F32", tensor.dtype()));
     }
-    let values = tensor
-        .data()
-        .as_chunks()
-        .0
-        .iter()
-        .map(|&chunk| f32::from_le_bytes(chunk))
-        .collect();
+    let values = tensor.data().as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
     Ok((tensor.shape().to_vec(), values))
 }
 
 #[cfg(test)]
 mod tests {
     use npyz::WriterBuilder;
+    use rand::RngExt;
     use safetensors::tensor::TensorView;
+    use vocable_audio::LogMelConfig;
+    use vocable_random::Key;
 
     use super::*;
+    use crate::manifest::{Manifest, Utterance};
+
+    fn write_npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(path: &Path, shape: &[u64], values: &[T]) {
+        let mut file = Vec::new();
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut file).begin_nd().unwrap();
+        writer.extend(values.iter().copied()).unwrap();
+        writer.finish().unwrap();
+        fs::write(path, file).unwrap();
+    }
 
     fn tilted(slope: f32, frames: usize) -> Frames {
-        let data = (0..frames)
-            .flat_map(|t| (0..80).map(move |b| -3.0 + slope * b as f32 + (t % 2) as f32))
-            .collect();
+        let data = (0..frames).flat_map(|t| (0..80).map(move |b| -3.0 + slope * b as f32 + (t % 2) as f32)).collect();
         Frames::new(data, 80)
     }
 
     #[test]
-    fn the_vector_is_means_then_deviations_of_length_one() {
+    fn statistics_are_means_then_deviations() {
         let mut statistics = MelStatistics::new(80);
         statistics.add(&tilted(0.01, 3));
         statistics.add(&tilted(0.01, 5));
         // Frames alternate 0, 1, 0 and 0, 1, 0, 1, 0: three of eight are 1.
         let mut expected: Vec<f64> = (0..80).map(|b| -3.0 + 0.01 * f64::from(b) + 3.0 / 8.0).collect();
         expected.extend([(3.0_f64 / 8.0 * 5.0 / 8.0).sqrt(); 80]);
-        for (mine, expected) in statistics.vector(160).iter().zip(normalise(expected)) {
+        for (mine, expected) in statistics.values(160).iter().zip(expected) {
             // Float32 inputs of magnitude 3.
             assert!((mine - expected).abs() < 1e-6, "{mine} {expected}");
         }
         for width in [2, 7, 64, 160, 512] {
-            let vector = statistics.vector(width);
-            assert_eq!(vector.len(), width);
-            assert!((vector.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+            assert_eq!(statistics.values(width).len(), width);
         }
+    }
+
+    /// Noise of four voices, each through a filter of its own; the last one is heard in `test-other` alone.
+    fn corpus(dir: &Path) -> Corpus {
+        let utterance = |n: usize| {
+            let (voice, split) =
+                (n % 4, if n % 4 == 3 { Split::TestOther } else { [Split::Train, Split::Valid][n / 8] });
+            let mut rng = Key::new(1).fold(n).rng();
+            let mut last = 0.0;
+            let smooth = |_| {
+                last = last * (0.2 + 0.2 * voice as f32) + rng.random_range(-0.2..0.2);
+                last
+            };
+            let samples: Vec<f32> = (0..8_000).map(smooth).collect();
+            vocable_audio::write_wav(dir.join(format!("{n}.wav")), &samples, 16_000).unwrap();
+            Utterance {
+                id: n.to_string(),
+                audio: format!("{n}.wav").into(),
+                speaker: format!("voice {voice}"),
+                text: "hush".into(),
+                text_de: None,
+                text_fr: None,
+                seconds: 0.5,
+                split,
+                speaker_vector: (n == 5).then(|| "own.npy".into()),
+            }
+        };
+        Corpus::new(Manifest { path: dir.join("manifest.jsonl"), utterances: (0..16).map(utterance).collect() })
+    }
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn voices_are_told_apart_once_their_mean_is_the_origin() {
+        let dir = tempfile::tempdir().unwrap();
+        let corpus = corpus(dir.path());
+        let mel = LogMel::new(LogMelConfig::default());
+        let vectors = |origin| SpeakerVectors::statistics(&corpus, &mel, 160, origin).unwrap();
+        for origin in [Origin::Zero, Origin::MeanVoice] {
+            for voice in 0..4 {
+                let vector = vectors(origin).of(&format!("voice {voice}")).unwrap().to_vec();
+                assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-5);
+            }
+        }
+        let between = |origin| cosine(vectors(origin).of("voice 0").unwrap(), vectors(origin).of("voice 2").unwrap());
+        assert!(between(Origin::Zero) > 0.8 && between(Origin::MeanVoice) < 0.0);
+        assert_eq!(vectors(Origin::Zero).of("voice 9"), None);
+        // Validation recordings don't enter a training voice's statistics: without them nothing changes.
+        let mut fewer = corpus.manifest().clone();
+        fewer.utterances.retain(|utterance| utterance.split != Split::Valid);
+        let fewer = SpeakerVectors::statistics(&Corpus::new(fewer), &mel, 160, Origin::Zero).unwrap();
+        assert_eq!(fewer, vectors(Origin::Zero));
+    }
+
+    #[test]
+    fn an_utterance_has_its_own_files_vector_or_its_voices() {
+        let dir = tempfile::tempdir().unwrap();
+        let corpus = corpus(dir.path());
+        let mel = LogMel::new(LogMelConfig::default());
+        let vectors = SpeakerVectors::statistics(&corpus, &mel, 3, Origin::Zero).unwrap();
+        assert_eq!(vectors.of_utterance(&corpus, 1).unwrap(), vectors.of("voice 1").unwrap());
+        assert!(vectors.of_utterance(&corpus, 5).unwrap_err().to_string().contains("own.npy"));
+        write_npy(&dir.path().join("own.npy"), &[1, 3], &[0.5, -1.0, 2.0_f32]);
+        assert_eq!(vectors.of_utterance(&corpus, 5).unwrap(), [0.5, -1.0, 2.0]);
     }
 
     #[test]
@@ -267,34 +326,11 @@ mod tests {
     fn vectors_are_read_from_both_formats_and_shapes_are_checked() {
         let dir = tempfile::tempdir().unwrap();
         let values = [0.25_f32, -1.5, 3.0];
-        let npy = |name: &str, shape: &[u64], values: &[f64], single: bool| {
-            let path = dir.path().join(name);
-            let mut file = Vec::new();
-            if single {
-                let mut writer = npyz::WriteOptions::new()
-                    .default_dtype()
-                    .shape(shape)
-                    .writer(&mut file)
-                    .begin_nd()
-                    .unwrap();
-                writer.extend(values.iter().map(|&v| v as f32)).unwrap();
-                writer.finish().unwrap();
-            } else {
-                let mut writer = npyz::WriteOptions::new()
-                    .default_dtype()
-                    .shape(shape)
-                    .writer(&mut file)
-                    .begin_nd()
-                    .unwrap();
-                writer.extend(values.iter().copied()).unwrap();
-                writer.finish().unwrap();
-            }
-            fs::write(&path, file).unwrap();
-            path
-        };
-        let wide = values.map(f64::from);
-        assert_eq!(read(&npy("a.npy", &[3], &wide, true), 3).unwrap(), values);
-        assert_eq!(read(&npy("b.npy", &[1, 3], &wide, false), 3).unwrap(), values);
+        let at = |name: &str| dir.path().join(name);
+        write_npy(&at("a.npy"), &[3], &values);
+        assert_eq!(read(&at("a.npy"), 3).unwrap(), values);
+        write_npy(&at("b.npy"), &[1, 3], &values.map(f64::from));
+        assert_eq!(read(&at("b.npy"), 3).unwrap(), values);
 
         let path = dir.path().join("c.safetensors");
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -304,8 +340,12 @@ mod tests {
 
         let fault = |path: &Path, width| read(path, width).unwrap_err().to_string();
         assert!(fault(&path, 512).contains("c.safetensors: the speaker vector has shape [1, 3], expected [512]"));
-        assert!(fault(&npy("d.npy", &[3, 1], &wide, true), 3).contains("shape [3, 1]"));
-        assert!(fault(&npy("e.npy", &[1], &[f64::NAN], true), 1).contains("not finite"));
+        write_npy(&at("d.npy"), &[3, 1], &values);
+        assert!(fault(&at("d.npy"), 3).contains("shape [3, 1]"));
+        write_npy(&at("e.npy"), &[1], &[f64::NAN]);
+        assert!(fault(&at("e.npy"), 1).contains("not finite"));
+        write_npy(&at("h.npy"), &[1], &[1_i32]);
+        assert!(fault(&at("h.npy"), 1).contains("expected float32 or float64"));
         assert!(fault(&dir.path().join("none.npy"), 3).contains("none.npy"));
         fs::write(dir.path().join("f.npy"), "text").unwrap();
         assert!(fault(&dir.path().join("f.npy"), 3).contains("not a NumPy file"));

@@ -24,14 +24,8 @@ impl BadFile {
     /// A file and the error that reading it gave (whose message may begin with the file's name).
     pub fn new(path: &Path, error: impl fmt::Display) -> Self {
         let message = error.to_string();
-        let reason = message
-            .strip_prefix(&format!("{}: ", path.display()))
-            .unwrap_or(&message)
-            .to_owned();
-        Self {
-            path: path.to_owned(),
-            reason,
-        }
+        let reason = message.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&message).to_owned();
+        Self { path: path.to_owned(), reason }
     }
 }
 
@@ -61,15 +55,8 @@ pub(crate) fn check_duration(path: &Path, audio: &Audio, utterance: &Utterance) 
     if (audio.seconds() - utterance.seconds).abs() <= TOLERANCE_SECONDS {
         return Ok(());
     }
-    let reason = format!(
-        "lasts {:.3} s, but the manifest says {} s",
-        audio.seconds(),
-        utterance.seconds
-    );
-    Err(BadFile {
-        path: path.to_owned(),
-        reason,
-    })
+    let reason = format!("lasts {:.3} s, but the manifest says {} s", audio.seconds(), utterance.seconds);
+    Err(BadFile { path: path.to_owned(), reason })
 }
 
 #[cfg(test)]
@@ -89,11 +76,7 @@ mod tests {
         vocable_audio::write_wav(at("slow.wav"), &tone, 8_000).unwrap();
         vocable_audio::write_wav(at("long.wav"), &tone.repeat(2), 16_000).unwrap();
         fs::write(at("empty.wav"), "").unwrap();
-        fs::write(
-            at("text.wav"),
-            "this is no recording, whatever its name says".repeat(20),
-        )
-        .unwrap();
+        fs::write(at("text.wav"), "this is no recording, whatever its name says".repeat(20)).unwrap();
         let bytes = fs::read(at("good.wav")).unwrap();
         fs::write(at("truncated.wav"), &bytes[..bytes.len() / 2]).unwrap();
 
@@ -109,23 +92,13 @@ mod tests {
             split: Split::Train,
             speaker_vector: None,
         });
-        let manifest = Manifest {
-            path: at("manifest.jsonl"),
-            utterances: utterances.to_vec(),
-        };
+        let manifest = Manifest { path: at("manifest.jsonl"), utterances: utterances.to_vec() };
         let calls = AtomicUsize::new(0);
         let count = || {
             calls.fetch_add(1, Ordering::Relaxed);
         };
         let bad = check(&manifest, 16_000, &count);
-        let reasons = [
-            "no such file",
-            "no samples",
-            "truncated",
-            "not readable as audio",
-            "8000 Hz",
-            "lasts 2.000 s",
-        ];
+        let reasons = ["no such file", "no samples", "truncated", "not readable as audio", "8000 Hz", "lasts 2.000 s"];
         assert_eq!(bad.len(), reasons.len(), "{bad:?}");
         for ((bad, reason), name) in bad.iter().zip(reasons).zip(&names[1..]) {
             assert_eq!(bad.path, at(&format!("{name}.wav")));

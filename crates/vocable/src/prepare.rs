@@ -59,26 +59,9 @@ pub struct Jsonl {
 pub fn run(source: Source) -> ExitCode {
     let progress = Console::default();
     let result = match source {
-        Source::Fsdd(Fsdd {
-            from,
-            to,
-            held_out,
-            strings,
-            seed,
-            skip_bad,
-        }) => {
+        Source::Fsdd(Fsdd { from, to, held_out, strings, seed, skip_bad }) => {
             let held_out = if held_out == ["none"] { Vec::new() } else { held_out };
-            fsdd::prepare(
-                &from,
-                &to,
-                &fsdd::Settings {
-                    held_out,
-                    strings,
-                    seed,
-                    skip_bad,
-                },
-                &progress,
-            )
+            fsdd::prepare(&from, &to, &fsdd::Settings { held_out, strings, seed, skip_bad }, &progress)
         }
         Source::Jsonl(Jsonl { from, to, skip_bad }) => jsonl::prepare(&from, &to, skip_bad, &progress),
     };
@@ -104,31 +87,15 @@ pub fn run(source: Source) -> ExitCode {
 
 /// What there is now, split by split.
 fn report(prepared: &Prepared) {
-    let Prepared {
-        manifest,
-        skipped,
-        kept,
-    } = prepared;
+    let Prepared { manifest, skipped, kept } = prepared;
     for file in skipped {
         eprintln!("skipped {file}");
     }
     println!("{:<10}  {:>10}  {:>7}  speakers", "split", "utterances", "minutes");
     for split in Split::ALL {
         let utterances = manifest.split(split);
-        let minutes = utterances
-            .iter()
-            .map(|&index| manifest.utterances[index].seconds)
-            .sum::<f64>()
-            / 60.0;
-        println!(
-            "{split:<10}  {:>10}  {minutes:>7.1}  {}",
-            utterances.len(),
-            manifest.speakers(split).join(" ")
-        );
+        let minutes = utterances.iter().map(|&index| manifest.utterances[index].seconds).sum::<f64>() / 60.0;
+        println!("{split:<10}  {:>10}  {minutes:>7.1}  {}", utterances.len(), manifest.speakers(split).join(" "));
     }
-    println!(
-        "{} ({kept} recordings kept, {} files skipped)",
-        manifest.path.display(),
-        skipped.len()
-    );
+    println!("{} ({kept} recordings kept, {} files skipped)", manifest.path.display(), skipped.len());
 }

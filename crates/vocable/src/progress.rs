@@ -21,13 +21,7 @@ struct Step {
 impl Console {
     /// Ends the current step, if any, so that what is printed next starts on a line of its own.
     pub fn finish(&self) {
-        if let Some(bar) = self
-            .0
-            .lock()
-            .expect("no thread panics here")
-            .take()
-            .and_then(|step| step.bar)
-        {
+        if let Some(bar) = self.0.lock().expect("no thread panics here").take().and_then(|step| step.bar) {
             bar.abandon();
         }
     }
@@ -44,12 +38,7 @@ impl Progress for Console {
         if bar.is_none() {
             eprintln!("{name}: {files} files");
         }
-        *self.0.lock().expect("no thread panics here") = Some(Step {
-            name: name.to_owned(),
-            files,
-            done: 0,
-            bar,
-        });
+        *self.0.lock().expect("no thread panics here") = Some(Step { name: name.to_owned(), files, done: 0, bar });
     }
 
     fn done(&self) {

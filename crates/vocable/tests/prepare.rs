@@ -12,10 +12,7 @@ use vocable_data::{Manifest, Split};
 const SPEAKERS: [&str; 6] = ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"];
 
 fn vocable(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vocable"))
-        .args(arguments)
-        .output()
-        .expect("the program starts")
+    Command::new(env!("CARGO_BIN_EXE_vocable")).args(arguments).output().expect("the program starts")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -24,19 +21,12 @@ fn text(bytes: &[u8]) -> String {
 
 /// A tone of the given length in every channel; integers of `bits` bits.
 fn write_tone(path: &Path, rate: u32, channels: u16, bits: u16, seconds: f64, hertz: f64) {
-    let spec = WavSpec {
-        channels,
-        sample_rate: rate,
-        bits_per_sample: bits,
-        sample_format: SampleFormat::Int,
-    };
+    let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: SampleFormat::Int };
     let mut writer = WavWriter::create(path, spec).unwrap();
     for n in 0..(seconds * f64::from(rate)) as usize {
         let value = 0.4 * (n as f64 * hertz * std::f64::consts::TAU / f64::from(rate)).sin();
         for _ in 0..channels {
-            writer
-                .write_sample((value * f64::from(1_u32 << (bits - 1))) as i32)
-                .unwrap();
+            writer.write_sample((value * f64::from(1_u32 << (bits - 1))) as i32).unwrap();
         }
     }
     writer.finalize().unwrap();
@@ -50,14 +40,7 @@ fn digits() -> TempDir {
             for take in 0..50 {
                 let seconds = 0.3 + 0.004 * f64::from(take);
                 let hertz = 200.0 + 100.0 * f64::from(digit) + 10.0 * voice as f64;
-                write_tone(
-                    &dir.path().join(format!("{digit}_{speaker}_{take}.wav")),
-                    8_000,
-                    1,
-                    16,
-                    seconds,
-                    hertz,
-                );
+                write_tone(&dir.path().join(format!("{digit}_{speaker}_{take}.wav")), 8_000, 1, 16, seconds, hertz);
             }
         }
     }
@@ -71,11 +54,7 @@ fn spoil(from: &Path) -> [(PathBuf, &'static str); 5] {
     fs::write(at("1_jackson_8.wav"), "").unwrap();
     let whole = fs::read(at("2_lucas_9.wav")).unwrap();
     fs::write(at("2_lucas_9.wav"), &whole[..whole.len() * 2 / 3]).unwrap();
-    fs::write(
-        at("3_nicolas_10.wav"),
-        "a text file that is called a recording\n".repeat(30),
-    )
-    .unwrap();
+    fs::write(at("3_nicolas_10.wav"), "a text file that is called a recording\n".repeat(30)).unwrap();
     write_tone(&at("4_theo_3.wav"), 44_100, 2, 24, 0.4, 300.0);
     [
         (at("0_george_7.wav"), "no such file"),
@@ -89,10 +68,7 @@ fn spoil(from: &Path) -> [(PathBuf, &'static str); 5] {
 /// Every bad file has exactly one line, with the reason.
 fn assert_listed(message: &str, bad: &[(PathBuf, &str)]) {
     for (path, reason) in bad {
-        let lines: Vec<&str> = message
-            .lines()
-            .filter(|line| line.contains(path.to_str().unwrap()))
-            .collect();
+        let lines: Vec<&str> = message.lines().filter(|line| line.contains(path.to_str().unwrap())).collect();
         assert_eq!(lines.len(), 1, "{} in\n{message}", path.display());
         assert!(lines[0].contains(reason), "{} lacks `{reason}`", lines[0]);
     }
@@ -100,12 +76,8 @@ fn assert_listed(message: &str, bad: &[(PathBuf, &str)]) {
 
 /// Names in a folder that are not final results.
 fn leftovers(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| name.starts_with('.') || name.ends_with(".partial"))
-        .collect()
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.') || name.ends_with(".partial")).collect()
 }
 
 fn modified(path: &Path) -> SystemTime {
@@ -116,27 +88,12 @@ fn modified(path: &Path) -> SystemTime {
 fn digits_become_parallel_strings_and_a_second_run_keeps_them() {
     let (from, out) = (digits(), tempfile::tempdir().unwrap());
     let to = out.path().join("prepared");
-    let arguments = [
-        "prepare",
-        "fsdd",
-        "--from",
-        from.path().to_str().unwrap(),
-        "--to",
-        to.to_str().unwrap(),
-    ];
+    let arguments = ["prepare", "fsdd", "--from", from.path().to_str().unwrap(), "--to", to.to_str().unwrap()];
     let arguments = [&arguments[..], &["--strings", "20", "--seed", "7"]].concat();
     let first = vocable(&arguments);
     assert!(first.status.success(), "{}", text(&first.stderr));
-    assert!(
-        text(&first.stderr).contains("reading digits: 3000 of 3000"),
-        "{}",
-        text(&first.stderr)
-    );
-    assert!(
-        text(&first.stdout).contains("test-other           8"),
-        "{}",
-        text(&first.stdout)
-    );
+    assert!(text(&first.stderr).contains("reading digits: 3000 of 3000"), "{}", text(&first.stderr));
+    assert!(text(&first.stdout).contains("test-other           8"), "{}", text(&first.stdout));
 
     let manifest = Manifest::read(to.join("manifest.jsonl")).unwrap();
     let counts = Split::ALL.map(|split| manifest.split(split).len());
@@ -147,26 +104,12 @@ fn digits_become_parallel_strings_and_a_second_run_keeps_them() {
     assert_eq!(manifest.speakers(Split::TestOther), ["theo", "yweweler"]);
     assert!(vocable_data::verify::check(&manifest, 16_000, &|| ()).is_empty());
     let texts = |split, speaker: &str| -> Vec<&str> {
-        let all = manifest
-            .split(split)
-            .into_iter()
-            .map(|index| &manifest.utterances[index]);
-        all.filter(|utterance| utterance.speaker == speaker)
-            .map(|utterance| utterance.text.as_str())
-            .collect()
+        let all = manifest.split(split).into_iter().map(|index| &manifest.utterances[index]);
+        all.filter(|utterance| utterance.speaker == speaker).map(|utterance| utterance.text.as_str()).collect()
     };
     assert_eq!(texts(Split::Train, "george"), texts(Split::Train, "nicolas"));
-    assert!(
-        texts(Split::Train, "lucas")
-            .iter()
-            .all(|said| !texts(Split::TestClean, "lucas").contains(said))
-    );
-    assert!(
-        manifest
-            .utterances
-            .iter()
-            .all(|utterance| (2.0..=4.0).contains(&utterance.seconds))
-    );
+    assert!(texts(Split::Train, "lucas").iter().all(|said| !texts(Split::TestClean, "lucas").contains(said)));
+    assert!(manifest.utterances.iter().all(|utterance| (2.0..=4.0).contains(&utterance.seconds)));
     assert!(leftovers(&to).is_empty() && leftovers(&to.join("wav")).is_empty());
 
     // One recording is lost and one is cut, as if the first run had been killed: these two are made again.
@@ -177,11 +120,7 @@ fn digits_become_parallel_strings_and_a_second_run_keeps_them() {
     fs::write(wav(1), &bytes[..bytes.len() / 2]).unwrap();
     let before = modified(&wav(2));
     let second = vocable(&arguments);
-    assert!(
-        text(&second.stdout).contains("(110 recordings kept, 0 files skipped)"),
-        "{}",
-        text(&second.stdout)
-    );
+    assert!(text(&second.stdout).contains("(110 recordings kept, 0 files skipped)"), "{}", text(&second.stdout));
     assert_eq!(modified(&wav(2)), before);
     assert_eq!(Manifest::read(to.join("manifest.jsonl")).unwrap().hash().unwrap(), hash);
 
@@ -196,23 +135,12 @@ fn all_bad_digits_are_listed_and_skipped_only_on_request() {
     let (from, out) = (digits(), tempfile::tempdir().unwrap());
     let bad = spoil(from.path());
     let to = out.path().join("prepared");
-    let arguments = [
-        "prepare",
-        "fsdd",
-        "--from",
-        from.path().to_str().unwrap(),
-        "--to",
-        to.to_str().unwrap(),
-    ];
+    let arguments = ["prepare", "fsdd", "--from", from.path().to_str().unwrap(), "--to", to.to_str().unwrap()];
     let arguments = [&arguments[..], &["--strings", "10", "--held-out", "none"]].concat();
 
     let refused = vocable(&arguments);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(
-        text(&refused.stderr).contains("5 unusable files"),
-        "{}",
-        text(&refused.stderr)
-    );
+    assert!(text(&refused.stderr).contains("5 unusable files"), "{}", text(&refused.stderr));
     assert_listed(&text(&refused.stderr), &bad);
     assert!(!to.exists(), "nothing is written before the recordings are good");
 
@@ -250,14 +178,7 @@ fn anyones_recordings_are_resampled_and_the_bad_ones_listed() {
     ];
     let manifest = at("manifest.jsonl");
     fs::write(&manifest, format!("{good}\n{}\n", bad_lines.join("\n"))).unwrap();
-    let arguments = [
-        "prepare",
-        "jsonl",
-        "--from",
-        manifest.to_str().unwrap(),
-        "--to",
-        to.to_str().unwrap(),
-    ];
+    let arguments = ["prepare", "jsonl", "--from", manifest.to_str().unwrap(), "--to", to.to_str().unwrap()];
 
     let bad = [
         (at("gone.wav"), "no such file"),
@@ -269,45 +190,37 @@ fn anyones_recordings_are_resampled_and_the_bad_ones_listed() {
     let refused = vocable(&arguments);
     assert_eq!(refused.status.code(), Some(1));
     assert_listed(&text(&refused.stderr), &bad);
-    assert!(
-        !to.join("manifest.jsonl").exists(),
-        "no manifest without all recordings"
-    );
+    assert!(!to.join("manifest.jsonl").exists(), "no manifest without all recordings");
 
     let skipped = vocable(&[&arguments[..], &["--skip-bad"]].concat());
     assert_eq!(skipped.status.code(), Some(0), "{}", text(&skipped.stderr));
     assert_listed(&text(&skipped.stderr), &bad);
-    assert!(
-        text(&skipped.stdout).contains("(3 recordings kept, 5 files skipped)"),
-        "{}",
-        text(&skipped.stdout)
-    );
+    assert!(text(&skipped.stdout).contains("(3 recordings kept, 5 files skipped)"), "{}", text(&skipped.stdout));
     let prepared = Manifest::read(to.join("manifest.jsonl")).unwrap();
     assert!(vocable_data::verify::check(&prepared, 16_000, &|| ()).is_empty());
     let corpus = vocable_data::Corpus::new(prepared);
-    for (index, (samples, hertz)) in [(24_000, 440.0), (16_000, 300.0), (12_000, 500.0)]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, (samples, hertz)) in [(24_000, 440.0), (16_000, 300.0), (12_000, 500.0)].into_iter().enumerate() {
         let audio = corpus.audio(index).unwrap();
         assert_eq!(audio.len(), samples);
         // The tone is still the same tone: away from the ends it is the sine, to 8 bits or resampling's ripple.
         let sine = |n: usize| 0.4 * (n as f64 * hertz * std::f64::consts::TAU / 16_000.0).sin();
-        let worst = (2_000..samples - 2_000)
-            .map(|n| (f64::from(audio[n]) - sine(n)).abs())
-            .fold(0.0, f64::max);
+        let worst = (2_000..samples - 2_000).map(|n| (f64::from(audio[n]) - sine(n)).abs()).fold(0.0, f64::max);
         assert!(worst < 0.01, "utterance {index} is off by {worst}");
     }
+
+    // Preparing in place would destroy the source.
+    let source = fs::read(&manifest).unwrap();
+    let own =
+        vocable(&["prepare", "jsonl", "--from", arguments[3], "--to", from.path().to_str().unwrap(), "--skip-bad"]);
+    assert_eq!(own.status.code(), Some(2));
+    assert!(text(&own.stderr).contains("its own folder"), "{}", text(&own.stderr));
+    assert_eq!(fs::read(&manifest).unwrap(), source);
 
     // A recording that is newer than its prepared copy is converted again.
     std::thread::sleep(std::time::Duration::from_millis(20));
     write_tone(&at("plain.wav"), 16_000, 1, 16, 0.75, 700.0);
     let again = vocable(&[&arguments[..], &["--skip-bad"]].concat());
-    assert!(
-        text(&again.stdout).contains("(2 recordings kept"),
-        "{}",
-        text(&again.stdout)
-    );
+    assert!(text(&again.stdout).contains("(2 recordings kept"), "{}", text(&again.stdout));
 }
 
 #[test]
@@ -323,19 +236,7 @@ fn mistakes_in_the_command_or_the_manifest_exit_2_and_say_where() {
         (&["prepare"], "Usage"),
         (&["prepare", "fsdd", "--to", to], "--from"),
         (&["prepare", "fsdd", "--from", nowhere, "--to", to], "nowhere"),
-        (
-            &[
-                "prepare",
-                "fsdd",
-                "--from",
-                nowhere,
-                "--to",
-                to,
-                "--held-out",
-                "theo,bob",
-            ],
-            "`bob`",
-        ),
+        (&["prepare", "fsdd", "--from", nowhere, "--to", to, "--held-out", "theo,bob"], "`bob`"),
         (&["prepare", "jsonl", "--from", nowhere, "--to", to], "nowhere"),
         (
             &["prepare", "jsonl", "--from", wrong.to_str().unwrap(), "--to", to],

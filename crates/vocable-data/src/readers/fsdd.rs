@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use vocable_random::Key;
 
-use super::{MANIFEST, Prepared, Progress, continues, refuse};
+use super::{MANIFEST, Prepared, Progress, claim, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::manifest::{Manifest, Split, Utterance, hex};
@@ -25,9 +25,7 @@ use crate::verify::BadFile;
 pub const SPEAKERS: [&str; 6] = ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"];
 /// The two voices that are held out where nothing else is asked for.
 pub const HELD_OUT: [&str; 2] = ["theo", "yweweler"];
-const WORDS: [&str; 10] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-];
+const WORDS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const TAKES: usize = 50;
 const SOURCE_RATE: u32 = 8_000;
 
@@ -54,12 +52,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            held_out: HELD_OUT.map(String::from).to_vec(),
-            strings: 200,
-            seed: 1,
-            skip_bad: false,
-        }
+        Self { held_out: HELD_OUT.map(String::from).to_vec(), strings: 200, seed: 1, skip_bad: false }
     }
 }
 
@@ -94,10 +87,10 @@ pub fn prepare(from: &Path, to: &Path, settings: &Settings, progress: &dyn Progr
     }
 
     let recipe = serde_json::json!({
-        "reader": "fsdd", "held_out": held_out, "strings": settings.strings, "seed": settings.seed,
+        "reader": "fsdd", "held_out": held_out.iter().map(|&voice| SPEAKERS[voice]).collect::<Vec<_>>(), "strings": settings.strings, "seed": settings.seed,
         "recordings": recordings.hash(), "rate": RATE,
     });
-    let same = continues(to, &recipe)?;
+    let same = claim(to, &recipe)?;
     let folder = to.join("wav");
     fs::create_dir_all(&folder).map_err(DataError::io(&folder))?;
     progress.step("joining digits", strings.len());
@@ -109,32 +102,21 @@ pub fn prepare(from: &Path, to: &Path, settings: &Settings, progress: &dyn Progr
     let written: Vec<(Utterance, bool)> = written.collect::<Result<_, DataError>>()?;
     let kept = written.iter().filter(|(_, was_there)| *was_there).count();
     let utterances = written.into_iter().map(|(utterance, _)| utterance).collect();
-    let manifest = Manifest {
-        path: to.join(MANIFEST),
-        utterances,
-    };
+    let manifest = Manifest { path: to.join(MANIFEST), utterances };
     manifest.write()?;
-    Ok(Prepared {
-        manifest,
-        skipped,
-        kept,
-    })
+    Ok(Prepared { manifest, skipped, kept })
 }
 
 /// Indices into [`SPEAKERS`] of the voices to train on and of those held out.
 fn voices(settings: &Settings) -> Result<(Vec<usize>, Vec<usize>), DataError> {
     if let Some(unknown) = settings.held_out.iter().find(|name| !SPEAKERS.contains(&name.as_str())) {
         let known = SPEAKERS.join(", ");
-        return Err(DataError::Invalid(format!(
-            "no voice is called `{unknown}`; the data set has {known}"
-        )));
+        return Err(DataError::Invalid(format!("no voice is called `{unknown}`; the data set has {known}")));
     }
     let (held_out, seen): (Vec<usize>, Vec<usize>) =
         (0..SPEAKERS.len()).partition(|&voice| settings.held_out.iter().any(|name| name == SPEAKERS[voice]));
     if seen.is_empty() || settings.strings == 0 {
-        return Err(DataError::Invalid(
-            "nothing is left to train on: hold out fewer voices, make more strings".into(),
-        ));
+        return Err(DataError::Invalid("nothing is left to train on: hold out fewer voices, make more strings".into()));
     }
     Ok((seen, held_out))
 }
@@ -162,11 +144,7 @@ struct Recordings(Vec<Option<Vec<f32>>>);
 
 impl Recordings {
     fn read(from: &Path, progress: &dyn Progress) -> Result<(Self, Vec<BadFile>), DataError> {
-        let folder = if from.join("recordings").is_dir() {
-            from.join("recordings")
-        } else {
-            from.to_owned()
-        };
+        let folder = if from.join("recordings").is_dir() { from.join("recordings") } else { from.to_owned() };
         let paths: Vec<PathBuf> = (0..SPEAKERS.len() * WORDS.len() * TAKES)
             .map(|place| {
                 let (voice, digit, take) = (place / TAKES / WORDS.len(), place / TAKES % WORDS.len(), place % TAKES);
@@ -178,10 +156,7 @@ impl Recordings {
         for entry in fs::read_dir(&folder).map_err(DataError::io(&folder))? {
             let path = entry.map_err(DataError::io(&folder))?.path();
             if path.extension().is_some_and(|extension| extension == "wav") && !expected.contains(&path) {
-                strangers.push(BadFile::new(
-                    &path,
-                    "not of the layout: 0–9, one of the six voices, 0–49",
-                ));
+                strangers.push(BadFile::new(&path, "not of the layout: 0–9, one of the six voices, 0–49"));
             }
         }
         strangers.sort();
@@ -190,9 +165,7 @@ impl Recordings {
         let read = paths.par_iter().map(|path| {
             let audio = vocable_audio::read(path).and_then(|audio| audio.expect_rate(SOURCE_RATE));
             progress.done();
-            audio
-                .map(|audio| audio.samples)
-                .map_err(|error| BadFile::new(path, error))
+            audio.map(|audio| audio.samples).map_err(|error| BadFile::new(path, error))
         });
         let (mut recordings, mut bad) = (Vec::with_capacity(paths.len()), Vec::new());
         for result in read.collect::<Vec<_>>() {
@@ -245,9 +218,7 @@ impl Recordings {
             }
             let key = key.fold(attempt);
             let mut rng = key.rng();
-            let digits: Vec<usize> = (0..rng.random_range(DIGITS))
-                .map(|_| rng.random_range(0..WORDS.len()))
-                .collect();
+            let digits: Vec<usize> = (0..rng.random_range(DIGITS)).map(|_| rng.random_range(0..WORDS.len())).collect();
             if said.contains(&digits) {
                 continue;
             }
@@ -255,13 +226,7 @@ impl Recordings {
             let Some(readings) = readings else { continue };
             for (deck, (takes, pauses)) in decks.iter_mut().zip(readings) {
                 deck.count(&digits, &takes);
-                strings.push(DigitString {
-                    split,
-                    voice: deck.voice,
-                    digits: digits.clone(),
-                    takes,
-                    pauses,
-                });
+                strings.push(DigitString { split, voice: deck.voice, digits: digits.clone(), takes, pauses });
             }
             said.insert(digits);
         }
@@ -282,9 +247,7 @@ impl Recordings {
             let mut samples = vocable_audio::resample(&joined, SOURCE_RATE, RATE);
             let mut rng = key.fold("dither").fold(id.as_str()).rng();
             let step = 1.0 / 32_768.0;
-            samples
-                .iter_mut()
-                .for_each(|sample| *sample += step * (rng.random::<f32>() - rng.random::<f32>()));
+            samples.iter_mut().for_each(|sample| *sample += step * (rng.random::<f32>() - rng.random::<f32>()));
             assert_eq!(samples.len(), length, "the resampler keeps the duration");
             vocable_audio::write_wav(&target, &samples, RATE)?;
         }
@@ -306,10 +269,7 @@ impl Recordings {
     fn join(&self, string: &DigitString) -> Vec<f32> {
         let mut joined = Vec::new();
         for (place, (&digit, &take)) in string.digits.iter().zip(&string.takes).enumerate() {
-            joined.extend(
-                self.take(string.voice, digit, take)
-                    .expect("only usable takes are drawn"),
-            );
+            joined.extend(self.take(string.voice, digit, take).expect("only usable takes are drawn"));
             joined.extend(std::iter::repeat_n(0.0, string.pauses.get(place).copied().unwrap_or(0)));
         }
         joined
@@ -335,9 +295,8 @@ impl Deck {
             let samples = recordings.take(voice, digit, take)?.len();
             Some(Card { take, samples, used: 0 })
         };
-        let digits: Vec<Vec<Card>> = (0..WORDS.len())
-            .map(|digit| takes.clone().filter_map(|take| card(digit, take)).collect())
-            .collect();
+        let digits: Vec<Vec<Card>> =
+            (0..WORDS.len()).map(|digit| takes.clone().filter_map(|take| card(digit, take)).collect()).collect();
         match digits.iter().position(Vec::is_empty) {
             Some(digit) => Err(DataError::Invalid(format!(
                 "no usable take of `{}` by {} is left for {split}",
@@ -352,15 +311,8 @@ impl Deck {
         let mut rng = key.fold(SPEAKERS[self.voice]).rng();
         (0..TRIES).find_map(|slack| {
             let cards = digits.iter().map(|&digit| {
-                let least = self.digits[digit]
-                    .iter()
-                    .map(|card| card.used)
-                    .min()
-                    .expect("no digit is without takes");
-                let fresh: Vec<&Card> = self.digits[digit]
-                    .iter()
-                    .filter(|card| card.used <= least + slack)
-                    .collect();
+                let least = self.digits[digit].iter().map(|card| card.used).min().expect("no digit is without takes");
+                let fresh: Vec<&Card> = self.digits[digit].iter().filter(|card| card.used <= least + slack).collect();
                 *fresh.choose(&mut rng).expect("the least used one is among them")
             });
             let (takes, spoken): (Vec<usize>, Vec<usize>) = cards.map(|card| (card.take, card.samples)).unzip();
@@ -388,7 +340,7 @@ mod tests {
     fn recordings() -> Recordings {
         let recording = |place: usize| {
             let samples = 2_000 + (place * 7_919) % 2_800;
-            (place % TAKES != 0).then(|| vec![0.1; samples])
+            (!place.is_multiple_of(TAKES)).then(|| vec![0.1; samples])
         };
         Recordings((0..SPEAKERS.len() * WORDS.len() * TAKES).map(recording).collect())
     }
@@ -398,12 +350,8 @@ mod tests {
         let recordings = recordings();
         let mut said = HashSet::new();
         let key = Key::new(3);
-        let train = recordings
-            .compose(Split::Train, &[0, 2, 5], 5..45, 200, &mut said, key)
-            .unwrap();
-        let test = recordings
-            .compose(Split::TestClean, &[0, 2, 5], 0..5, 40, &mut said, key)
-            .unwrap();
+        let train = recordings.compose(Split::Train, &[0, 2, 5], 5..45, 200, &mut said, key).unwrap();
+        let test = recordings.compose(Split::TestClean, &[0, 2, 5], 0..5, 40, &mut said, key).unwrap();
         assert_eq!((train.len(), test.len(), said.len()), (600, 120, 240));
         for trio in train.chunks(3).chain(test.chunks(3)) {
             assert!(trio.iter().all(|string| string.digits == trio[0].digits));
@@ -411,17 +359,10 @@ mod tests {
         }
         for string in train.iter().chain(&test) {
             let samples = recordings.join(string).len();
-            assert!(
-                STRING_SAMPLES.contains(&samples),
-                "{} lasts {samples} samples",
-                string.id()
-            );
+            assert!(STRING_SAMPLES.contains(&samples), "{} lasts {samples} samples", string.id());
             assert_eq!(string.pauses.len() + 1, string.digits.len());
         }
-        assert!(
-            test.iter()
-                .all(|string| string.takes.iter().all(|take| (1..5).contains(take)))
-        );
+        assert!(test.iter().all(|string| string.takes.iter().all(|take| (1..5).contains(take))));
         let mut used: HashMap<(usize, usize, usize), usize> = HashMap::new();
         for string in &train {
             for (&digit, &take) in string.digits.iter().zip(&string.takes) {
@@ -441,10 +382,7 @@ mod tests {
             strings.map(|strings| strings.len()).map_err(|error| error.to_string())
         };
         assert_eq!(compose(45..50, 3), Ok(3));
-        assert_eq!(
-            compose(0..1, 3),
-            Err("no usable take of `zero` by jackson is left for valid".into())
-        );
+        assert_eq!(compose(0..1, 3), Err("no usable take of `zero` by jackson is left for valid".into()));
         let silent = Recordings(vec![Some(vec![0.0; 10]); 3000]);
         let none = silent.compose(Split::Valid, &[1], 45..50, 3, &mut HashSet::new(), Key::new(1));
         assert!(none.is_err_and(|error| error.to_string().starts_with("too few digit strings of valid")));
@@ -454,19 +392,11 @@ mod tests {
     fn voices_are_divided_and_unknown_ones_refused() {
         let held_out = |names: &[&str]| {
             let held_out = names.iter().map(|&name| name.to_owned()).collect();
-            voices(&Settings {
-                held_out,
-                ..Settings::default()
-            })
+            voices(&Settings { held_out, ..Settings::default() })
         };
         assert_eq!(held_out(&["theo", "george"]).unwrap(), (vec![1, 2, 3, 5], vec![0, 4]));
         assert_eq!(held_out(&[]).unwrap().1, [0_usize; 0]);
-        assert!(
-            held_out(&["bob"])
-                .unwrap_err()
-                .to_string()
-                .contains("`bob`; the data set has george")
-        );
+        assert!(held_out(&["bob"]).unwrap_err().to_string().contains("`bob`; the data set has george"));
         assert!(held_out(&SPEAKERS).is_err());
     }
 }

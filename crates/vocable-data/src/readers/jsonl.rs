@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{MANIFEST, Prepared, Progress, continues, refuse};
+use super::{MANIFEST, Prepared, Progress, claim, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::manifest::{Manifest, Utterance};
@@ -18,23 +18,22 @@ use crate::verify::{BadFile, check_duration};
 /// copied.
 ///
 /// # Errors
-/// A faulty manifest, or an id that cannot be a file's name. Unless `skip_bad`, all unusable recordings
+/// A faulty manifest, an id that cannot be a file's name, or `to` being the manifest's own folder. Unless `skip_bad`, all unusable recordings
 /// ([`DataError::BadFiles`]); the good ones are converted all the same, so that a second run is short, but no manifest
 /// is written. With `skip_bad`, a corpus of which nothing is left.
 pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) -> Result<Prepared, DataError> {
     let source = Manifest::read(from)?;
     if let Some(odd) = source.utterances.iter().find(|utterance| !names_a_file(&utterance.id)) {
-        let message = format!(
-            "the id `{}` cannot be a file's name: leave out `/`, `\\` and a leading dot",
-            odd.id
-        );
+        let message = format!("the id `{}` cannot be a file's name: leave out `/`, `\\` and a leading dot", odd.id);
+        return Err(DataError::file(from, message));
+    }
+    let beside = from.parent().unwrap_or(Path::new("")).join(".").canonicalize();
+    if matches!((beside, to.canonicalize()), (Ok(source), Ok(target)) if source == target) {
+        let message = "its own folder cannot be the prepared one: that would replace it and perhaps its recordings";
         return Err(DataError::file(from, message));
     }
     let full = std::path::absolute(from).map_err(DataError::io(from))?;
-    let same = continues(
-        to,
-        &serde_json::json!({ "reader": "jsonl", "from": full, "rate": RATE }),
-    )?;
+    let same = claim(to, &serde_json::json!({ "reader": "jsonl", "from": full, "rate": RATE }))?;
 
     progress.step("resampling", source.utterances.len());
     let converted = source.utterances.par_iter().map(|utterance| {
@@ -58,16 +57,9 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
         return Err(DataError::file(from, "not one of its recordings is usable"));
     }
     copy_vectors(&source, &mut utterances, to)?;
-    let manifest = Manifest {
-        path: to.join(MANIFEST),
-        utterances,
-    };
+    let manifest = Manifest { path: to.join(MANIFEST), utterances };
     manifest.write()?;
-    Ok(Prepared {
-        manifest,
-        skipped,
-        kept,
-    })
+    Ok(Prepared { manifest, skipped, kept })
 }
 
 struct Converted {
@@ -85,21 +77,11 @@ fn convert(source: &Manifest, utterance: &Utterance, to: &Path, same: bool) -> R
     let path = source.resolve(&utterance.audio);
     let audio = PathBuf::from("wav").join(format!("{}.wav", utterance.id));
     let target = to.join(&audio);
-    let line = |seconds| Utterance {
-        audio: audio.clone(),
-        seconds,
-        ..utterance.clone()
-    };
+    let line = |seconds| Utterance { audio: audio.clone(), seconds, ..utterance.clone() };
     if same && not_older(&target, &path) {
         let before = vocable_audio::read(&target).and_then(|audio| audio.expect_rate(RATE));
-        if let Some(before) = before
-            .ok()
-            .filter(|before| check_duration(&path, before, utterance).is_ok())
-        {
-            return Ok(Converted {
-                utterance: line(before.seconds()),
-                was_there: true,
-            });
+        if let Some(before) = before.ok().filter(|before| check_duration(&path, before, utterance).is_ok()) {
+            return Ok(Converted { utterance: line(before.seconds()), was_there: true });
         }
     }
     let recording = vocable_audio::read(&path).map_err(|error| Failure::Bad(BadFile::new(&path, error)))?;
@@ -112,10 +94,7 @@ fn convert(source: &Manifest, utterance: &Utterance, to: &Path, same: bool) -> R
     let folder = to.join("wav");
     fs::create_dir_all(&folder).map_err(|error| Failure::Fatal(DataError::io(&folder)(error)))?;
     vocable_audio::write_wav(&target, &samples, RATE).map_err(|error| Failure::Fatal(error.into()))?;
-    Ok(Converted {
-        utterance: line(samples.len() as f64 / f64::from(RATE)),
-        was_there: false,
-    })
+    Ok(Converted { utterance: line(samples.len() as f64 / f64::from(RATE)), was_there: false })
 }
 
 fn names_a_file(id: &str) -> bool {
@@ -139,9 +118,7 @@ fn copy_vectors(source: &Manifest, utterances: &mut [Utterance], to: &Path) -> R
         };
         let number = copies.len();
         let name = vector.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let copy = copies
-            .entry(vector.clone())
-            .or_insert_with(|| format!("vectors/{number}-{name}").into());
+        let copy = copies.entry(vector.clone()).or_insert_with(|| format!("vectors/{number}-{name}").into());
         let (path, target) = (source.resolve(vector), to.join(&*copy));
         if !not_older(&target, &path) {
             let bytes = fs::read(&path).map_err(DataError::io(&path))?;

@@ -45,24 +45,27 @@ pub struct Prepared {
 }
 
 /// Claims the folder `to` for the preparation that `recipe` describes: true if what lies in it was made the same way.
-fn continues(to: &Path, recipe: &serde_json::Value) -> Result<bool, DataError> {
+///
+/// An older manifest goes first: it may name recordings that are about to change.
+fn claim(to: &Path, recipe: &serde_json::Value) -> Result<bool, DataError> {
+    let manifest = to.join(MANIFEST);
+    if let Err(error) = std::fs::remove_file(&manifest).or_else(ignore_absence) {
+        return Err(DataError::io(&manifest)(error));
+    }
     let path = to.join(RECIPE);
     let text = format!("{recipe:#}\n");
     if std::fs::read_to_string(&path).is_ok_and(|before| before == text) {
         return Ok(true);
     }
-    // The old list must go first: it would name recordings that are about to change.
-    match std::fs::remove_file(to.join(MANIFEST)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(DataError::io(&to.join(MANIFEST))(error)),
-        _ => write_atomically(&path, |out| std::io::Write::write_all(out, text.as_bytes())).map(|()| false),
-    }
+    write_atomically(&path, |out| std::io::Write::write_all(out, text.as_bytes()))?;
+    Ok(false)
+}
+
+fn ignore_absence(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Whether a bad file ends the preparation.
 fn refuse(bad: Vec<BadFile>, skip: bool) -> Result<Vec<BadFile>, DataError> {
-    if bad.is_empty() || skip {
-        Ok(bad)
-    } else {
-        Err(DataError::BadFiles(bad))
-    }
+    if bad.is_empty() || skip { Ok(bad) } else { Err(DataError::BadFiles(bad)) }
 }
