@@ -63,11 +63,8 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self, String> {
         let read = |name: &str| fs::read(path.join(name)).map_err(|error| format!("cannot read {name}: {error}"));
         let sums = String::from_utf8(read(SUMS)?).map_err(|_| format!("{SUMS} is not text"))?;
-        let sums: BTreeMap<&str, &str> = sums
-            .lines()
-            .filter_map(|line| line.split_once("  "))
-            .map(|(sum, name)| (name, sum))
-            .collect();
+        let sums: BTreeMap<&str, &str> =
+            sums.lines().filter_map(|line| line.split_once("  ")).map(|(sum, name)| (name, sum)).collect();
         let checked = |name: &str| {
             let bytes = read(name)?;
             match sums.get(name) {
@@ -77,12 +74,7 @@ impl Checkpoint {
             }
         };
         let state = serde_json::from_slice(&checked(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            state,
-            model: checked(MODEL)?,
-            optimiser: checked(OPTIMISER)?,
-        })
+        Ok(Self { path: path.to_path_buf(), state, model: checked(MODEL)?, optimiser: checked(OPTIMISER)? })
     }
 
     /// The module with the checkpoint's weights; every parameter must be in the file and nothing else.
@@ -94,10 +86,7 @@ impl Checkpoint {
     pub fn restore_optimiser<M: Module>(&self, module: &M, optimiser: &mut Optimiser) -> Result<(), TrainError> {
         optimiser
             .load(module, &self.optimiser)
-            .map_err(|reason| TrainError::Weights {
-                path: self.path.join(OPTIMISER),
-                reason,
-            })
+            .map_err(|reason| TrainError::Weights { path: self.path.join(OPTIMISER), reason })
     }
 }
 
@@ -114,28 +103,16 @@ pub fn load_model<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
 
 fn weights_of<M: Module>(module: &M) -> Vec<u8> {
     // Burn's own metadata comes out of a hash map in any order; one entry keeps the bytes reproducible.
-    let mut store = SafetensorsStore::from_bytes(None)
-        .clear_metadata()
-        .metadata("format", "pt")
-        .skip_enum_variants(true);
-    module
-        .save_into(&mut store)
-        .and_then(|()| store.get_bytes())
-        .expect("weights in memory are serialised")
+    let mut store =
+        SafetensorsStore::from_bytes(None).clear_metadata().metadata("format", "pt").skip_enum_variants(true);
+    module.save_into(&mut store).and_then(|()| store.get_bytes()).expect("weights in memory are serialised")
 }
 
 fn weights_into<M: Module>(mut module: M, path: &Path, bytes: Vec<u8>) -> Result<M, TrainError> {
-    let wrong = |reason: String| TrainError::Weights {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let mut store = SafetensorsStore::from_bytes(Some(bytes))
-        .skip_enum_variants(true)
-        .allow_partial(true)
-        .validate(false);
-    let result = module
-        .load_from(&mut store)
-        .map_err(|error| wrong(format!("not a safetensors file: {error}")))?;
+    let wrong = |reason: String| TrainError::Weights { path: path.to_path_buf(), reason };
+    let mut store =
+        SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true).allow_partial(true).validate(false);
+    let result = module.load_from(&mut store).map_err(|error| wrong(format!("not a safetensors file: {error}")))?;
     if let Some(error) = result.errors.first() {
         return Err(wrong(error.to_string()));
     }
@@ -158,9 +135,7 @@ impl Checkpoints {
     /// Opens `directory`, creating it if need be, and removes what an interrupted write left there.
     pub fn open(directory: &Path) -> Result<Self, TrainError> {
         fs::create_dir_all(directory).map_err(TrainError::io("create the directory", directory))?;
-        let checkpoints = Self {
-            directory: directory.to_path_buf(),
-        };
+        let checkpoints = Self { directory: directory.to_path_buf() };
         for name in checkpoints.names()? {
             if name.starts_with(".step-") {
                 let path = directory.join(name);
@@ -177,11 +152,8 @@ impl Checkpoints {
 
     /// Updates that have a checkpoint, intact or not, in ascending order.
     pub fn updates(&self) -> Result<Vec<usize>, TrainError> {
-        let mut updates: Vec<usize> = self
-            .names()?
-            .iter()
-            .filter_map(|name| name.strip_prefix("step-")?.parse().ok())
-            .collect();
+        let mut updates: Vec<usize> =
+            self.names()?.iter().filter_map(|name| name.strip_prefix("step-")?.parse().ok()).collect();
         updates.sort_unstable();
         Ok(updates)
     }
@@ -197,11 +169,7 @@ impl Checkpoints {
         fs::create_dir(&beside).map_err(TrainError::io("create the directory", &beside))?;
         let state = serde_json::to_vec_pretty(state).expect("the state is plain data");
         let mut sums = String::new();
-        for (name, bytes) in [
-            (MODEL, weights_of(module)),
-            (OPTIMISER, optimiser.to_bytes()),
-            (STATE, state),
-        ] {
+        for (name, bytes) in [(MODEL, weights_of(module)), (OPTIMISER, optimiser.to_bytes()), (STATE, state)] {
             write_synced(&beside.join(name), &bytes)?;
             sums += &format!("{}  {name}\n", sha256(&bytes));
         }
@@ -239,10 +207,7 @@ impl Checkpoints {
         }
         Err(TrainError::Checkpoint {
             path: self.directory.clone(),
-            reason: format!(
-                "none of the {} checkpoints is intact; remove them to start over",
-                newer.len()
-            ),
+            reason: format!("none of the {} checkpoints is intact; remove them to start over", newer.len()),
         })
     }
 
@@ -280,9 +245,150 @@ impl Checkpoints {
     fn names(&self) -> Result<Vec<String>, TrainError> {
         let entries = fs::read_dir(&self.directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let entries = entries.map_err(TrainError::io("list", &self.directory))?;
-        Ok(entries
-            .iter()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect())
+        Ok(entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters::parameters;
+    use crate::testing::{Tiny, config};
+
+    fn state(update: usize) -> State {
+        State {
+            update,
+            seed: 1,
+            metrics_bytes: 7,
+            skipped_in_a_row: 0,
+            best: Some(BestSoFar { update: 3, value: 0.5 }),
+        }
+    }
+
+    fn saved(updates: &[usize]) -> (tempfile::TempDir, Checkpoints) {
+        let directory = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(directory.path()).unwrap();
+        for &update in updates {
+            let optimiser = Optimiser::new(&config().optimiser);
+            checkpoints.save(&Tiny::new(update as u64), &optimiser, &state(update)).unwrap();
+        }
+        (directory, checkpoints)
+    }
+
+    #[test]
+    fn a_checkpoint_gives_back_what_was_saved() {
+        let (_directory, checkpoints) = saved(&[12]);
+        let checkpoint = checkpoints.newest_intact(|_, reason| panic!("{reason}")).unwrap().unwrap();
+        assert_eq!(checkpoint.state, state(12));
+        let model = checkpoint.restore_model(Tiny::new(99)).unwrap();
+        assert_eq!(weights_of(&model), weights_of(&Tiny::new(12)));
+        assert!(parameters(&model).iter().all(|parameter| parameter.trainable && parameter.device.is_autodiff()));
+    }
+
+    #[test]
+    fn every_kind_of_damage_is_named_and_the_one_before_is_used() {
+        let cut = |path: &Path| {
+            let bytes = fs::read(path).unwrap();
+            fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        };
+        let flip = |path: &Path| {
+            let mut bytes = fs::read(path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(path, bytes).unwrap();
+        };
+        let remove = |path: &Path| fs::remove_file(path).unwrap();
+        type Harm<'a> = (&'a str, &'a dyn Fn(&Path));
+        let harms: [Harm; 3] = [("cut", &cut), ("flipped", &flip), ("removed", &remove)];
+        for (harm, apply) in harms {
+            for name in [MODEL, OPTIMISER, STATE, SUMS] {
+                let (directory, checkpoints) = saved(&[5, 10]);
+                apply(&checkpoints.path(10).join(name));
+                let mut reports = Vec::new();
+                let intact = checkpoints
+                    .newest_intact(|path, reason| reports.push((path.to_path_buf(), reason.to_owned())))
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(intact.state.update, 5, "{name} {harm}");
+                assert_eq!(reports.len(), 1);
+                assert_eq!(reports[0].0, checkpoints.path(10));
+                // A harmed list of sums may still be right about the first file, never about all.
+                assert!(name == SUMS || reports[0].1.contains(name), "{name} {harm}: {}", reports[0].1);
+                assert_eq!(checkpoints.updates().unwrap(), [5]);
+                assert!(directory.path().join("damaged-step-000010").is_dir());
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_whose_checkpoints_are_all_damaged_does_not_start_over() {
+        let (_directory, checkpoints) = saved(&[5, 10]);
+        for update in [5, 10] {
+            fs::remove_file(checkpoints.path(update).join(STATE)).unwrap();
+        }
+        let error = checkpoints.newest_intact(|_, _| {}).err().unwrap().to_string();
+        assert!(error.contains("none of the 2 checkpoints"), "{error}");
+        assert_eq!(checkpoints.updates().unwrap(), [5, 10], "nothing is moved");
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_not_a_checkpoint() {
+        let (directory, checkpoints) = saved(&[5]);
+        let half = directory.path().join(".step-000010.new");
+        fs::create_dir(&half).unwrap();
+        fs::write(half.join(MODEL), b"half").unwrap();
+        assert_eq!(checkpoints.updates().unwrap(), [5]);
+        Checkpoints::open(directory.path()).unwrap();
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn the_newest_and_the_best_are_kept() {
+        let (_directory, checkpoints) = saved(&[1, 2, 3, 4, 5, 6]);
+        checkpoints.prune(2, Some(3)).unwrap();
+        assert_eq!(checkpoints.updates().unwrap(), [3, 5, 6]);
+        checkpoints.prune(10, None).unwrap();
+        assert_eq!(checkpoints.updates().unwrap(), [3, 5, 6]);
+    }
+
+    #[test]
+    fn saving_again_replaces() {
+        let (directory, checkpoints) = saved(&[5]);
+        let optimiser = Optimiser::new(&config().optimiser);
+        checkpoints.save(&Tiny::new(77), &optimiser, &state(5)).unwrap();
+        let checkpoint = Checkpoint::read(&checkpoints.path(5)).unwrap();
+        assert_eq!(checkpoint.model, weights_of(&Tiny::new(77)));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_a_clear_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("checkpoints");
+        fs::write(&path, b"").unwrap();
+        let error = Checkpoints::open(&path).unwrap_err().to_string();
+        assert!(error.contains("create the directory") && error.contains("checkpoints"), "{error}");
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("weights.safetensors");
+        save_model(&Tiny::new(1), &path).unwrap();
+        let mut more = Tiny::new(2);
+        more.heads.push(Tiny::new(3).heads.remove(0));
+        let error = load_model(more, &path).unwrap_err().to_string();
+        assert!(error.contains("heads.1 is not in the file"), "{error}");
+        let mut fewer = Tiny::new(2);
+        fewer.heads.clear();
+        let error = load_model(fewer, &path).unwrap_err().to_string();
+        assert!(error.contains("no parameter heads.0"), "{error}");
+        let mut other = Tiny::new(2);
+        other.hidden = Tiny::new(3).heads.remove(0);
+        let error = load_model(other, &path).unwrap_err().to_string();
+        assert!(error.contains("hidden"), "{error}");
+        fs::write(&path, b"not weights").unwrap();
+        let error = load_model(Tiny::new(1), &path).unwrap_err().to_string();
+        assert!(error.contains("weights.safetensors: not a safetensors file"), "{error}");
     }
 }

@@ -11,25 +11,18 @@ use crate::TrainError;
 /// Writes a new file and waits until the disk has it.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let mut file = File::create(path).map_err(TrainError::io("create", path))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(TrainError::io("write", path))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::io("write", path))
 }
 
 /// Makes creations, renames and removals inside a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), TrainError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(TrainError::io("sync", path))
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(TrainError::io("sync", path))
 }
 
 /// Writes `path` under a temporary name in the same directory, then renames it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let name = path.file_name().expect("a file has a name").to_string_lossy();
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = directory.join(format!(".{name}.tmp"));
     write_synced(&beside, bytes)?;
     fs::rename(&beside, path).map_err(TrainError::io("rename to", path))?;
@@ -48,10 +41,7 @@ mod tests {
     #[test]
     fn sha256_is_that_of_the_standard() {
         // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            sha256(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub mod parameters;
 pub mod records;
 pub mod schedule;
 mod step_loop;
+#[cfg(test)]
+mod testing;
 
 pub use checkpoint::{Checkpoint, Checkpoints, load_model, save_model};
 pub use config::{Best, Direction, TrainConfig};

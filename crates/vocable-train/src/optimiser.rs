@@ -40,17 +40,11 @@ impl OptimiserConfig {
             ("beta1", self.beta1, (0.0..1.0).contains(&self.beta1)),
             ("beta2", self.beta2, (0.0..1.0).contains(&self.beta2)),
             ("eps", self.eps, self.eps > 0.0 && self.eps.is_finite()),
-            (
-                "weight_decay",
-                self.weight_decay,
-                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
-            ),
+            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0 && self.weight_decay.is_finite()),
             ("clip", self.clip, self.clip >= 0.0 && self.clip.is_finite()),
         ] {
             if !valid {
-                return Err(TrainError::Config(format!(
-                    "optimiser.{name} is {value}, out of its range"
-                )));
+                return Err(TrainError::Config(format!("optimiser.{name} is {value}, out of its range")));
             }
         }
         Ok(())
@@ -81,11 +75,7 @@ impl Optimiser {
             .with_epsilon(config.eps as f32)
             .with_weight_decay(config.weight_decay as f32)
             .build();
-        Self {
-            adamw,
-            clip: config.clip,
-            moments: BTreeMap::new(),
-        }
+        Self { adamw, clip: config.clip, moments: BTreeMap::new() }
     }
 
     /// One update of every parameter that has a gradient; the others stay as they are, moments and decay included.
@@ -105,18 +95,9 @@ impl Optimiser {
             return (module, norm);
         }
         // The small constant is fairseq's: it keeps a norm of zero away from the division.
-        let clip = if self.clip > 0.0 {
-            (self.clip / (norm + 1e-6)).min(1.0)
-        } else {
-            1.0
-        };
-        let mut update = Update {
-            optimiser: self,
-            gradients,
-            scale: mean * clip,
-            learning_rate,
-            path: Path::default(),
-        };
+        let clip = if self.clip > 0.0 { (self.clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let mut update =
+            Update { optimiser: self, gradients, scale: mean * clip, learning_rate, path: Path::default() };
         (module.map(&mut update), norm)
     }
 
@@ -126,12 +107,8 @@ impl Optimiser {
         let mut tensors: Vec<(String, Dtype, usize, Vec<u8>)> = Vec::with_capacity(3 * self.moments.len());
         for (name, moments) in &self.moments {
             let floats = |tensor: &Tensor<1>| {
-                let values: Vec<f32> = tensor
-                    .clone()
-                    .into_data()
-                    .convert::<f32>()
-                    .try_into_vec()
-                    .expect("converted to f32");
+                let values: Vec<f32> =
+                    tensor.clone().into_data().convert::<f32>().try_into_vec().expect("converted to f32");
                 values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()
             };
             let length = moments.first.dims()[0];
@@ -158,48 +135,30 @@ impl Optimiser {
             let Ok(time) = file.tensor(&format!("{name}.time")) else {
                 continue;
             };
-            let time = time
-                .data()
-                .try_into()
-                .map_err(|_| format!("{name}.time is not one whole number"))?;
+            let time = time.data().try_into().map_err(|_| format!("{name}.time is not one whole number"))?;
             let length = parameter.shape.iter().product::<usize>();
             let device = parameter.device.without_autodiff();
             let tensor = |part: &str| {
-                let view = file
-                    .tensor(&format!("{name}.{part}"))
-                    .map_err(|_| format!("{name}.{part} is missing"))?;
+                let view = file.tensor(&format!("{name}.{part}")).map_err(|_| format!("{name}.{part} is missing"))?;
                 if view.dtype() != Dtype::F32 || view.shape() != [length] {
                     return Err(format!(
                         "{name}.{part} has shape {:?}, but the parameter {length} elements",
                         view.shape()
                     ));
                 }
-                let values = view
-                    .data()
-                    .chunks_exact(4)
-                    .map(|four| f32::from_le_bytes(four.try_into().unwrap()));
+                let values = view.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
                 let data = TensorData::new(values.collect::<Vec<f32>>(), [length]);
                 Ok(Tensor::<1>::from_data(data, &device))
             };
             let (first, second) = (tensor("moment_1")?, tensor("moment_2")?);
-            moments.insert(
-                name,
-                Moments {
-                    time: u64::from_le_bytes(time) as usize,
-                    first,
-                    second,
-                },
-            );
+            moments.insert(name, Moments { time: u64::from_le_bytes(time) as usize, first, second });
         }
         if 3 * moments.len() != file.len() {
-            let unknown = file.names().into_iter().find(|name| {
-                name.rsplit_once('.')
-                    .is_none_or(|(parameter, _)| !moments.contains_key(parameter))
-            });
-            return Err(format!(
-                "{} belongs to no parameter of the model",
-                unknown.unwrap_or("a tensor")
-            ));
+            let unknown = file
+                .names()
+                .into_iter()
+                .find(|name| name.rsplit_once('.').is_none_or(|(parameter, _)| !moments.contains_key(parameter)));
+            return Err(format!("{} belongs to no parameter of the model", unknown.unwrap_or("a tensor")));
         }
         self.moments = moments;
         Ok(())
@@ -211,10 +170,7 @@ impl Optimiser {
 /// Rows are summed on the device and their sums on the host in a fixed order: a whole-tensor sum on the CPU joins its
 /// chunks in the order in which threads finish.
 pub fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
-    let mut rows = SquaredRows {
-        gradients,
-        sums: Vec::new(),
-    };
+    let mut rows = SquaredRows { gradients, sums: Vec::new() };
     module.visit(&mut rows);
     if rows.sums.is_empty() {
         return 0.0;
@@ -257,11 +213,7 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else {
             return param;
         };
-        let gradient = if self.scale == 1.0 {
-            gradient
-        } else {
-            gradient.mul_scalar(self.scale)
-        };
+        let gradient = if self.scale == 1.0 { gradient } else { gradient.mul_scalar(self.scale) };
         let (id, tensor, mapper) = param.consume();
         // Outside of the graph a tensor forgets how it takes part in it.
         let (tracked, strategy) = (tensor.is_require_grad(), tensor.gradient_checkpointing_strategy());
@@ -274,21 +226,9 @@ impl ModuleMapper for Update<'_> {
             ))
         });
 
-        let (updated, state) = self
-            .optimiser
-            .adamw
-            .step(self.learning_rate, tensor.inner(), gradient, state);
-        let AdaptiveMomentumState {
-            time,
-            moment_1,
-            moment_2,
-            ..
-        } = state.expect("AdamW has a state").momentum;
-        let moments = Moments {
-            time,
-            first: moment_1.flatten(0, D - 1),
-            second: moment_2.flatten(0, D - 1),
-        };
+        let (updated, state) = self.optimiser.adamw.step(self.learning_rate, tensor.inner(), gradient, state);
+        let AdaptiveMomentumState { time, moment_1, moment_2, .. } = state.expect("AdamW has a state").momentum;
+        let moments = Moments { time, first: moment_1.flatten(0, D - 1), second: moment_2.flatten(0, D - 1) };
         self.optimiser.moments.insert(name, moments);
 
         let mut updated = Tensor::from_inner(updated);
@@ -296,5 +236,157 @@ impl ModuleMapper for Update<'_> {
             updated = updated.with_gradient_checkpointing_strategy(strategy);
         }
         Param::from_mapped_value(id, updated.set_require_grad(tracked), mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::testing::Tiny;
+
+    const CONFIG: OptimiserConfig =
+        OptimiserConfig { beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.1, clip: 0.5 };
+
+    fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
+        param.val().into_data().try_into_vec().unwrap()
+    }
+
+    /// Gradients of a loss whose gradient with respect to `hidden` is `2·scale·hidden`, and to the head 3 everywhere.
+    fn gradients(model: &Tiny, scale: f64) -> GradientsParams {
+        let loss = model.hidden.val().square().sum().mul_scalar(scale) + model.heads[0].val().sum().mul_scalar(3.0);
+        GradientsParams::from_grads(loss.backward(), model)
+    }
+
+    #[test]
+    fn five_updates_agree_with_the_textbook_in_double_precision() {
+        let mut model = Tiny::new(1);
+        let mut optimiser = Optimiser::new(&CONFIG);
+        // hidden then head, in one vector: the norm is over both.
+        let mut weights: Vec<f64> =
+            [values(&model.hidden), values(&model.heads[0])].concat().into_iter().map(f64::from).collect();
+        let hidden = values(&model.hidden).len();
+        let (mut m, mut v) = (vec![0.0; weights.len()], vec![0.0; weights.len()]);
+        for step in 1..=5 {
+            // Sums over 4 micro-batches; the last step's gradient is too small to be clipped.
+            let scale = if step == 5 { 1e-3 } else { f64::from(step) };
+            let rate = 0.01 * f64::from(step);
+            let head_gradient = 3.0;
+            let mut g: Vec<f64> = weights
+                .iter()
+                .enumerate()
+                .map(|(i, w)| if i < hidden { 2.0 * scale * w } else { head_gradient } / 4.0)
+                .collect();
+            let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let factor = (CONFIG.clip / (norm + 1e-6)).min(1.0);
+            g.iter_mut().for_each(|g| *g *= factor);
+            for i in 0..weights.len() {
+                m[i] = CONFIG.beta1 * m[i] + (1.0 - CONFIG.beta1) * g[i];
+                v[i] = CONFIG.beta2 * v[i] + (1.0 - CONFIG.beta2) * g[i] * g[i];
+                let first = m[i] / (1.0 - CONFIG.beta1.powi(step));
+                let second = v[i] / (1.0 - CONFIG.beta2.powi(step));
+                weights[i] -= rate * (CONFIG.weight_decay * weights[i] + first / (second.sqrt() + CONFIG.eps));
+            }
+            let gradients = gradients(&model, scale);
+            let measured;
+            (model, measured) = optimiser.step(model, gradients, 4, rate);
+            assert!((measured - norm).abs() < 1e-6 * norm, "norm {measured}, not {norm}");
+        }
+        // Single precision throughout, weights below 1: a few units in the last place per step.
+        let trained = [values(&model.hidden), values(&model.heads[0])].concat();
+        for (trained, expected) in trained.iter().zip(&weights) {
+            assert!((f64::from(*trained) - expected).abs() < 2e-6, "{trained}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_gradient_is_left_alone() {
+        let mut model = Tiny::new(2);
+        let mut optimiser = Optimiser::new(&CONFIG);
+        let before = (values(&model.rare), values(&model.hidden));
+        for _ in 0..3 {
+            let gradients = gradients(&model, 1.0);
+            (model, _) = optimiser.step(model, gradients, 1, 0.1);
+        }
+        assert_eq!(values(&model.rare), before.0);
+        assert_ne!(values(&model.hidden), before.1);
+        assert_eq!(optimiser.moments.keys().collect::<Vec<_>>(), ["heads.0", "hidden"]);
+    }
+
+    #[test]
+    fn without_clipping_the_norm_is_only_measured() {
+        let free = OptimiserConfig { clip: 0.0, ..CONFIG };
+        let model = Tiny::new(3);
+        let large = gradients(&model, 1e4);
+        let (_, norm) = Optimiser::new(&free).step(model, large, 1, 0.1);
+        assert!(norm > 1e3);
+        let (model, none) = Optimiser::new(&free).step(Tiny::new(3), GradientsParams::new(), 1, 0.1);
+        assert_eq!((none, values(&model.hidden)), (0.0, values(&Tiny::new(3).hidden)));
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_changes_nothing() {
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut optimiser = Optimiser::new(&CONFIG);
+            let model = Tiny::new(4);
+            let poisoned = gradients(&model, bad);
+            let (model, norm) = optimiser.step(model, poisoned, 1, 0.1);
+            assert!(!norm.is_finite());
+            assert_eq!(values(&model.hidden), values(&Tiny::new(4).hidden));
+            assert!(optimiser.moments.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_state_survives_bytes_and_a_module_with_other_identities() {
+        let mut model = Tiny::new(5);
+        let mut optimiser = Optimiser::new(&CONFIG);
+        for _ in 0..2 {
+            let gradients = gradients(&model, 1.0);
+            (model, _) = optimiser.step(model, gradients, 1, 0.1);
+        }
+        let twin = Tiny::new(5);
+        assert_ne!(twin.hidden.id, model.hidden.id);
+        let mut restored = Optimiser::new(&CONFIG);
+        restored.load(&twin, &optimiser.to_bytes()).unwrap();
+        assert_eq!(restored.to_bytes(), optimiser.to_bytes());
+    }
+
+    #[test]
+    fn a_foreign_state_is_refused_by_name() {
+        #[derive(Module, Debug)]
+        struct Other {
+            hidden: Param<Tensor<2>>,
+        }
+        let mut optimiser = Optimiser::new(&CONFIG);
+        let model = Tiny::new(6);
+        let all = gradients(&model, 1.0);
+        let _ = optimiser.step(model, all, 1, 0.1);
+        let bytes = optimiser.to_bytes();
+        let other = |rows| Other { hidden: Param::from_tensor(Tensor::zeros([rows, 8], &Device::flex())) };
+        let mut restored = Optimiser::new(&CONFIG);
+        assert!(restored.load(&other(4), &bytes).unwrap_err().contains("heads.0"));
+        assert!(restored.load(&other(5), &bytes).unwrap_err().contains("hidden.moment_1"));
+        assert!(restored.load(&other(4), &bytes[..bytes.len() - 1]).unwrap_err().contains("not a safetensors file"));
+        assert!(restored.moments.is_empty());
+    }
+
+    #[test]
+    fn gradient_checkpointing_outlives_an_update() {
+        let device = Device::flex().autodiff().gradient_checkpointing();
+        #[derive(Module, Debug)]
+        struct One {
+            weight: Param<Tensor<1>>,
+        }
+        let mut model = One { weight: Param::from_data([1.0, 2.0], &device) };
+        let mut optimiser = Optimiser::new(&CONFIG);
+        for _ in 0..2 {
+            // Weights and inputs under two strategies would panic here.
+            let loss = (model.weight.val() * Tensor::<1>::from_data([3.0, 4.0], &device)).sum();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            (model, _) = optimiser.step(model, gradients, 1, 0.1);
+        }
+        assert!(model.weight.val().gradient_checkpointing_strategy() == device.gradient_checkpointing_strategy());
     }
 }

@@ -20,10 +20,7 @@ pub struct Parameter {
 
 /// The float parameters of a module in the order of its fields.
 pub fn parameters<M: Module>(module: &M) -> Vec<Parameter> {
-    let mut collector = Collector {
-        path: Path::default(),
-        found: Vec::new(),
-    };
+    let mut collector = Collector { path: Path::default(), found: Vec::new() };
     module.visit(&mut collector);
     collector.found
 }

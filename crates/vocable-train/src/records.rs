@@ -114,9 +114,7 @@ impl Writer {
     pub(crate) fn write(&mut self, record: &Record) -> Result<(), TrainError> {
         let mut line = serde_json::to_string(record).expect("a record is plain data");
         line.push('\n');
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(TrainError::io("write", &self.path))?;
+        self.file.write_all(line.as_bytes()).map_err(TrainError::io("write", &self.path))?;
         self.bytes += line.len() as u64;
         Ok(())
     }
@@ -159,5 +157,70 @@ mod numbers {
         }
 
         deserializer.deserialize_map(Numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(update: usize) -> Record {
+        Record::Validation { update, numbers: vec![("zebra".into(), 0.1 + 0.2), ("ant".into(), 2.0)], seconds: 0.5 }
+    }
+
+    #[test]
+    fn records_read_back_exactly_and_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.jsonl");
+        let skipped = Record::Skipped { update: 2, reason: "NaN".into(), utterances: vec!["a".into()], seconds: 1e-3 };
+        let mut writer = Writer::open(path.clone(), 0).unwrap();
+        writer.write(&record(1)).unwrap();
+        writer.write(&skipped).unwrap();
+        assert_eq!(writer.sync().unwrap(), fs::metadata(&path).unwrap().len());
+        assert_eq!(read(&path).unwrap(), [record(1), skipped]);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with(r#"{"kind":"validation","update":1,"numbers":{"zebra":0.30000000000000004,"ant":2.0}"#)
+        );
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_reads_back_as_nan() {
+        let line = serde_json::to_string(&Record::Validation {
+            update: 1,
+            numbers: vec![("wer".into(), f64::INFINITY)],
+            seconds: 0.0,
+        });
+        let Record::Validation { numbers, .. } = serde_json::from_str(&line.unwrap()).unwrap() else { panic!() };
+        assert!(numbers[0].1.is_nan());
+    }
+
+    #[test]
+    fn lines_after_the_checkpoint_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.jsonl");
+        let mut writer = Writer::open(path.clone(), 0).unwrap();
+        writer.write(&record(1)).unwrap();
+        let bytes = writer.sync().unwrap();
+        writer.write(&record(2)).unwrap();
+        fs::write(&path, [fs::read(&path).unwrap(), b"{\"kind\":\"upd".to_vec()].concat()).unwrap();
+        let mut writer = Writer::open(path.clone(), bytes).unwrap();
+        writer.write(&record(3)).unwrap();
+        assert_eq!(read(&path).unwrap(), [record(1), record(3)]);
+        let error = Writer::open(path.clone(), 10_000).err().unwrap().to_string();
+        assert!(error.contains("metrics.jsonl") && error.contains("10000"), "{error}");
+        fs::write(&path, "{}\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let full = PathBuf::from("/dev/full");
+        if !full.exists() {
+            return;
+        }
+        let file = OpenOptions::new().write(true).open(&full).unwrap();
+        let mut writer = Writer { path: full, file, bytes: 0 };
+        assert!(writer.write(&record(1)).unwrap_err().to_string().contains("cannot write /dev/full"));
     }
 }

@@ -1,0 +1,126 @@
+//! A model and an objective small enough to train in a test.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+use vocable_objectives::Losses;
+use vocable_random::Key;
+
+use crate::{Batch, Objective, ObjectiveError, OptimiserConfig, Schedule, TrainConfig};
+
+/// Two layers, and a weight that only some batches touch.
+#[derive(Module, Debug)]
+pub(crate) struct Tiny {
+    pub(crate) hidden: Param<Tensor<2>>,
+    pub(crate) heads: Vec<Param<Tensor<2>>>,
+    pub(crate) rare: Param<Tensor<1>>,
+}
+
+pub(crate) const INPUTS: usize = 4;
+const HIDDEN: usize = 8;
+
+impl Tiny {
+    pub(crate) fn new(seed: u64) -> Self {
+        let device = Device::flex().autodiff();
+        let values = |name: &str, count: usize| {
+            let mut rng = Key::new(seed).fold("init").fold(name).rng();
+            (0..count).map(|_| rng.random_range(-0.5..0.5_f32)).collect::<Vec<f32>>()
+        };
+        let matrix = |name, rows, columns| TensorData::new(values(name, rows * columns), [rows, columns]);
+        Self {
+            hidden: Param::from_data(matrix("hidden", INPUTS, HIDDEN), &device),
+            heads: vec![Param::from_data(matrix("head", HIDDEN, 1), &device)],
+            rare: Param::from_data(TensorData::new(values("rare", 1), [1]), &device),
+        }
+    }
+}
+
+/// Least squares with dropout: `y = x₀ − 2·x₁ + noise`, a fresh batch in every micro-batch.
+pub(crate) struct Regression {
+    pub(crate) key: Key,
+    pub(crate) micro_batches: usize,
+    /// Updates whose input holds a NaN.
+    pub(crate) poisoned: Vec<usize>,
+    /// The update whose loss is an error.
+    pub(crate) broken: Option<usize>,
+}
+
+impl Regression {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { key: Key::new(seed), micro_batches: 2, poisoned: Vec::new(), broken: None }
+    }
+
+    fn data(key: Key, items: usize) -> (TensorData, TensorData) {
+        let mut rng = key.rng();
+        let mut x = Vec::with_capacity(items * INPUTS);
+        let mut y = Vec::with_capacity(items);
+        for _ in 0..items {
+            let row: [f32; INPUTS] = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
+            y.push(row[0] - 2.0 * row[1] + rng.random_range(-0.01..0.01_f32));
+            x.extend(row);
+        }
+        (TensorData::new(x, [items, INPUTS]), TensorData::new(y, [items, 1]))
+    }
+
+    fn squared_error(model: &Tiny, data: (TensorData, TensorData), kept: Option<TensorData>) -> Tensor<1> {
+        let device = model.hidden.val().device();
+        let (x, y) = data;
+        let mut hidden = Tensor::from_data(x, &device).matmul(model.hidden.val()).tanh();
+        if let Some(kept) = kept {
+            hidden = hidden * Tensor::from_data(kept, &device);
+        }
+        (hidden.matmul(model.heads[0].val()) - Tensor::from_data(y, &device)).square().mean()
+    }
+}
+
+impl Objective<Tiny> for Regression {
+    fn micro_batches(&self) -> usize {
+        self.micro_batches
+    }
+
+    fn loss(&self, model: &Tiny, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
+        if self.broken == Some(update) {
+            return Err("the audio is gone".into());
+        }
+        let key = self.key.fold(update).fold(micro);
+        let items = 6;
+        let mut rng = key.fold("dropout").rng();
+        let kept = (0..items * HIDDEN).map(|_| if rng.random_bool(0.8) { 1.25 } else { 0.0_f32 }).collect::<Vec<_>>();
+        let mut loss = Self::squared_error(
+            model,
+            Self::data(key.fold("data"), items),
+            Some(TensorData::new(kept, [items, HIDDEN])),
+        );
+        if self.poisoned.contains(&update) {
+            loss = loss.mul_scalar(f32::NAN);
+        }
+        let losses = Losses::new(&model.hidden.val().device()).add("square", 1.0, loss);
+        // Every third update touches the rare weight, and only in its second micro-batch.
+        Ok(if update % 3 == 2 && micro == 1 {
+            losses.add("rare", 0.1, model.rare.val().square().sum())
+        } else {
+            losses
+        })
+    }
+
+    fn batch(&self, update: usize, micro: usize) -> Batch {
+        Batch { utterances: vec![format!("u{update}-{micro}")], frames: 6 }
+    }
+
+    fn validate(&self, model: &Tiny) -> Result<Vec<(String, f64)>, ObjectiveError> {
+        assert!(!model.hidden.val().device().is_autodiff(), "validation needs no graph");
+        let loss = Self::squared_error(model, Self::data(self.key.fold("valid"), 32), None);
+        Ok(vec![("square".into(), f64::from(loss.into_scalar::<f32>())), ("constant".into(), 1.0)])
+    }
+}
+
+/// Twenty updates that check and save every five.
+pub(crate) fn config() -> TrainConfig {
+    let optimiser = OptimiserConfig { beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.01, clip: 1.0 };
+    TrainConfig {
+        validate_every: 5,
+        checkpoint_every: 5,
+        keep_last: 10,
+        ..TrainConfig::new(20, 0.05, Schedule::Linear { warmup: 0.2 }, optimiser)
+    }
+}
