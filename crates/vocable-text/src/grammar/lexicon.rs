@@ -7,6 +7,17 @@ pub const NAMES: &[(&str, bool)] = &[("anna", true), ("peter", false), ("maria",
 pub const CITIES: &[[&str; 3]] =
     &[["london", "london", "londres"], ["paris", "paris", "paris"], ["berlin", "berlin", "berlin"]];
 
+// Nouns that patterns name one by one.
+pub const DOG: Noun = noun(["dog", "dogs"], M, ["hund", "hunde"], M, ["chien", "chiens"]);
+pub const CAT: Noun = noun(["cat", "cats"], F, ["katze", "katzen"], M, ["chat", "chats"]);
+pub const BIRD: Noun = noun(["bird", "birds"], M, ["vogel", "vögel"], M, ["oiseau", "oiseaux"]);
+pub const CHAIR: Noun = noun(["chair", "chairs"], M, ["stuhl", "stühle"], F, ["chaise", "chaises"]);
+pub const FLOWER: Noun = noun(["flower", "flowers"], F, ["blume", "blumen"], F, ["fleur", "fleurs"]);
+pub const BOOK: Noun = noun(["book", "books"], N, ["buch", "bücher"], M, ["livre", "livres"]);
+pub const APPLES: Noun = plural("apples", "äpfel", F, "pommes");
+pub const GIRL: Noun = single("girl", N, "mädchen", F, "fille");
+pub const HOUSE: Noun = single("house", N, "haus", F, "maison");
+
 /// People one has: said with a possessive.
 pub const RELATIVES: &[Noun] = &[
     single("mother", F, "mutter", F, "mère"),
@@ -23,15 +34,15 @@ pub const PEOPLE: &[Noun] = &[
     single("doctor", M, "arzt", M, "médecin"),
     single("woman", F, "frau", F, "femme"),
     single("man", M, "mann", M, "homme"),
-    single("girl", N, "mädchen", F, "fille"),
+    GIRL,
     plural("children", "kinder", M, "enfants"),
     single("baker", M, "bäcker", M, "boulanger"),
     single("singer", M, "sänger", M, "chanteur"),
 ];
 pub const ANIMALS: &[Noun] = &[
-    noun(["dog", "dogs"], M, ["hund", "hunde"], M, ["chien", "chiens"]),
-    noun(["cat", "cats"], F, ["katze", "katzen"], M, ["chat", "chats"]),
-    noun(["bird", "birds"], M, ["vogel", "vögel"], M, ["oiseau", "oiseaux"]),
+    DOG,
+    CAT,
+    BIRD,
     single("rabbit", N, "kaninchen", M, "lapin"),
     single("donkey", M, "esel", M, "âne"),
     single("squirrel", N, "eichhörnchen", M, "écureuil"),
@@ -48,7 +59,7 @@ pub const DRINKS: &[Noun] = &[
     single("juice", M, "saft", M, "jus"),
 ];
 pub const FOODS: &[Noun] = &[
-    plural("apples", "äpfel", F, "pommes"),
+    APPLES,
     plural("eggs", "eier", M, "œufs"),
     single("bread", N, "brot", M, "pain"),
     single("cheese", M, "käse", M, "fromage"),
@@ -62,7 +73,7 @@ pub const FOODS: &[Noun] = &[
     single("chocolate", F, "schokolade", M, "chocolat"),
 ];
 pub const READABLES: &[Noun] = &[
-    noun(["book", "books"], N, ["buch", "bücher"], M, ["livre", "livres"]),
+    BOOK,
     single("letter", M, "brief", F, "lettre"),
     single("poem", N, "gedicht", M, "poème"),
     single("map", F, "karte", F, "carte"),
@@ -81,8 +92,8 @@ pub const OPENABLES: &[Noun] = &[
 /// Things one buys, sees, finds, carries.
 pub const THINGS: &[Noun] = &[
     single("car", N, "auto", F, "voiture"),
-    noun(["chair", "chairs"], M, ["stuhl", "stühle"], F, ["chaise", "chaises"]),
-    noun(["flower", "flowers"], F, ["blume", "blumen"], F, ["fleur", "fleurs"]),
+    CHAIR,
+    FLOWER,
     plural("shoes", "schuhe", F, "chaussures"),
     single("bag", F, "tasche", M, "sac"),
     single("box", F, "kiste", F, "boîte"),
@@ -112,7 +123,7 @@ pub const SUPPORTS: &[Noun] = &[
 ];
 /// What is large and stays where it is.
 pub const BUILDINGS: &[Noun] = &[
-    single("house", N, "haus", F, "maison"),
+    HOUSE,
     single("tree", M, "baum", M, "arbre"),
     single("church", F, "kirche", F, "église"),
     single("station", M, "bahnhof", F, "gare"),
@@ -181,12 +192,16 @@ pub const OPEN_TO_PUBLIC: &[Noun] = &[
     single("theatre", N, "theater", M, "théâtre"),
 ];
 
+const WHITE: Adjective = after("white", "weiß", ["blanc", "blanche", "blancs", "blanches"]);
+const BLACK: Adjective = after("black", "schwarz", ["noir", "noire", "noirs", "noires"]);
+/// What animals can be.
+pub const FURS: &[Adjective] = &[WHITE, BLACK];
 pub const COLOURS: &[Adjective] = &[
     after("red", "rot", ["rouge", "rouge", "rouges", "rouges"]),
     after("blue", "blau", ["bleu", "bleue", "bleus", "bleues"]),
     after("green", "grün", ["vert", "verte", "verts", "vertes"]),
-    after("white", "weiß", ["blanc", "blanche", "blancs", "blanches"]),
-    after("black", "schwarz", ["noir", "noire", "noirs", "noires"]),
+    WHITE,
+    BLACK,
     after("brown", "braun", ["brun", "brune", "bruns", "brunes"]),
 ];
 pub const SIZES: &[Adjective] = &[

@@ -49,7 +49,7 @@ pub fn residence(dice: &mut Dice) -> Phrase {
         }
         _ => {
             let adjective = if dice.chance(0.5) { dice.one(&SIZES[..5]) } else { dice.word(COLOURS) };
-            let house = NounPhrase { determiner: Determiner::A, adjective: Some(adjective), ..the(&BUILDINGS[0]) };
+            let house = NounPhrase { determiner: Determiner::A, adjective: Some(adjective), ..the(&HOUSE) };
             let home = with_preposition(["in", "in", "dans"], &house, Case::Dative);
             if dice.chance(0.5) {
                 let near = with_preposition(["near", "bei", "près de"], &the(dice.one(&BUILDINGS[1..])), Case::Dative);

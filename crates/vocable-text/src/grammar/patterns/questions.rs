@@ -46,8 +46,7 @@ pub fn question(dice: &mut Dice) -> Phrase {
             Clause::new(who, verb, rest).when(time(dice)).statement()
         }
         6 => {
-            let noun =
-                *dice.one(&[&ANIMALS[0], &ANIMALS[1], &ANIMALS[2], &THINGS[1], &THINGS[2], &READABLES[0], &FOODS[0]]);
+            let noun = *dice.one(&[DOG, CAT, BIRD, CHAIR, FLOWER, BOOK, APPLES]);
             let [en, de, fr] = [noun.en[1], noun.de[1], noun.fr[1]];
             let verb = *dice.one(&[SEE, BUY, SELL]);
             let interrogative = phrase(format!("how many {en}"), format!("wie viele {de}"), format!("combien de {fr}"));

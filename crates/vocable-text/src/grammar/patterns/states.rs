@@ -49,10 +49,14 @@ pub fn location(dice: &mut Dice) -> Phrase {
 
 /// "there are seventeen chairs in the library"
 pub fn existence(dice: &mut Dice) -> Phrase {
-    let (noun, most) =
-        *dice.one(&[(&THINGS[1], 99), (&THINGS[2], 99), (&ANIMALS[0], 9), (&ANIMALS[1], 9), (&ANIMALS[2], 50)]);
-    // Blue cats and green dogs are for other grammars.
-    let coloured = if noun.de[1] == "stühle" || noun.de[1] == "blumen" { COLOURS } else { &COLOURS[3..5] };
+    // What there is, how many at most, and in which colours: blue cats are for other grammars.
+    let (noun, most, coloured) = *dice.one(&[
+        (&CHAIR, 99, COLOURS),
+        (&FLOWER, 99, COLOURS),
+        (&DOG, 9, FURS),
+        (&CAT, 9, FURS),
+        (&BIRD, 50, FURS),
+    ]);
     let adjective = dice.chance(0.4).then(|| if dice.chance(0.5) { dice.word(coloured) } else { dice.word(SIZES) });
     let many = count(dice).min(most);
     let np = NounPhrase { adjective, ..NounPhrase::new(Determiner::Count(many), noun, Number::Plural) };
@@ -116,7 +120,7 @@ pub fn age(dice: &mut Dice) -> Phrase {
             let np = NounPhrase { number: Number::Singular, ..relative(dice) };
             (Subject::of(&np), dice.between(20, 89))
         }
-        _ => (Subject::of(&the(&PEOPLE[4])), dice.between(3, 17)),
+        _ => (Subject::of(&the(&GIRL)), dice.between(3, 17)),
     };
     phrase(
         format!("{} is {} years old", subject.words.en, spell_number(u64::from(years))),
