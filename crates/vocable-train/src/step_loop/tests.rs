@@ -1,0 +1,303 @@
+//! Whole runs of a tiny model: interrupted, killed, damaged, poisoned.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use super::*;
+use crate::testing::{Regression, Tiny, config};
+use crate::{Best, Direction, Schedule, records};
+
+/// Runs with seed 7 from wherever `directory` stands, setting the interrupt flag after the update `stop`.
+fn run(
+    config: &TrainConfig,
+    objective: &Regression,
+    directory: &Path,
+    stop: Option<usize>,
+) -> (Result<Tiny, TrainError>, Vec<String>) {
+    let interrupt = AtomicBool::new(false);
+    let mut heard = Vec::new();
+    let mut observe = |event: Event| {
+        if let Event::Recorded { record, .. } = event
+            && Some(record.update()) == stop
+        {
+            interrupt.store(true, Ordering::Relaxed);
+        }
+        heard.push(format!("{event:?}"));
+    };
+    // Initial weights of another seed after the first start: a resumed run must not depend on them.
+    let fresh =
+        !directory.join("checkpoints").join("step-000005").exists() && !directory.join("metrics.jsonl").exists();
+    let model = Tiny::new(if fresh { 7 } else { 8 });
+    let result = train(config, model, objective, directory, &interrupt, &mut observe);
+    (result, heard)
+}
+
+/// Everything a finished run leaves that may not depend on how often it was interrupted.
+fn outcome(directory: &Path, update: usize) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
+    let checkpoint = Checkpoints::open(&directory.join("checkpoints")).unwrap().path(update);
+    let mut lines = records::read(&directory.join("metrics.jsonl")).unwrap();
+    for line in &mut lines {
+        match line {
+            Record::Update { seconds, .. } | Record::Skipped { seconds, .. } | Record::Validation { seconds, .. } => {
+                *seconds = 0.0
+            }
+        }
+    }
+    let file = |name: &str| fs::read(checkpoint.join(name)).unwrap();
+    (file("model.safetensors"), file("optimiser.safetensors"), lines)
+}
+
+fn uninterrupted(config: &TrainConfig, objective: &Regression) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
+    let directory = tempdir().unwrap();
+    run(config, objective, directory.path(), None).0.unwrap();
+    outcome(directory.path(), config.updates)
+}
+
+#[test]
+fn ten_and_ten_updates_are_twenty() {
+    let (config, objective) = (config(), Regression::new(7));
+    let directory = tempdir().unwrap();
+    let error = run(&config, &objective, directory.path(), Some(10)).0.unwrap_err();
+    assert!(matches!(error, TrainError::Interrupted { update: 10, .. }), "{error}");
+    let (model, heard) = run(&config, &objective, directory.path(), None);
+    model.unwrap();
+    assert!(heard[0].contains("Started { update: 10") && heard[0].contains("step-000010"), "{}", heard[0]);
+    let (whole, halves) = (uninterrupted(&config, &objective), outcome(directory.path(), 20));
+    assert!(whole == halves, "weights, moments or records differ");
+    assert_eq!(whole.2.len(), 20 + 4);
+}
+
+#[test]
+fn interrupting_after_every_update_changes_nothing() {
+    let config = TrainConfig { keep_last: 1, ..config() };
+    let objective = Regression { poisoned: vec![7], ..Regression::new(7) };
+    let directory = tempdir().unwrap();
+    for stop in 1..20 {
+        let error = run(&config, &objective, directory.path(), Some(stop)).0.unwrap_err();
+        assert!(matches!(error, TrainError::Interrupted { update, .. } if update == stop), "{error}");
+    }
+    run(&config, &objective, directory.path(), Some(20)).0.unwrap();
+    assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
+}
+
+#[test]
+fn a_run_that_died_between_checkpoints_repeats_the_lost_updates_without_duplicates() {
+    let (config, objective) = (config(), Regression::new(7));
+    let directory = tempdir().unwrap();
+    // Dies in update 14, before anything was saved again.
+    let broken = Regression { broken: Some(13), ..Regression::new(7) };
+    let error = run(&config, &broken, directory.path(), None).0.unwrap_err();
+    assert_eq!(error.to_string(), "no loss for micro-batch 0 of update 14");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the audio is gone");
+    assert_eq!(records::read(&directory.path().join("metrics.jsonl")).unwrap().last().unwrap().update(), 13);
+    run(&config, &objective, directory.path(), None).0.unwrap();
+    assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
+}
+
+#[test]
+fn a_run_that_died_before_its_first_checkpoint_starts_over() {
+    let (config, objective) = (config(), Regression::new(7));
+    let directory = tempdir().unwrap();
+    let broken = Regression { broken: Some(3), ..Regression::new(7) };
+    run(&config, &broken, directory.path(), None).0.unwrap_err();
+    let quiet = &mut |_: Event| {};
+    train(&config, Tiny::new(7), &objective, directory.path(), &AtomicBool::new(false), quiet).unwrap();
+    assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_time_and_nothing_else() {
+    let (config, objective) = (config(), Regression::new(7));
+    let directory = tempdir().unwrap();
+    run(&config, &objective, directory.path(), Some(15)).0.unwrap_err();
+    let weights = directory.path().join("checkpoints/step-000015/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let (model, heard) = run(&config, &objective, directory.path(), None);
+    model.unwrap();
+    assert!(heard[0].contains("Damaged") && heard[0].contains("step-000015"), "{}", heard[0]);
+    assert!(heard[0].contains("model.safetensors does not match its checksum"), "{}", heard[0]);
+    assert!(heard[1].contains("Started { update: 10"), "{}", heard[1]);
+    assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
+}
+
+#[test]
+fn a_finished_run_only_returns_its_model() {
+    let (config, objective) = (config(), Regression::new(7));
+    let directory = tempdir().unwrap();
+    run(&config, &objective, directory.path(), None).0.unwrap();
+    let before = outcome(directory.path(), 20);
+    let (model, heard) = run(&config, &objective, directory.path(), None);
+    assert_eq!(heard.len(), 1);
+    assert!(before == outcome(directory.path(), 20));
+    let again = tempdir().unwrap();
+    crate::save_model(&model.unwrap(), &again.path().join("model.safetensors")).unwrap();
+    assert!(fs::read(again.path().join("model.safetensors")).unwrap() == before.0);
+}
+
+#[test]
+fn records_carry_every_number() {
+    let (config, objective) = (config(), Regression::new(7));
+    let (_, _, lines) = uninterrupted(&config, &objective);
+    let Record::Update { update, loss, terms, gradient_norm, learning_rate, utterances, frames, .. } = &lines[2] else {
+        panic!("{:?}", lines[2])
+    };
+    assert_eq!((*update, *utterances, *frames), (3, 2, 12));
+    assert_eq!(*learning_rate, 0.05 * 2.0 / 4.0);
+    assert!(*gradient_norm > 0.0);
+    // The rare term is in one of the two micro-batches: reported as it is there, half of it in the loss.
+    let value = |name: &str| terms.iter().find(|(term, _)| term == name).unwrap().1;
+    assert!((loss - (value("square") + 0.05 * value("rare"))).abs() < 1e-6);
+    let Record::Validation { update, numbers, .. } = &lines[5] else { panic!("{:?}", lines[5]) };
+    assert_eq!((*update, numbers.len()), (5, 2));
+}
+
+#[test]
+fn the_model_learns() {
+    let config = TrainConfig { updates: 200, schedule: Schedule::Constant, validate_every: 100, ..config() };
+    let (_, _, lines) = uninterrupted(&config, &Regression::new(7));
+    let Some(Record::Validation { numbers, .. }) = lines.last() else { panic!() };
+    // The target's variance is 5/3, that of its noise 3e-5; dropout keeps the fit from the latter.
+    assert!(numbers[0].1 < 0.1, "{numbers:?}");
+}
+
+#[test]
+fn micro_batches_are_averaged() {
+    /// Pulls towards 1 in the first and towards 3 in the second micro-batch; the rare weight only in the second.
+    struct Pull(Vec<f64>);
+    impl Objective<Tiny> for Pull {
+        fn micro_batches(&self) -> usize {
+            self.0.len()
+        }
+        fn loss(
+            &self,
+            model: &Tiny,
+            _: usize,
+            micro: usize,
+        ) -> Result<vocable_objectives::Losses, crate::ObjectiveError> {
+            let losses = vocable_objectives::Losses::new(&model.hidden.val().device());
+            let losses = losses.add("pull", self.0[micro], model.hidden.val().sum());
+            Ok(if micro == 1 { losses.add("rare", 4.0, model.rare.val().sum()) } else { losses })
+        }
+    }
+    let norm = |pulls: Vec<f64>| {
+        let directory = tempdir().unwrap();
+        let config = TrainConfig { updates: 1, validate_every: 0, ..config() };
+        let quiet = &mut |_: Event| {};
+        train(&config, Tiny::new(1), &Pull(pulls), directory.path(), &AtomicBool::new(false), quiet).unwrap();
+        let Record::Update { gradient_norm, .. } =
+            records::read(&directory.path().join("metrics.jsonl")).unwrap().remove(0)
+        else {
+            panic!()
+        };
+        gradient_norm
+    };
+    // 32 weights whose mean gradient is (1 + 3) / 2, and one whose gradients are 0 and 4.
+    assert!((norm(vec![1.0, 3.0]) - (32.0 * 4.0 + 4.0_f64).sqrt()).abs() < 1e-6);
+    // A micro-batch without any gradient still counts.
+    assert!((norm(vec![0.0, 3.0, 0.0]) - (32.0 + 16.0 / 9.0_f64).sqrt()).abs() < 1e-6);
+}
+
+#[test]
+fn a_poisoned_update_is_skipped_and_recorded() {
+    let config = TrainConfig { updates: 4, schedule: Schedule::Constant, checkpoint_every: 1, ..config() };
+    let objective = Regression { poisoned: vec![1, 2], ..Regression::new(7) };
+    let directory = tempdir().unwrap();
+    run(&config, &objective, directory.path(), None).0.unwrap();
+    let (_, _, lines) = outcome(directory.path(), 4);
+    let Record::Skipped { update, reason, utterances, .. } = &lines[1] else { panic!("{:?}", lines[1]) };
+    assert_eq!((*update, reason.as_str()), (2, "the loss of micro-batch 0 is NaN"));
+    assert_eq!(*utterances, ["u1-0", "u1-1"]);
+    let weights = |update| fs::read(directory.path().join(format!("checkpoints/step-00000{update}/model.safetensors")));
+    assert!(weights(1).unwrap() == weights(3).unwrap(), "skipped updates changed the weights");
+    assert!(weights(3).unwrap() != weights(4).unwrap());
+}
+
+#[test]
+fn too_many_skips_in_a_row_name_step_and_utterances() {
+    let config = TrainConfig { max_skipped: 2, ..config() };
+    let objective = Regression { poisoned: vec![0, 1, 5, 6, 7], ..Regression::new(7) };
+    let directory = tempdir().unwrap();
+    // The count survives an interruption in the middle of the row.
+    run(&config, &objective, directory.path(), Some(7)).0.unwrap_err();
+    let error = run(&config, &objective, directory.path(), None).0.unwrap_err();
+    assert!(matches!(error, TrainError::NonFinite { update: 8, in_a_row: 3, .. }), "{error}");
+    assert!(error.to_string().contains("u7-0, u7-1"), "{error}");
+}
+
+#[test]
+fn the_best_checkpoint_stays() {
+    let best = |metric: &str, direction| Some(Best { metric: metric.into(), direction });
+    let objective = Regression::new(7);
+    // Of equal numbers the first is the best.
+    let config =
+        TrainConfig { keep_last: 1, checkpoint_every: 2, best: best("constant", Direction::Higher), ..config() };
+    let directory = tempdir().unwrap();
+    run(&config, &objective, directory.path(), Some(12)).0.unwrap_err();
+    run(&config, &objective, directory.path(), None).0.unwrap();
+    let checkpoints = Checkpoints::open(&directory.path().join("checkpoints")).unwrap();
+    assert_eq!(checkpoints.updates().unwrap(), [5, 20]);
+    let state = crate::Checkpoint::read(&checkpoints.path(20)).unwrap().state;
+    assert_eq!(state.best, Some(BestSoFar { update: 5, value: 1.0 }));
+
+    let config = TrainConfig { best: best("square", Direction::Lower), ..config };
+    let directory = tempdir().unwrap();
+    run(&config, &objective, directory.path(), None).0.unwrap();
+    let validations: Vec<(usize, f64)> = outcome(directory.path(), 20)
+        .2
+        .into_iter()
+        .filter_map(|line| match line {
+            Record::Validation { update, numbers, .. } => Some((update, numbers[0].1)),
+            _ => None,
+        })
+        .collect();
+    let lowest = validations.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    let checkpoints = Checkpoints::open(&directory.path().join("checkpoints")).unwrap();
+    let state = crate::Checkpoint::read(&checkpoints.path(20)).unwrap().state;
+    assert_eq!(state.best, Some(BestSoFar { update: lowest.0, value: lowest.1 }));
+    assert!(checkpoints.updates().unwrap().contains(&lowest.0));
+
+    let config = TrainConfig { best: best("wer", Direction::Lower), ..config };
+    let error = run(&config, &objective, tempdir().unwrap().path(), None).0.unwrap_err().to_string();
+    assert!(error.contains("\"wer\"") && error.contains("square, constant"), "{error}");
+}
+
+#[test]
+fn another_run_is_not_continued() {
+    let objective = Regression::new(7);
+    let directory = tempdir().unwrap();
+    run(&config(), &objective, directory.path(), Some(10)).0.unwrap_err();
+    let other = TrainConfig { seed: 2, ..config() };
+    let error = run(&other, &objective, directory.path(), None).0.unwrap_err().to_string();
+    assert!(error.contains("step-000010") && error.contains("seed 1"), "{error}");
+    let shorter = TrainConfig { updates: 5, ..config() };
+    let error = run(&shorter, &objective, directory.path(), None).0.unwrap_err().to_string();
+    assert!(error.contains("5 updates"), "{error}");
+    fs::write(directory.path().join("metrics.jsonl"), b"").unwrap();
+    let error = run(&config(), &objective, directory.path(), None).0.unwrap_err().to_string();
+    assert!(error.contains("metrics.jsonl"), "{error}");
+}
+
+#[test]
+fn a_model_that_cannot_train_is_refused() {
+    let quiet = &mut |_: Event| {};
+    let interrupt = AtomicBool::new(false);
+    let directory = tempdir().unwrap();
+    let mut attempt = |config: &TrainConfig, model: Tiny| {
+        let result = train(config, model, &Regression::new(7), directory.path(), &interrupt, quiet);
+        result.unwrap_err().to_string()
+    };
+    assert!(attempt(&config(), Tiny::new(1).valid()).contains("autodiff"));
+    let mut tied = Tiny::new(1);
+    tied.heads.push(tied.heads[0].clone());
+    assert!(attempt(&config(), tied).contains("heads.0 and heads.1"));
+    let nothing_kept = TrainConfig { keep_last: 0, ..config() };
+    assert!(attempt(&nothing_kept, Tiny::new(1)).contains("keep_last"));
+    let steep = TrainConfig { schedule: Schedule::Linear { warmup: 2.0 }, ..config() };
+    assert!(attempt(&steep, Tiny::new(1)).contains("schedule.warmup"));
+    let mut wild = config();
+    wild.optimiser.beta2 = 1.0;
+    assert!(attempt(&wild, Tiny::new(1)).contains("optimiser.beta2"));
+}
