@@ -19,7 +19,3 @@ pub use speech_encoder_prenet::{
     PaddingRule, SpeechEncoderPrenet, SpeechEncoderPrenetConfig, SpeechFeatures, SpeechMasks,
 };
 pub use text::{TextDecoderPrenet, TextEncoderPrenet, TokenMatrix, Tokens};
-
-/// Dropout of the two pre-nets that carry ESPnet positions, and of the text-decoder pre-net; the same in every recipe
-/// (spec section 4.12).
-pub const POSITIONAL_DROPOUT: f64 = 0.1;

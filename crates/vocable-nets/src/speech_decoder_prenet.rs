@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 use vocable_nn::{Dropout, Linear, Mode, sinusoid};
 use vocable_random::Key;
 
-use crate::POSITIONAL_DROPOUT;
-
 /// Dropout of the first two layers, which stays on at generation (spec table D5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +29,8 @@ pub struct SpeechDecoderPrenetConfig {
     pub noise: PrenetNoise,
     /// Whether the third layer, too, ends in a ReLU (the paper; the official code has none).
     pub last_relu: bool,
+    /// Ordinary dropout after the positions.
+    pub positional_dropout: f64,
 }
 
 impl SpeechDecoderPrenetConfig {
@@ -50,6 +50,7 @@ impl SpeechDecoderPrenetConfig {
                 PrenetNoise::Off => 0,
             },
             last_relu: self.last_relu,
+            positional_dropout: self.positional_dropout,
         }
     }
 }
@@ -71,6 +72,7 @@ pub struct SpeechDecoderPrenet {
     dropout: f64,
     noise: usize,
     last_relu: bool,
+    positional_dropout: f64,
 }
 
 impl SpeechDecoderPrenet {
@@ -97,7 +99,7 @@ impl SpeechDecoderPrenet {
         let [batch, time, width] = x.dims();
         let positions = sinusoid::interleaved(time, width, past, &x.device());
         let x = x + positions * self.alpha.val().reshape([1, 1, 1]);
-        let x = Dropout(POSITIONAL_DROPOUT).forward(x, mode.fold("position"));
+        let x = Dropout(self.positional_dropout).forward(x, mode.fold("position"));
         let Some(speaker) = speaker else { return x };
         let length = speaker.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
         let size = speaker.dims()[1];

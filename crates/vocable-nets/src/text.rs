@@ -3,8 +3,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use vocable_nn::{Dropout, Mode, init, is_padded, padding_mask, sinusoid};
 use vocable_random::Key;
 
-use crate::POSITIONAL_DROPOUT;
-
 /// A batch of token sequences, padded at the end.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -70,12 +68,13 @@ impl TokenMatrix {
 pub struct TextEncoderPrenet {
     /// Learned scale α of the positions, `[1]`.
     pub alpha: Param<Tensor<1>>,
+    dropout: f64,
 }
 
 impl TextEncoderPrenet {
     /// α = 1.
-    pub fn new(device: &Device) -> Self {
-        Self { alpha: Param::from_tensor(Tensor::ones([1], device)) }
+    pub fn new(dropout: f64, device: &Device) -> Self {
+        Self { alpha: Param::from_tensor(Tensor::ones([1], device)), dropout }
     }
 
     /// Tokens → `[batch, time, width]`.
@@ -83,13 +82,16 @@ impl TextEncoderPrenet {
         let x = matrix.embed(tokens);
         let [_, time, width] = x.dims();
         let positions = sinusoid::interleaved(time, width, 0, &x.device());
-        Dropout(POSITIONAL_DROPOUT).forward(x + positions * self.alpha.val().reshape([1, 1, 1]), mode)
+        Dropout(self.dropout).forward(x + positions * self.alpha.val().reshape([1, 1, 1]), mode)
     }
 }
 
 /// Text into the decoder: embedding + fairseq sinusoid, then dropout (spec section 4.4). It has no parameters.
 #[derive(Clone, Copy, Debug)]
-pub struct TextDecoderPrenet;
+pub struct TextDecoderPrenet {
+    /// Its dropout.
+    pub dropout: f64,
+}
 
 impl TextDecoderPrenet {
     /// Tokens, of which `past` came before (0 when teacher-forced) → `[batch, time, width]`.
@@ -97,6 +99,6 @@ impl TextDecoderPrenet {
         let x = matrix.embed(tokens);
         let [_, time, width] = x.dims();
         let positions = sinusoid::halves(&tokens.lengths, time, width, 2 + past, &x.device());
-        Dropout(POSITIONAL_DROPOUT).forward(x + positions, mode)
+        Dropout(self.dropout).forward(x + positions, mode)
     }
 }

@@ -49,6 +49,9 @@ pub struct ModelConfig {
     pub prenet_noise: PrenetNoise,
     /// Whether its third layer ends in a ReLU (table D5).
     pub prenet_last_relu: bool,
+    /// Dropout after positions in the text pre-nets and the speech-decoder pre-net, in training; the same in every recipe
+    /// (spec section 4.12).
+    pub positional_dropout: f64,
     /// Channels of the post-net's residual stack.
     pub postnet_channels: usize,
     /// Convolutions of the post-net's residual stack.
@@ -139,6 +142,7 @@ impl ModelConfig {
                 Preset::Paper | Preset::Official => PrenetNoise::Independent,
             },
             prenet_last_relu: preset == Preset::Paper,
+            positional_dropout: 0.1,
             postnet_channels: 256,
             postnet_layers: 5,
             postnet_dropout: 0.5,
@@ -209,6 +213,7 @@ impl ModelConfig {
             dropout: self.prenet_dropout,
             noise: self.prenet_noise,
             last_relu: self.prenet_last_relu,
+            positional_dropout: self.positional_dropout,
         };
         let speech_decoder_postnet = SpeechDecoderPostnetConfig {
             channels: self.postnet_channels,
@@ -220,7 +225,7 @@ impl ModelConfig {
         let width = self.width;
         SpeechT5 {
             speech_encoder_prenet: speech_encoder_prenet.init(width, key.fold("speech_encoder_prenet"), device),
-            text_encoder_prenet: TextEncoderPrenet::new(device),
+            text_encoder_prenet: TextEncoderPrenet::new(self.positional_dropout, device),
             tokens: TokenMatrix::new(vocabulary, width, pad, key.fold("tokens"), device),
             encoder: encoder.init(key.fold("encoder"), device),
             ctc: Linear::new(width, vocabulary, key.fold("ctc"), device),
@@ -240,6 +245,7 @@ impl ModelConfig {
                 device,
             ),
             ctc_dropout: regularisation.dropout,
+            positional_dropout: self.positional_dropout,
             padding_rule: self.padding_rule,
             extractor: self.extractor(),
         }

@@ -2,16 +2,15 @@
 
 use std::sync::OnceLock;
 
-use vocable_audio::{Frames, LogMel, LogMelConfig};
+use vocable_audio::{Frames, LogMel};
 use vocable_data::corpus::Corpus;
 use vocable_data::manifest::{Split, Utterance};
-use vocable_data::speaker::SpeakerVectors;
+use vocable_data::speaker::{Origin, SpeakerVectors};
 use vocable_text::CharVocabulary;
 
 use crate::ModelError;
 
 /// A corpus with its vocabulary and speaker vectors; audio and log-mels are computed when first asked for, then kept.
-#[derive(Debug)]
 pub struct Dataset {
     /// The recordings.
     pub corpus: Corpus,
@@ -23,13 +22,14 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Speaker vectors of width `speaker` are statistics of each voice's log-mels, where the manifest names no file.
+    /// Speaker vectors of width `speaker` are statistics of each voice's log-mels relative to the mean voice (without
+    /// that, all voices point the same way), where the manifest names no file.
     ///
     /// # Errors
     /// An unusable recording, by name.
     pub fn new(corpus: Corpus, vocabulary: CharVocabulary, speaker: usize) -> Result<Self, ModelError> {
-        let log_mel = LogMel::new(LogMelConfig::default());
-        let speakers = SpeakerVectors::statistics(&corpus, &log_mel, speaker)?;
+        let log_mel = LogMel::default();
+        let speakers = SpeakerVectors::statistics(&corpus, &log_mel, speaker, Origin::MeanVoice)?;
         let mels = corpus.manifest().utterances.iter().map(|_| OnceLock::new()).collect();
         Ok(Self { corpus, vocabulary, speakers, log_mel, mels })
     }
@@ -82,5 +82,11 @@ impl Dataset {
     /// Samples of an utterance as its manifest declares them, without decoding it.
     pub fn declared_samples(&self, index: usize) -> usize {
         (self.utterance(index).seconds * f64::from(vocable_data::corpus::RATE)).round() as usize
+    }
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataset").field("corpus", &self.corpus.manifest().path).finish_non_exhaustive()
     }
 }

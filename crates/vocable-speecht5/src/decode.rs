@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use vocable_decode::{FrameStep, FrameStepper, TextStepper};
-use vocable_nets::{TextDecoderPrenet, Tokens};
+use vocable_nets::Tokens;
 use vocable_nn::{DecoderCache, Mode};
 use vocable_random::Key;
 
@@ -28,7 +28,8 @@ impl TextStepper for TextDecoding<'_> {
             prefixes.iter().map(|prefix| vec![*prefix.last().expect("a prefix has its start token")]).collect();
         let past = prefixes[0].len() - 1;
         let device = self.model.tokens.weight.val().device();
-        let x = TextDecoderPrenet.forward(&Tokens::new(&newest, 0, &device), past, &self.model.tokens, Mode::Eval);
+        let newest = Tokens::new(&newest, 0, &device);
+        let x = self.model.text_decoder_prenet().forward(&newest, past, &self.model.tokens, Mode::Eval);
         let decoded = self.model.decoder.step(x, &mut self.cache, false);
         activation::log_softmax(self.model.tokens.logits(decoded.states).squeeze_dim(1), 1)
     }

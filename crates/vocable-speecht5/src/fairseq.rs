@@ -116,14 +116,14 @@ fn matched<'a>(pattern: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
 
 /// Values of a fairseq tensor in our order and shape.
 fn arrange(data: TensorData, layout: Layout, ours: &Shape) -> TensorData {
-    let theirs: Vec<usize> = data.shape.to_vec();
+    let theirs: Vec<usize> = data.shape().to_vec();
     match layout {
-        Layout::Flat => TensorData::new(data.into_vec::<f32>().expect("weights are f32"), ours.clone()),
+        Layout::Flat => TensorData::new(data.try_into_vec::<f32>().expect("weights are f32"), ours.clone()),
         Layout::Weight => {
             let groups = if ours.num_dims() == 4 { ours.dims::<4>()[0] } else { 1 };
             let (output, input) = (theirs[0] / groups, theirs[1]);
             let taps = theirs.get(2).copied().unwrap_or(1);
-            let values = reverse(data.into_vec::<f32>().expect("weights are f32"), groups, [output, input, taps]);
+            let values = reverse(data.try_into_vec::<f32>().expect("weights are f32"), groups, [output, input, taps]);
             TensorData::new(values, ours.clone())
         }
     }
@@ -195,8 +195,8 @@ impl<F: FnMut(&str) -> Option<TensorData>> ModuleMapper for Filler<F> {
             return param;
         };
         let shape = param.val().shape();
-        if data.shape.iter().product::<usize>() != shape.num_elements() {
-            self.loaded.reshaped.push(format!("{path}: {name} has shape {:?}, ours is {shape:?}", data.shape));
+        if data.shape().iter().product::<usize>() != shape.num_elements() {
+            self.loaded.reshaped.push(format!("{path}: {name} has shape {:?}, ours is {shape:?}", data.shape()));
             return param;
         }
         param.map(|old| {
@@ -282,7 +282,7 @@ mod tests {
         // Two groups, [output 2·2, input 3, tap 2].
         let theirs: Vec<f32> = (0..24).map(|n| n as f32).collect();
         let data = TensorData::new(theirs.clone(), [4, 3, 2]);
-        let ours = arrange(data, Layout::Weight, &Shape::from([2, 2, 3, 2])).into_vec::<f32>().unwrap();
+        let ours = arrange(data, Layout::Weight, &Shape::from([2, 2, 3, 2])).try_into_vec::<f32>().unwrap();
         // Group 1, tap 1, input 2, output 0 is their output 2, input 2, tap 1.
         assert_eq!(ours[((2 + 1) * 3 + 2) * 2], theirs[(2 * 3 + 2) * 2 + 1]);
         assert_eq!(export(ours, Layout::Weight, &[2, 2, 3, 2], &[4, 3, 2]), theirs);

@@ -29,7 +29,8 @@ pub struct SpeechT5 {
     pub speech_decoder_prenet: SpeechDecoderPrenet,
     /// Decoder states into mel frames.
     pub speech_decoder_postnet: SpeechDecoderPostnet,
-    ctc_dropout: f64,
+    pub(crate) ctc_dropout: f64,
+    pub(crate) positional_dropout: f64,
     #[module(skip)]
     pub(crate) padding_rule: PaddingRule,
     #[module(skip)]
@@ -87,9 +88,14 @@ impl SpeechT5 {
         self.ctc.forward(Dropout(self.ctc_dropout).forward(states, mode))
     }
 
+    /// Tokens into the decoder.
+    pub fn text_decoder_prenet(&self) -> TextDecoderPrenet {
+        TextDecoderPrenet { dropout: self.positional_dropout }
+    }
+
     /// Teacher-forced text: decoder input tokens and a memory → logits `[batch, tokens, vocabulary]`.
     pub fn decode_text(&self, input: &Tokens, memory: Tensor<3>, memory_lengths: &[usize], mode: Mode) -> Tensor<3> {
-        let x = TextDecoderPrenet.forward(input, 0, &self.tokens, mode.fold("prenet"));
+        let x = self.text_decoder_prenet().forward(input, 0, &self.tokens, mode.fold("prenet"));
         let decoded = self.decoder.forward(x, &input.lengths, memory, memory_lengths, false, mode.fold("decoder"));
         self.tokens.logits(decoded.states)
     }
@@ -135,12 +141,15 @@ impl SpeakerClassifier {
 
     /// Waveforms `[batch, samples]` → logits `[batch, classes]` (spec section 4.10).
     pub fn forward(&self, samples: Tensor<2>, lengths: &[usize], mode: Mode) -> Tensor<2> {
+        self.head.forward(self.states(samples, lengths, mode))
+    }
+
+    /// Waveforms `[batch, samples]` → decoder states `[batch, 1, width]`.
+    pub fn states(&self, samples: Tensor<2>, lengths: &[usize], mode: Mode) -> Tensor<3> {
         let encoded = self.core.encode_speech(samples, lengths, None, &SpeechMasks::default(), mode);
         let [batch, _, width] = encoded.states.dims();
         let query = Tensor::zeros([batch, 1, width], &encoded.states.device());
-        let ones = vec![1; batch];
-        let mode = mode.fold("decoder");
-        let decoded = self.core.decoder.forward(query, &ones, encoded.states, &encoded.lengths, false, mode);
-        self.head.forward(decoded.states)
+        let (ones, mode) = (vec![1; batch], mode.fold("decoder"));
+        self.core.decoder.forward(query, &ones, encoded.states, &encoded.lengths, false, mode).states
     }
 }

@@ -17,8 +17,7 @@ use vocable_objectives::{
     Losses, MlmHead, SpectrogramDistance, StopLabels, cross_entropy, feature_penalty, spectrogram_loss, stop_loss,
 };
 use vocable_random::Key;
-use vocable_text::CharVocabulary;
-use vocable_text::infilling::Infilling;
+use vocable_text::{CharVocabulary, Infilling};
 use vocable_train::{Batch, Objective, ObjectiveError};
 
 use crate::batch::{SpeechTarget, Waveforms};
@@ -103,7 +102,7 @@ pub struct TextPart {
     /// Longer sentences are left out, in tokens.
     pub max_tokens: usize,
     /// Share of the tokens that are removed or replaced.
-    pub mask_ratio: f64,
+    pub mask_ratio: f32,
     /// Mean span length λ, in tokens.
     pub poisson_lambda: f64,
     /// Share of the spans that become a random token.

@@ -9,6 +9,8 @@ use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_train::TrainConfig;
 
+use crate::pipeline::check_data;
+
 /// Everything that determines a row of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +115,7 @@ pub struct EvaluationConfig {
 
 /// Checks what types cannot.
 pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
+    check_data(&config.data)?;
     let range = |path: &str, value: usize, allowed: &str, good: bool| match good {
         true => Ok(()),
         false => Err(ConfigError::range(path, value, allowed)),

@@ -116,7 +116,7 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
     }
     let sentences = text(source, &manifest)?;
     let transcripts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.as_str());
-    let vocabulary = CharVocabulary::from_text(transcripts.chain(sentences.iter().map(String::as_str)));
+    let vocabulary = CharVocabulary::from_lines(transcripts.chain(sentences.iter().map(String::as_str)));
     run.log(format!(
         "{} utterances, {} sentences, {} tokens",
         manifest.utterances.len(),
@@ -166,13 +166,13 @@ fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     };
     let mut sentences: Vec<String> = match (source.data.text.as_str(), source.data.manifest.as_str()) {
         ("grammar", _) | ("auto", "mini") => {
-            Grammar::new().text(source.data.sentences, &held_out, Key::new(TEXT_SEED).fold("text"))
+            Grammar::default().text(Key::new(TEXT_SEED).fold("text"), source.data.sentences, &held_out).collect()
         }
         ("transcripts" | "auto", _) => transcripts(),
         (file, _) => {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
             let lines = text.lines().map(vocable_text::normalise);
-            lines.filter(|line| !line.is_empty() && !held_out.contains(line)).collect()
+            lines.filter(|line: &String| !line.is_empty() && !held_out.contains(line)).collect()
         }
     };
     sentences.truncate(source.data.sentences);

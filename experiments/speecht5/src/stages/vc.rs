@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use vocable_audio::{Frames, GriffinLim, LogMel, LogMelConfig, drop_quiet_frames, mel_cepstrum, write_wav};
+use vocable_audio::{Frames, GriffinLim, LogMel, drop_quiet_frames, mel_cepstrum, write_wav};
 use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Score, Scores, Stage};
-use vocable_metrics::{Bootstrap, mel_cepstral_distance};
+use vocable_metrics::{Bootstrap, log_mel_cepstral_distance};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
 use vocable_speecht5::data::Dataset;
@@ -103,7 +103,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             }
             run.write_output("log-mel.f32", &values)?;
             run.write_json(CONVERTED, &Conversions { mel: config.mel, items })?;
-            let griffin_lim = GriffinLim::new(LogMel::new(LogMelConfig::default()), GRIFFIN_LIM);
+            let griffin_lim = GriffinLim::new(LogMel::default(), GRIFFIN_LIM);
             for (n, item) in converted.iter().take(evaluation.samples).enumerate() {
                 let sound = griffin_lim.samples(&item.mel, key.fold("phase").fold(n));
                 write_wav(run.outputs().join(format!("{n}-converted.wav")), &sound, RATE)?;
@@ -163,5 +163,5 @@ fn cepstrum(mel: &Frames) -> Frames {
 }
 
 fn distance(a: &Frames, b: &Frames) -> f64 {
-    mel_cepstral_distance(&a.data, &b.data, a.width, false)
+    log_mel_cepstral_distance(&a.data, &b.data, a.width, false).decibels
 }

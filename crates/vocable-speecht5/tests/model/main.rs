@@ -1,0 +1,8 @@
+//! Properties of the model: sizes, padding, incremental decoding, ablation switches, and that every loss can be learned.
+
+mod ablation;
+mod counts;
+mod decoding;
+mod over_fit;
+mod padding;
+mod tiny;

@@ -1,0 +1,42 @@
+//! Speaker-identification fine-tuning; its waveforms are those of recognition, its head comes with the case.
+
+use vocable_nets::SpeechMasks;
+use vocable_nn::Mode;
+use vocable_random::Key;
+use vocable_speecht5::SpeakerClassifier;
+use vocable_speecht5::batch::Waveforms;
+use vocable_speecht5::fairseq::Loaded;
+use vocable_speecht5::sid;
+
+use super::folder::{Folder, device};
+use super::report::Report;
+
+pub fn check(folder: &Folder) -> Report {
+    let case = folder.case("sid_finetune");
+    let source = folder.case("asr_finetune").tensors;
+    let classes = case.numbers["dictionary"].as_array().expect("a list").len();
+    let core = folder.core(1.0);
+    let classifier = SpeakerClassifier::new(core, folder.size("d"), classes, Key::new(0), &device());
+    let (classifier, loaded) = folder.fill_from(classifier, Some(&case));
+    assert_eq!(loaded, Loaded::default());
+
+    let waveforms = Waveforms {
+        samples: source.float("in.source", &device()),
+        lengths: source.numbers("in.source_lengths"),
+    };
+    let mut report = Report::default();
+    let core = &classifier.core;
+    let encoded =
+        core.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);
+    case.state(&mut report, "", "encoder_in", &encoded.input);
+    case.state(&mut report, "", "encoder_out", &encoded.states);
+    let states = classifier.states(waveforms.samples.clone(), &waveforms.lengths, Mode::Eval);
+    case.state(&mut report, "", "pooled", &states.clone().mean_dim(1));
+    case.state(&mut report, "", "logits", &classifier.head.forward(states));
+    let speakers: Vec<u32> = case.tensors.rows("in.target").into_iter().map(|row| row[0]).collect();
+    let losses = sid::pass(&classifier, &waveforms, &speakers, Mode::Eval);
+    let loss = f64::from(losses.total.clone().into_scalar::<f32>());
+    report.number("loss", loss, case.number("loss_per_sample_size"));
+    case.gradients(&mut report, "", &classifier, losses.total);
+    report
+}

@@ -1,0 +1,105 @@
+//! The whole program on the shipped corpus: every table at scale `smoke` with a few updates, and what users type wrong.
+
+mod layers;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Fewer updates than scale `smoke` has: enough to pass through every stage.
+const SHORT: [&str; 5] = [
+    "pretrain.train.updates=2",
+    "asr.train.updates=2",
+    "vc.train.updates=2",
+    "sid.train.updates=2",
+    "units.max_iter=2",
+];
+
+fn speecht5(runs: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_speecht5"))
+        .args(args)
+        .arg("--runs")
+        .arg(runs)
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_ablation_runs_prints_its_table_and_runs_again_for_free() {
+    let runs = tempfile::tempdir().unwrap();
+    let args: Vec<&str> = ["run", "ablation", "--scale", "smoke"].into_iter().chain(SHORT).collect();
+    let first = speecht5(runs.path(), &args);
+    let (out, log) = (text(&first.stdout), text(&first.stderr));
+    assert!(first.status.success(), "{out}\n{log}");
+    for row in ["SpeechT5", "w/o speech PT", "w/o text PT", "w/o joint PT", "w/o L_mlm", "no pre-training"] {
+        assert!(out.contains(row), "no row {row} in\n{out}");
+    }
+    assert!(out.contains("synthetic speech") && out.contains("smoke"), "{out}");
+
+    let record = std::fs::read(runs.path().join("tables/ablation-smoke.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let rows = record["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 6);
+    for cell in rows.iter().flat_map(|row| row["cells"].as_array().unwrap()) {
+        assert!(cell["value"].as_f64().is_some_and(f64::is_finite), "{cell}");
+        assert!(cell["n"].as_u64().unwrap() > 0, "{cell}");
+    }
+    let stages = || {
+        let entries = std::fs::read_dir(runs.path().join("stages")).unwrap();
+        let mut list: Vec<_> = entries
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let written = std::fs::metadata(path.join("manifest.json")).unwrap().modified().unwrap();
+                (path, written)
+            })
+            .collect();
+        list.sort();
+        list
+    };
+    let before = stages();
+    // Preparation, units, five pre-trainings, and per row three fine-tunings, four decodings and four scores.
+    assert_eq!(before.len(), 2 + 5 + 6 * 11);
+    let started = std::time::Instant::now();
+    let second = speecht5(runs.path(), &args);
+    assert!(second.status.success());
+    assert_eq!(stages(), before, "a finished stage ran again");
+    assert!(started.elapsed().as_secs() < 20);
+    assert_eq!(text(&second.stdout), out, "the table changed without a run");
+}
+
+#[test]
+fn looking_costs_nothing() {
+    let runs = tempfile::tempdir().unwrap();
+    let list = speecht5(runs.path(), &["list"]);
+    assert!(text(&list.stdout).contains("ablation"));
+    let show = text(&speecht5(runs.path(), &["show", "ablation"]).stdout);
+    assert!(show.contains("pretrain.task.quantizer") && show.contains("none"), "{show}");
+    let plan = text(&speecht5(runs.path(), &["plan", "ablation"]).stdout);
+    assert!(plan.contains("finetune-asr") && plan.contains("pretrain"), "{plan}");
+    let dry = speecht5(runs.path(), &["run", "ablation", "--dry-run"]);
+    assert!(dry.status.success() && text(&dry.stdout).contains("learning_rate"));
+    assert!(!runs.path().join("stages").exists(), "something ran");
+}
+
+#[test]
+fn mistakes_exit_2_and_say_what_to_do() {
+    let runs = tempfile::tempdir().unwrap();
+    for (args, answer) in [
+        (vec!["run", "ablation", "pretrain.train.update=2"], "pretrain.train.updates"),
+        (vec!["run", "ablation", "model.heads=7"], "model.heads"),
+        (vec!["run", "ablation", "asr.train.updates=many"], "asr.train.updates"),
+        (vec!["run", "ablation", "units.clusters=1"], "units.clusters"),
+        (vec!["run", "ablatoin"], "ablation"),
+        (vec!["run", "ablation", "--data", "no/such/manifest.jsonl"], "no/such/manifest.jsonl"),
+        (vec!["run", "ablation", "data.text=no/such/text.txt"], "no/such/text.txt"),
+    ] {
+        let output = speecht5(runs.path(), &args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+        let message = text(&output.stderr);
+        assert!(message.contains(answer), "{args:?} is answered by\n{message}");
+    }
+    assert!(!runs.path().join("stages").exists());
+}

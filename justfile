@@ -1,0 +1,52 @@
+# `just` lists the recipes; `just ablation scale=smoke` runs one.
+
+set positional-arguments
+
+speecht5 := "cargo run --release --bin speecht5 --"
+
+# List the recipes
+default:
+    @just --list
+
+# The ablation table of the paper: just ablation [scale=smoke|mini|base] [KEY=VALUE ...]
+ablation *args:
+    @just run ablation "$@"
+
+# Any table by name: just run TABLE [scale=...] [KEY=VALUE ...]
+run table *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    shift
+    scale=smoke rest=()
+    for arg in "$@"; do
+        case $arg in scale=*) scale=${arg#scale=} ;; *) rest+=("$arg") ;; esac
+    done
+    exec {{ speecht5 }} run {{ table }} --scale "$scale" "${rest[@]}"
+
+# What a table would do, without doing it: just plan TABLE [ARGS ...]
+plan table *args:
+    @shift; {{ speecht5 }} plan {{ table }} "$@"
+
+# The Free Spoken Digit Dataset as a corpus: just digits DIR (with its recordings/) [OUT]
+digits from to="data/digits":
+    cargo run --release --bin vocable -- prepare fsdd --from {{ from }} --to {{ to }}
+
+# All tests that need nothing but Rust
+test:
+    cargo test --workspace
+
+# Tests on real recordings; fails where they are missing: just test-recordings DIR (the digits' recordings/)
+test-recordings from:
+    VOCABLE_FSDD={{ from }} cargo test --release -p speecht5-experiments --test recordings --features recordings
+
+# Regenerate the shipped corpus from Debian's flite, festival, sox and vorbis-tools
+corpus:
+    python3 corpora/mini/make.py
+
+# Time a whole training step
+bench:
+    cargo bench -p vocable-benches
+
+# Everything CI checks
+ci:
+    bash .ci/run
