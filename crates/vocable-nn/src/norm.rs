@@ -109,5 +109,7 @@ impl BatchNorm {
     fn record(running: &RunningState<Tensor<1>>, batch: Tensor<1>) {
         let old = running.value_sync();
         running.update(old * (1.0 - Self::MOMENTUM) + batch.detach() * Self::MOMENTUM);
+        // An update waits until it is asked for; a checkpoint does not ask.
+        running.value_sync();
     }
 }

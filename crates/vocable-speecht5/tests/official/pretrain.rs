@@ -52,7 +52,7 @@ fn forced(case: &Case, training: bool) -> Forced {
     let noise = training.then(|| case.tensors.values("in.gumbel_noise").data.clone());
     Forced {
         choices: Choices { mixed: Mixed::Shared(case.tensors.numbers("in.mix_indices")), noise },
-        temperature: if training { case.number("gumbel_tau") } else { 1.0 },
+        temperature: if training { case.number("temp") } else { 1.0 },
         quiet: true,
     }
 }
