@@ -143,11 +143,8 @@ impl Parts {
     pub(crate) fn build<R: Send>(self, fill: impl Fn(usize, &mut [f32]) -> R + Sync) -> (Vec<f32>, Vec<R>) {
         let mut values = Vec::with_capacity(self.length);
         // Zeroed part by part, while it is in the cache: zeroing all beforehand would be a pass over the memory.
-        let results = self.for_each(&mut values.spare_capacity_mut()[..self.length], |start, part| {
-            part.fill(MaybeUninit::new(0.0));
-            // SAFETY: every element of the part has just been initialised.
-            fill(start, unsafe { part.assume_init_mut() })
-        });
+        let results =
+            self.for_each(&mut values.spare_capacity_mut()[..self.length], |start, part| fill(start, zeroed(part)));
         // SAFETY: the parts cover the first `length` elements and each was initialised.
         unsafe { values.set_len(self.length) };
         (values, results)
@@ -176,6 +173,13 @@ impl Parts {
             })
             .collect()
     }
+}
+
+/// Initialises a part with zeros.
+pub(crate) fn zeroed(part: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    part.fill(MaybeUninit::new(0.0));
+    // SAFETY: every element of the part has just been initialised.
+    unsafe { part.assume_init_mut() }
 }
 
 /// The element-wise sum of equally long vectors, in order.
