@@ -106,6 +106,8 @@ fn windows(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor
 }
 
 /// See [`crate::attention()`].
+///
+/// This is also what runs on the CPU when the weights are asked for; its softmax and dropout are then the fused ones.
 pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
     let AttentionInput { q, k, v, relative, padding, causal, dropout: drop, weights: return_weights } = input;
     let [batch, heads, queries, _] = q.dims();

@@ -73,7 +73,7 @@ impl Table {
         }
     }
 
-    /// From the gradients of a tile's logits, sets no gradient but adds to those of the queries and of the reversed
+    /// Adds what a tile's logits, given their gradients, contribute to the gradients of its queries and of the reversed
     /// table.
     pub(super) fn backward(
         &self,
