@@ -1,7 +1,6 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use vocable_nn::Linear;
-use vocable_random::Key;
+use burn::tensor::Tensor;
+use vocable_nn::{Init, Linear};
 
 /// Classifies a sequence by its mean state: a linear layer without bias (`speaker_decoder_postnet`, spec section 4.10).
 #[derive(Module, Debug)]
@@ -11,9 +10,9 @@ pub struct ClassPostnet {
 }
 
 impl ClassPostnet {
-    /// Weight from N(0, 0.02²).
-    pub fn new(width: usize, classes: usize, key: Key, device: &Device) -> Self {
-        Self { projection: Linear::without_bias(width, classes, key, device) }
+    /// A head for `classes` classes.
+    pub fn new(width: usize, classes: usize, init: &Init) -> Self {
+        Self { projection: Linear::without_bias(width, classes, init) }
     }
 
     /// States `[batch, time, width]` → logits `[batch, classes]`.

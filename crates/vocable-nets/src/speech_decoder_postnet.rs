@@ -1,8 +1,7 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use vocable_nn::{BatchNorm, Dropout, Linear, Mode, init};
-use vocable_random::Key;
+use vocable_nn::{BatchNorm, Dropout, Init, Linear, Mode};
 
 /// Shape of a [`SpeechDecoderPostnet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +19,7 @@ pub struct SpeechDecoderPostnetConfig {
 
 impl SpeechDecoderPostnetConfig {
     /// Draws the weights: states of `width` into `reduction` frames of `mel` bins a step.
-    pub fn init(&self, width: usize, mel: usize, reduction: usize, key: Key, device: &Device) -> SpeechDecoderPostnet {
+    pub fn init(&self, width: usize, mel: usize, reduction: usize, init: &Init) -> SpeechDecoderPostnet {
         assert!(self.kernel % 2 == 1, "an even kernel of {} taps would shift the frames", self.kernel);
         let widths: Vec<usize> =
             std::iter::once(mel).chain(vec![self.channels; self.layers - 1]).chain([mel]).collect();
@@ -29,13 +28,13 @@ impl SpeechDecoderPostnetConfig {
             let bound = 1.0 / ((pair[0] * self.kernel) as f64).sqrt();
             let shape = [self.kernel * pair[0], pair[1]];
             PostnetBlock {
-                weight: Param::from_tensor(init::uniform(shape, -bound, bound, key.fold("block").fold(n), device)),
-                norm: BatchNorm::new(pair[1], device),
+                weight: Param::from_tensor(init.fold("block").fold(n).uniform(shape, -bound, bound)),
+                norm: BatchNorm::new(pair[1], init.device()),
             }
         });
         SpeechDecoderPostnet {
-            frames: Linear::new(width, mel * reduction, key.fold("frames"), device),
-            stop: Linear::new(width, reduction, key.fold("stop"), device),
+            frames: Linear::new(width, mel * reduction, &init.fold("frames")),
+            stop: Linear::new(width, reduction, &init.fold("stop")),
             blocks: blocks.collect(),
             kernel: self.kernel,
             dropout: self.dropout,

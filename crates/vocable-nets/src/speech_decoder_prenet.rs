@@ -1,8 +1,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use vocable_nn::{Dropout, Linear, Mode, sinusoid};
+use vocable_nn::{Dropout, Init, Linear, Mode, sinusoid};
 use vocable_random::Key;
 
 /// Dropout of the first two layers, which stays on at generation (spec table D5).
@@ -35,13 +35,13 @@ pub struct SpeechDecoderPrenetConfig {
 
 impl SpeechDecoderPrenetConfig {
     /// Draws the weights: `mel` bins and a speaker vector of `speaker` numbers into states of `width`.
-    pub fn init(&self, mel: usize, speaker: usize, width: usize, key: Key, device: &Device) -> SpeechDecoderPrenet {
-        let linear = |name: &str, input, output| Linear::new(input, output, key.fold(name), device);
+    pub fn init(&self, mel: usize, speaker: usize, width: usize, init: &Init) -> SpeechDecoderPrenet {
+        let linear = |name: &str, input, output| Linear::new(input, output, &init.fold(name));
         SpeechDecoderPrenet {
             first: linear("first", mel, self.units),
             second: linear("second", self.units, self.units),
             third: linear("third", self.units, width),
-            alpha: Param::from_tensor(Tensor::ones([1], device)),
+            alpha: Param::from_tensor(Tensor::ones([1], init.device())),
             speaker: linear("speaker", width + speaker, width),
             dropout: self.dropout,
             noise: match self.noise {

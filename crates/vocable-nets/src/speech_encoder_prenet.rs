@@ -1,10 +1,9 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 use vocable_nn::{
-    ConvExtractor, ConvExtractorConfig, Dropout, LayerNorm, Linear, Mode, PositionalConv, init, sinusoid,
+    ConvExtractor, ConvExtractorConfig, Dropout, Init, LayerNorm, Linear, Mode, PositionalConv, sinusoid,
 };
-use vocable_random::Key;
 
 /// How the padding of samples becomes padding of frames (spec table D4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,19 +52,18 @@ pub struct SpeechEncoderPrenetConfig {
 
 impl SpeechEncoderPrenetConfig {
     /// Draws the weights for a model of the given width (spec section 4.11).
-    pub fn init(&self, width: usize, key: Key, device: &Device) -> SpeechEncoderPrenet {
+    pub fn init(&self, width: usize, init: &Init) -> SpeechEncoderPrenet {
         let features = self.extractor.width();
         SpeechEncoderPrenet {
-            extractor: self.extractor.init(key.fold("extractor"), device),
-            norm: LayerNorm::new(features, device),
-            projection: Linear::new(features, width, key.fold("projection"), device),
-            mask: Param::from_tensor(init::uniform([width], 0.0, 1.0, key.fold("mask"), device)),
+            extractor: self.extractor.init(&init.fold("extractor")),
+            norm: LayerNorm::new(features, init.device()),
+            projection: Linear::new(features, width, &init.fold("projection")),
+            mask: Param::from_tensor(init.fold("mask").uniform([width], 0.0, 1.0)),
             positional: PositionalConv::new(
                 width,
                 self.positional_kernel,
                 self.positional_groups,
-                key.fold("positional"),
-                device,
+                &init.fold("positional"),
             ),
             projection_dropout: self.projection_dropout,
             gradient_multiplier: self.gradient_multiplier,

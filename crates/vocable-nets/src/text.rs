@@ -1,7 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use vocable_nn::{Dropout, Mode, init, is_padded, padding_mask, sinusoid};
-use vocable_random::Key;
+use vocable_nn::{Dropout, Init, Mode, is_padded, padding_mask, sinusoid};
 
 /// A batch of token sequences, padded at the end.
 #[derive(Clone, Debug)]
@@ -36,9 +35,9 @@ pub struct TokenMatrix {
 }
 
 impl TokenMatrix {
-    /// Rows from N(0, 0.02²), the pad row zero.
-    pub fn new(vocabulary: usize, width: usize, pad: u32, key: Key, device: &Device) -> Self {
-        let weight: Tensor<2> = init::normal([vocabulary, width], init::BERT_STD, key, device);
+    /// The pad row is zero.
+    pub fn new(vocabulary: usize, width: usize, pad: u32, init: &Init) -> Self {
+        let weight: Tensor<2> = init.weights([vocabulary, width]);
         let pad = pad as usize;
         let weight = weight.slice_fill([pad..pad + 1, 0..width], 0.0);
         Self { weight: Param::from_tensor(weight) }

@@ -1,9 +1,8 @@
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Bool, Tensor};
 use vocable_kernels::AttentionInput;
-use vocable_random::Key;
 
-use crate::{LayerNorm, Linear, Mode};
+use crate::{Init, LayerNorm, Linear, Mode};
 
 /// Multi-head scaled dot-product attention; keys and values are projected apart from queries so that they can be kept.
 #[derive(Module, Debug)]
@@ -55,15 +54,15 @@ pub struct Attended {
 
 impl Attention {
     /// `normalise_table` for pre-LN models with relative positions.
-    pub fn new(width: usize, heads: usize, dropout: f64, normalise_table: bool, key: Key, device: &Device) -> Self {
+    pub fn new(width: usize, heads: usize, dropout: f64, normalise_table: bool, init: &Init) -> Self {
         assert!(width.is_multiple_of(heads), "the width {width} does not divide into {heads} heads");
-        let linear = |name: &str| Linear::new(width, width, key.fold(name), device);
+        let linear = |name: &str| Linear::new(width, width, &init.fold(name));
         Self {
             query: linear("query"),
             key: linear("key"),
             value: linear("value"),
             output: linear("output"),
-            table_norm: normalise_table.then(|| LayerNorm::new(width / heads, device)),
+            table_norm: normalise_table.then(|| LayerNorm::new(width / heads, init.device())),
             heads,
             dropout,
         }

@@ -1,9 +1,8 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use vocable_random::Key;
 
-use crate::{ChannelNorm, LayerNorm, init};
+use crate::{ChannelNorm, Init, LayerNorm};
 
 /// How the extractor's blocks are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,16 +62,16 @@ impl ConvExtractorConfig {
     }
 
     /// Draws the weights: Kaiming normal, no biases (spec section 4.11).
-    pub fn init(&self, key: Key, device: &Device) -> ConvExtractor {
+    pub fn init(&self, init: &Init) -> ConvExtractor {
         let inputs = std::iter::once(1).chain(self.layers.iter().map(|layer| layer.channels));
         let blocks = self.layers.iter().zip(inputs).enumerate().map(|(n, (layer, input))| {
             let fan_in = layer.kernel * input;
-            let weight = init::normal([fan_in, layer.channels], (2.0 / fan_in as f64).sqrt(), key.fold(n), device);
+            let weight = init.fold(n).normal([fan_in, layer.channels], (2.0 / fan_in as f64).sqrt());
             ConvBlock {
                 weight: Param::from_tensor(weight),
                 channel_norm: (self.norm == ExtractorNorm::FirstBlock && n == 0)
-                    .then(|| ChannelNorm::new(layer.channels, device)),
-                layer_norm: (self.norm == ExtractorNorm::EveryBlock).then(|| LayerNorm::new(layer.channels, device)),
+                    .then(|| ChannelNorm::new(layer.channels, init.device())),
+                layer_norm: (self.norm == ExtractorNorm::EveryBlock).then(|| LayerNorm::new(layer.channels, init.device())),
                 kernel: layer.kernel,
                 stride: layer.stride,
             }

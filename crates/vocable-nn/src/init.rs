@@ -3,28 +3,56 @@
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 use rand::distr::{Distribution, Uniform};
 use rand_distr::Normal;
-use vocable_random::Key;
+use vocable_random::{Branch, Key};
 
-/// Standard deviation that `--bert-init` gives every linear layer and embedding (spec section 4.11).
-pub const BERT_STD: f64 = 0.02;
-
-/// Independent draws from U(low, high).
-pub fn uniform<const D: usize>(
-    shape: impl Into<Shape>,
-    low: f64,
-    high: f64,
+/// What a constructor draws initial values from: a random stream, the scale of linear layers and embeddings, a device.
+#[derive(Clone, Debug)]
+pub struct Init {
     key: Key,
-    device: &Device,
-) -> Tensor<D> {
-    draw(shape.into(), Uniform::new(low as f32, high as f32).expect("low < high"), key, device)
+    deviation: f64,
+    device: Device,
 }
 
-/// Independent draws from N(0, deviation²).
-pub fn normal<const D: usize>(shape: impl Into<Shape>, deviation: f64, key: Key, device: &Device) -> Tensor<D> {
-    draw(shape.into(), Normal::new(0.0_f32, deviation as f32).expect("a finite deviation"), key, device)
-}
+impl Init {
+    /// Linear layers and embeddings from N(0, 0.02²), as `--bert-init` draws them (spec section 4.11).
+    pub fn new(key: Key, device: &Device) -> Self {
+        Self { key, deviation: 0.02, device: device.clone() }
+    }
 
-fn draw<const D: usize>(shape: Shape, values: impl Distribution<f32>, key: Key, device: &Device) -> Tensor<D> {
-    let values: Vec<f32> = values.sample_iter(key.rng()).take(shape.num_elements()).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    /// The same with another standard deviation: narrow models need larger weights for signals of the same size.
+    #[must_use]
+    pub fn with_deviation(self, deviation: f64) -> Self {
+        Self { deviation, ..self }
+    }
+
+    /// What a child called `branch` draws from.
+    #[must_use]
+    pub fn fold(&self, branch: impl Branch) -> Self {
+        Self { key: self.key.fold(branch), ..self.clone() }
+    }
+
+    /// Where the values lie.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Weights of a linear layer or an embedding.
+    pub fn weights<const D: usize>(&self, shape: impl Into<Shape>) -> Tensor<D> {
+        self.normal(shape, self.deviation)
+    }
+
+    /// Independent draws from U(low, high).
+    pub fn uniform<const D: usize>(&self, shape: impl Into<Shape>, low: f64, high: f64) -> Tensor<D> {
+        self.draw(shape.into(), Uniform::new(low as f32, high as f32).expect("low < high"))
+    }
+
+    /// Independent draws from N(0, deviation²).
+    pub fn normal<const D: usize>(&self, shape: impl Into<Shape>, deviation: f64) -> Tensor<D> {
+        self.draw(shape.into(), Normal::new(0.0_f32, deviation as f32).expect("a finite deviation"))
+    }
+
+    fn draw<const D: usize>(&self, shape: Shape, values: impl Distribution<f32>) -> Tensor<D> {
+        let values: Vec<f32> = values.sample_iter(self.key.rng()).take(shape.num_elements()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
 }

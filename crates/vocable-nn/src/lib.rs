@@ -7,7 +7,7 @@
 mod attention;
 mod dropout;
 mod extractor;
-pub mod init;
+mod init;
 mod lengths;
 mod linear;
 mod mode;
@@ -19,6 +19,7 @@ mod transformer;
 pub use attention::{Attended, Attention, KeyValue};
 pub use dropout::Dropout;
 pub use extractor::{ConvBlock, ConvExtractor, ConvExtractorConfig, ConvLayer, ExtractorNorm};
+pub use init::Init;
 pub use lengths::{is_padded, padding_mask, valid_frames};
 pub use linear::Linear;
 pub use mode::Mode;

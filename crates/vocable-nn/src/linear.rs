@@ -1,8 +1,7 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
-use vocable_random::Key;
+use burn::tensor::Tensor;
 
-use crate::init;
+use crate::Init;
 
 /// `y = x·W + b` over the last dimension.
 ///
@@ -16,17 +15,17 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Weight from N(0, 0.02²), bias zero (spec section 4.11, `--bert-init`).
-    pub fn new(input: usize, output: usize, key: Key, device: &Device) -> Self {
+    /// Bias zero.
+    pub fn new(input: usize, output: usize, init: &Init) -> Self {
         Self {
-            bias: Some(Param::from_tensor(Tensor::zeros([output], device))),
-            ..Self::without_bias(input, output, key, device)
+            bias: Some(Param::from_tensor(Tensor::zeros([output], init.device()))),
+            ..Self::without_bias(input, output, init)
         }
     }
 
     /// The same without a bias.
-    pub fn without_bias(input: usize, output: usize, key: Key, device: &Device) -> Self {
-        Self { weight: Param::from_tensor(init::normal([input, output], init::BERT_STD, key, device)), bias: None }
+    pub fn without_bias(input: usize, output: usize, init: &Init) -> Self {
+        Self { weight: Param::from_tensor(init.weights([input, output])), bias: None }
     }
 
     /// `[.., input]` → `[.., output]`.

@@ -1,8 +1,7 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
-use vocable_random::Key;
+use burn::tensor::Tensor;
 
-use crate::init;
+use crate::Init;
 
 /// wav2vec 2.0's convolutional position encoding: a grouped convolution over time with weight norm per tap, then GELU.
 ///
@@ -20,15 +19,15 @@ pub struct PositionalConv {
 
 impl PositionalConv {
     /// Direction from N(0, 4 / (kernel · width)), gain its norm, bias zero.
-    pub fn new(width: usize, kernel: usize, groups: usize, key: Key, device: &Device) -> Self {
+    pub fn new(width: usize, kernel: usize, groups: usize, init: &Init) -> Self {
         assert!(width.is_multiple_of(groups), "the width {width} does not divide into {groups} groups");
         let deviation = (4.0 / (kernel * width) as f64).sqrt();
         let share = width / groups;
-        let direction = init::normal([groups, kernel, share, share], deviation, key, device);
+        let direction = init.normal([groups, kernel, share, share], deviation);
         Self {
             gain: Param::from_tensor(Self::tap_norms(direction.clone())),
             direction: Param::from_tensor(direction),
-            bias: Param::from_tensor(Tensor::zeros([width], device)),
+            bias: Param::from_tensor(Tensor::zeros([width], init.device())),
         }
     }
 

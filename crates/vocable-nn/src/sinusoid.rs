@@ -32,7 +32,7 @@ pub fn interleaved(time: usize, width: usize, first: usize, device: &Device) -> 
     let rate = 10_000_f64.ln() / width as f64;
     let value = |t: usize, c: usize| {
         let angle = (first + t) as f64 * (-((c / 2 * 2) as f64) * rate).exp();
-        if c % 2 == 0 { angle.sin() } else { angle.cos() }
+        if c.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     let values: Vec<f32> = (0..time).flat_map(|t| (0..width).map(move |c| value(t, c) as f32)).collect();
     Tensor::from_data(TensorData::new(values, [1, time, width]), device)

@@ -3,7 +3,7 @@
 //! `cargo run -p vocable-objectives --example memorise`
 
 use burn::tensor::{Device, Tensor};
-use vocable_nn::{Mode, init};
+use vocable_nn::{Init, Mode};
 use vocable_objectives::{Losses, Quantizer, QuantizerConfig, ctc_loss};
 use vocable_random::Key;
 
@@ -12,7 +12,7 @@ fn main() {
     let key = Key::new(1);
 
     let target = vec![3, 1, 1, 2];
-    let mut logits: Tensor<3> = init::normal([1, 12, 4], 1.0, key.fold("logits"), &device);
+    let mut logits: Tensor<3> = Init::new(key.fold("logits"), &device).normal([1, 12, 4], 1.0);
     for step in 0..=60 {
         logits = logits.detach().require_grad();
         let ctc = ctc_loss(logits.clone(), &[12], std::slice::from_ref(&target), 0, true);
@@ -26,12 +26,12 @@ fn main() {
     let path: Vec<i64> = logits.argmax(2).try_into_vec_as().expect("indices");
     println!("best path {path:?} for the labels {target:?}");
 
-    let states: Tensor<3> = init::normal([4, 50, 64], 1.0, key.fold("states"), &device);
+    let states: Tensor<3> = Init::new(key.fold("states"), &device).normal([4, 50, 64], 1.0);
     for (name, config) in [
         ("nearest", QuantizerConfig::paper()),
         ("gumbel", QuantizerConfig::official()),
     ] {
-        let quantizer = Quantizer::new(config, 64, key.fold("quantizer"), &device);
+        let quantizer = Quantizer::new(config, 64, &Init::new(key.fold("quantizer"), &device));
         let out = quantizer.forward(states.clone(), &[50; 4], Mode::Train(key.fold("pass")), 0);
         println!(
             "{name:8} perplexity {:5.1} (arg-max) {:5.1} (soft) of 200, diversity loss {:.4}",

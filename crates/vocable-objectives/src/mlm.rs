@@ -2,9 +2,8 @@
 //! embedding of the frame's cluster.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use vocable_nn::{Linear, init};
-use vocable_random::Key;
+use burn::tensor::{Int, Tensor, TensorData};
+use vocable_nn::{Init, Linear};
 
 use crate::cross_entropy;
 
@@ -44,16 +43,10 @@ impl MaskedPrediction {
 impl MlmHead {
     /// Head over states of `width` for `clusters` clusters and the special rows before them; projection from N(0, 0.02²),
     /// embeddings from U(0, 1) (specification 4.11).
-    pub fn new(width: usize, label_width: usize, clusters: usize, key: Key, device: &Device) -> Self {
-        let embeddings = init::uniform(
-            [clusters + SPECIAL_ROWS, label_width],
-            0.0,
-            1.0,
-            key.fold("label_embeddings"),
-            device,
-        );
+    pub fn new(width: usize, label_width: usize, clusters: usize, init: &Init) -> Self {
+        let embeddings = init.fold("label_embeddings").uniform([clusters + SPECIAL_ROWS, label_width], 0.0, 1.0);
         Self {
-            projection: Linear::new(width, label_width, key.fold("projection"), device),
+            projection: Linear::new(width, label_width, &init.fold("projection")),
             label_embeddings: Param::from_tensor(embeddings),
         }
     }
@@ -131,12 +124,15 @@ fn unit(rows: Tensor<2>) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use vocable_random::Key;
+
     use super::*;
 
     const WIDTH: usize = 3;
 
     fn head() -> MlmHead {
-        MlmHead::new(WIDTH, 2, 3, Key::new(1), &Device::flex().autodiff())
+        MlmHead::new(WIDTH, 2, 3, &Init::new(Key::new(1), &Device::flex().autodiff()))
     }
 
     fn states() -> Tensor<3> {

@@ -5,7 +5,7 @@
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
-use vocable_nn::{Linear, Mode};
+use vocable_nn::{Init, Linear, Mode};
 use vocable_random::Key;
 
 use crate::quantizer::{Choices, Mixed};
@@ -97,7 +97,7 @@ fn quantizer_in_evaluation_and_training() {
         codes: all / groups,
         ..QuantizerConfig::official()
     };
-    let mut quantizer = Quantizer::new(config, width, Key::new(0), &states.device());
+    let mut quantizer = Quantizer::new(config, width, &Init::new(Key::new(0), &states.device()));
     quantizer.codebook = Param::from_tensor(codebook);
     quantizer.scores = Some(linear("model.quantizer.weight_proj"));
     assert_scalar(config.temperature.at(1000), "speech_pretrain.gumbel_tau");

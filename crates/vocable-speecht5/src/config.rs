@@ -5,7 +5,7 @@ use vocable_nets::{
     TextEncoderPrenet, TokenMatrix,
 };
 use vocable_nn::{
-    ConvExtractorConfig, DecoderConfig, EncoderConfig, ExtractorNorm, Linear, NormPlacement, TransformerConfig,
+    ConvExtractorConfig, DecoderConfig, EncoderConfig, ExtractorNorm, Init, Linear, NormPlacement, TransformerConfig,
 };
 use vocable_random::Key;
 
@@ -58,6 +58,9 @@ pub struct ModelConfig {
     pub postnet_layers: usize,
     /// Dropout of the post-net, in training.
     pub postnet_dropout: f64,
+    /// Standard deviation of initial linear weights and embeddings: 0.02 in the official code (`--bert-init`), whose
+    /// width of 768 it suits; narrow models start with signals that positions drown unless it is larger.
+    pub deviation: f64,
     /// Mel bins.
     pub mel: usize,
     /// Mel frames per decoder step (`reduction_factor`).
@@ -146,6 +149,7 @@ impl ModelConfig {
             postnet_channels: 256,
             postnet_layers: 5,
             postnet_dropout: 0.5,
+            deviation: 0.02,
             mel: 80,
             reduction: 2,
             speaker: 512,
@@ -168,6 +172,11 @@ impl ModelConfig {
     /// The convolutional extractor.
     pub fn extractor(&self) -> ConvExtractorConfig {
         ConvExtractorConfig::wav2vec2(self.extractor_channels, self.extractor_norm)
+    }
+
+    /// What this model's initial weights, and those of heads on it, are drawn from.
+    pub fn initial(&self, key: Key, device: &Device) -> Init {
+        Init::new(key, device).with_deviation(self.deviation)
     }
 
     fn speech_encoder_prenet(&self, regularisation: &Regularisation) -> SpeechEncoderPrenetConfig {
@@ -222,27 +231,26 @@ impl ModelConfig {
             dropout: self.postnet_dropout,
         };
         let speech_encoder_prenet = self.speech_encoder_prenet(regularisation);
+        let init = self.initial(key, device);
         let width = self.width;
         SpeechT5 {
-            speech_encoder_prenet: speech_encoder_prenet.init(width, key.fold("speech_encoder_prenet"), device),
+            speech_encoder_prenet: speech_encoder_prenet.init(width, &init.fold("speech_encoder_prenet")),
             text_encoder_prenet: TextEncoderPrenet::new(self.positional_dropout, device),
-            tokens: TokenMatrix::new(vocabulary, width, pad, key.fold("tokens"), device),
-            encoder: encoder.init(key.fold("encoder"), device),
-            ctc: Linear::new(width, vocabulary, key.fold("ctc"), device),
-            decoder: decoder.init(key.fold("decoder"), device),
+            tokens: TokenMatrix::new(vocabulary, width, pad, &init.fold("tokens")),
+            encoder: encoder.init(&init.fold("encoder")),
+            ctc: Linear::new(width, vocabulary, &init.fold("ctc")),
+            decoder: decoder.init(&init.fold("decoder")),
             speech_decoder_prenet: speech_decoder_prenet.init(
                 self.mel,
                 self.speaker,
                 width,
-                key.fold("speech_decoder_prenet"),
-                device,
+                &init.fold("speech_decoder_prenet")
             ),
             speech_decoder_postnet: speech_decoder_postnet.init(
                 width,
                 self.mel,
                 self.reduction,
-                key.fold("speech_decoder_postnet"),
-                device,
+                &init.fold("speech_decoder_postnet")
             ),
             ctc_dropout: regularisation.dropout,
             positional_dropout: self.positional_dropout,

@@ -1,10 +1,10 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use vocable_nets::{
     ClassPostnet, PaddingRule, SpeechDecoderPostnet, SpeechDecoderPrenet, SpeechEncoderPrenet, SpeechFeatures,
     SpeechMasks, TextDecoderPrenet, TextEncoderPrenet, TokenMatrix, Tokens,
 };
-use vocable_nn::{Decoded, Decoder, Dropout, Encoder, Linear, Mode};
+use vocable_nn::{Decoded, Decoder, Dropout, Encoder, Init, Linear, Mode};
 use vocable_random::Key;
 
 
@@ -134,9 +134,9 @@ pub struct SpeakerClassifier {
 }
 
 impl SpeakerClassifier {
-    /// A model, and a head for `classes` classes from N(0, 0.02²).
-    pub fn new(core: SpeechT5, width: usize, classes: usize, key: Key, device: &Device) -> Self {
-        Self { core, head: ClassPostnet::new(width, classes, key, device) }
+    /// A model, and a new head for `classes` classes.
+    pub fn new(core: SpeechT5, width: usize, classes: usize, init: &Init) -> Self {
+        Self { core, head: ClassPostnet::new(width, classes, init) }
     }
 
     /// Waveforms `[batch, samples]` → logits `[batch, classes]` (spec section 4.10).

@@ -173,13 +173,14 @@ impl Pretrainer {
         key: Key,
         device: &Device,
     ) -> Self {
+        let init = model.initial(key, device);
         let label_width = config.speech.as_ref().map_or(1, |speech| speech.label_width);
         Self {
             core: model.init(vocabulary, pad, &config.regularisation, key, device),
-            mlm: MlmHead::new(model.width, label_width, clusters, key.fold("mlm"), device),
+            mlm: MlmHead::new(model.width, label_width, clusters, &init.fold("mlm")),
             quantizer: config
                 .quantizer
-                .map(|quantizer| Quantizer::new(quantizer, model.width, key.fold("quantizer"), device)),
+                .map(|quantizer| Quantizer::new(quantizer, model.width, &init.fold("quantizer"))),
         }
     }
 

@@ -102,20 +102,21 @@ fn paper() -> RunConfig {
 fn mini(mut c: RunConfig) -> RunConfig {
     c.data.sentences = 20_000;
     c.model = ModelConfig {
-        width: 192,
-        feed_forward: 768,
+        width: 128,
+        feed_forward: 512,
         heads: 4,
-        encoder_layers: 4,
+        encoder_layers: 3,
         decoder_layers: 2,
-        extractor_channels: 96,
-        positional_kernel: 64,
+        extractor_channels: 64,
+        positional_kernel: 32,
         positional_groups: 8,
-        prenet_units: 96,
-        postnet_channels: 96,
+        prenet_units: 64,
+        postnet_channels: 64,
+        deviation: 0.06,
         speaker: 160,
         ..c.model
     };
-    c.units = UnitsConfig { clusters: 100, max_iter: 100, n_init: 4, frames: 60_000, second: None };
+    c.units = UnitsConfig { clusters: 50, max_iter: 5, n_init: 3, frames: 60_000, second: None };
     let pretrain = c.pretrain.as_mut().expect("the full model is pre-trained");
     short(&mut pretrain.train, 1_000, 1e-3);
     let speech = pretrain.task.speech.as_mut().expect("the full model hears");

@@ -1,11 +1,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use vocable_random::Key;
 
 use super::encoder::residual;
 use super::{FeedForward, NormPlacement, TransformerConfig};
-use crate::{Attended, Attention, KeyValue, LayerNorm, Mode, init, is_padded, padding_mask};
+use crate::{Attended, Attention, KeyValue, Init, LayerNorm, Mode, is_padded, padding_mask};
 
 /// Shape of a [`Decoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,22 +18,22 @@ pub struct DecoderConfig {
 
 impl DecoderConfig {
     /// Draws the weights (spec section 4.11).
-    pub fn init(&self, key: Key, device: &Device) -> Decoder {
+    pub fn init(&self, init: &Init) -> Decoder {
         let stack = &self.stack;
         let pre_norm = stack.norm == NormPlacement::Pre;
         let layers = (0..stack.layers).map(|n| {
-            let key = key.fold("layer").fold(n);
+            let init = init.fold("layer").fold(n);
             let attention = |name: &str, normalise_table: bool| {
                 let (width, heads, dropout) = (stack.width, stack.heads, stack.attention_dropout);
-                Attention::new(width, heads, dropout, normalise_table, key.fold(name), device)
+                Attention::new(width, heads, dropout, normalise_table, &init.fold(name))
             };
-            let norm = || LayerNorm::new(stack.width, device);
+            let norm = || LayerNorm::new(stack.width, init.device());
             DecoderLayer {
                 self_attention: attention("self_attention", pre_norm && self.max_relative_position.is_some()),
                 self_attention_norm: norm(),
                 cross_attention: attention("cross_attention", false),
                 cross_attention_norm: norm(),
-                feed_forward: FeedForward::new(stack, key.fold("feed_forward"), device),
+                feed_forward: FeedForward::new(stack, &init.fold("feed_forward")),
                 feed_forward_norm: norm(),
                 pre_norm,
                 dropout: stack.dropout,
@@ -43,10 +42,10 @@ impl DecoderConfig {
         Decoder {
             relative: self.max_relative_position.map(|reach| {
                 let shape = [2 * reach, stack.width / stack.heads];
-                Param::from_tensor(init::normal(shape, init::BERT_STD, key.fold("relative"), device))
+                Param::from_tensor(init.fold("relative").weights(shape))
             }),
             layers: layers.collect(),
-            norm: pre_norm.then(|| LayerNorm::new(stack.width, device)),
+            norm: pre_norm.then(|| LayerNorm::new(stack.width, init.device())),
             layer_drop: stack.layer_drop,
         }
     }

@@ -1,10 +1,9 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use vocable_random::Key;
 
 use super::{FeedForward, NormPlacement, TransformerConfig};
-use crate::{Attended, Attention, Dropout, LayerNorm, Mode, init, is_padded, padding_mask};
+use crate::{Attended, Attention, Dropout, Init, LayerNorm, Mode, is_padded, padding_mask};
 
 /// Shape of an [`Encoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,23 +17,22 @@ pub struct EncoderConfig {
 
 impl EncoderConfig {
     /// Draws the weights (spec section 4.11).
-    pub fn init(&self, key: Key, device: &Device) -> Encoder {
+    pub fn init(&self, init: &Init) -> Encoder {
         let stack = &self.stack;
         let normalise_table = self.max_relative_position.is_some() && stack.norm == NormPlacement::Pre;
         let layers = (0..stack.layers).map(|n| {
-            let key = key.fold("layer").fold(n);
+            let init = init.fold("layer").fold(n);
             EncoderLayer {
                 attention: Attention::new(
                     stack.width,
                     stack.heads,
                     stack.attention_dropout,
                     normalise_table,
-                    key.fold("attention"),
-                    device,
+                    &init.fold("attention"),
                 ),
-                attention_norm: LayerNorm::new(stack.width, device),
-                feed_forward: FeedForward::new(stack, key.fold("feed_forward"), device),
-                feed_forward_norm: LayerNorm::new(stack.width, device),
+                attention_norm: LayerNorm::new(stack.width, init.device()),
+                feed_forward: FeedForward::new(stack, &init.fold("feed_forward")),
+                feed_forward_norm: LayerNorm::new(stack.width, init.device()),
                 pre_norm: stack.norm == NormPlacement::Pre,
                 dropout: stack.dropout,
             }
@@ -42,10 +40,10 @@ impl EncoderConfig {
         Encoder {
             relative: self.max_relative_position.map(|reach| {
                 let shape = [2 * reach, stack.width / stack.heads];
-                Param::from_tensor(init::normal(shape, init::BERT_STD, key.fold("relative"), device))
+                Param::from_tensor(init.fold("relative").weights(shape))
             }),
             layers: layers.collect(),
-            norm: LayerNorm::new(stack.width, device),
+            norm: LayerNorm::new(stack.width, init.device()),
             pre_norm: stack.norm == NormPlacement::Pre,
             dropout: stack.dropout,
             layer_drop: stack.layer_drop,

@@ -1,9 +1,8 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use vocable_random::Key;
+use burn::tensor::Tensor;
 
 use super::TransformerConfig;
-use crate::{Dropout, Linear, Mode};
+use crate::{Dropout, Init, Linear, Mode};
 
 /// Linear → GELU → dropout → linear.
 #[derive(Module, Debug)]
@@ -16,10 +15,10 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    pub(super) fn new(config: &TransformerConfig, key: Key, device: &Device) -> Self {
+    pub(super) fn new(config: &TransformerConfig, init: &Init) -> Self {
         Self {
-            inner: Linear::new(config.width, config.feed_forward, key.fold("inner"), device),
-            outer: Linear::new(config.feed_forward, config.width, key.fold("outer"), device),
+            inner: Linear::new(config.width, config.feed_forward, &init.fold("inner")),
+            outer: Linear::new(config.feed_forward, config.width, &init.fold("outer")),
             activation_dropout: config.activation_dropout,
         }
     }

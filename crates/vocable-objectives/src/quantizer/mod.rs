@@ -12,9 +12,8 @@ mod config;
 mod usage;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
-use vocable_nn::{Linear, Mode, init, valid_frames};
-use vocable_random::Key;
+use burn::tensor::{Tensor, TensorData};
+use vocable_nn::{Init, Linear, Mode, valid_frames};
 
 pub use choices::{Choices, Mixed};
 pub use config::{Diversity, Mixing, QuantizerConfig, Selection, Temperature};
@@ -52,20 +51,14 @@ impl Quantizer {
     /// Codes from U(0, 1), the projection from N(0, 0.02²) with bias zero (specification 4.11).
     ///
     /// Panics when `width` is not a multiple of the groups.
-    pub fn new(config: QuantizerConfig, width: usize, key: Key, device: &Device) -> Self {
+    pub fn new(config: QuantizerConfig, width: usize, init: &Init) -> Self {
         let QuantizerConfig { groups, codes, .. } = config;
         assert!(
             groups > 0 && width.is_multiple_of(groups),
             "quantizer: {groups} groups cannot share a width of {width}"
         );
-        let codebook = init::uniform(
-            [1, groups * codes, width / groups],
-            0.0,
-            1.0,
-            key.fold("codebook"),
-            device,
-        );
-        let scores = || Linear::new(width, groups * codes, key.fold("scores"), device);
+        let codebook = init.fold("codebook").uniform([1, groups * codes, width / groups], 0.0, 1.0);
+        let scores = || Linear::new(width, groups * codes, &init.fold("scores"));
         Self {
             codebook: Param::from_tensor(codebook),
             scores: (config.kind == Selection::Gumbel).then(scores),

@@ -1,4 +1,6 @@
+use burn::tensor::Device;
 use rand::RngExt;
+use vocable_random::Key;
 
 use super::*;
 
@@ -23,7 +25,7 @@ fn config(kind: Selection) -> QuantizerConfig {
 }
 
 fn quantizer(kind: Selection) -> Quantizer {
-    Quantizer::new(config(kind), WIDTH, Key::new(7), &device())
+    Quantizer::new(config(kind), WIDTH, &Init::new(Key::new(7), &device()))
 }
 
 fn random_states(batch: usize, time: usize) -> (Vec<f32>, Tensor<3>) {
@@ -232,7 +234,7 @@ fn mixing_touches_exactly_a_tenth_in_training_and_nothing_in_evaluation() {
 fn the_codebook_loss_moves_codes_and_states_apart_from_each_other() {
     let mut config = config(Selection::Nearest);
     config.codebook_loss = true;
-    let quantizer = Quantizer::new(config, WIDTH, Key::new(7), &device());
+    let quantizer = Quantizer::new(config, WIDTH, &Init::new(Key::new(7), &device()));
     let (values, states) = random_states(1, 3);
     let out = quantizer.forward_with(states.clone(), &[2], &mix_everything(0), 1.0);
     let codes = host(out.codes);

@@ -11,6 +11,7 @@ use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeakerClassifier};
 fn the_base_model_has_the_published_sizes() {
     let (device, key) = (Device::flex(), Key::new(1));
     let config = ModelConfig::base(Preset::Official);
+    let init = config.initial(key, &device);
     let model = config.init(81, 1, &Regularisation::none(), key, &device);
     let speech_in = model.speech_encoder_prenet.num_params();
     let text = model.tokens.num_params();
@@ -30,9 +31,9 @@ fn the_base_model_has_the_published_sizes() {
     assert_eq!(speech_out, 1_314_626);
     assert_eq!(ctc, 62_289);
 
-    let mlm = MlmHead::new(768, 256, 500, key, &device).num_params();
+    let mlm = MlmHead::new(768, 256, 500, &init).num_params();
     assert_eq!(mlm, 325_888);
-    let quantizer = Quantizer::new(QuantizerConfig::official(), 768, key, &device).num_params();
+    let quantizer = Quantizer::new(QuantizerConfig::official(), 768, &init).num_params();
     assert_eq!(quantizer, 230_600);
 
     // What transformers keeps of it for recognition, synthesis and conversion.
@@ -45,7 +46,7 @@ fn the_base_model_has_the_published_sizes() {
     let all = speech_in + text + alpha + encoder + decoder + speech_prenet + speech_out;
     assert_eq!(all + ctc + mlm + quantizer + unused, 154_388_957);
 
-    let classifier = SpeakerClassifier::new(model, 768, 1257, key, &device);
+    let classifier = SpeakerClassifier::new(model, 768, 1257, &init);
     assert_eq!(speech_in + encoder + decoder + classifier.head.num_params(), 152_068_224);
 }
 

@@ -66,7 +66,7 @@ fn conversion() {
 #[test]
 fn identification() {
     let core = config().init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
-    let model = SpeakerClassifier::new(core, 32, 10, Key::new(2), &device());
+    let model = SpeakerClassifier::new(core, 32, 10, &config().initial(Key::new(2), &device()));
     let sound = waveforms(3);
     let terms = learn(model, 100, 3e-3, |model, mode| sid::pass(model, &sound, &[4, 6, 9], mode));
     assert!(last(&terms, "sid/cross_entropy") < 0.05, "{terms:?}");

@@ -1,7 +1,7 @@
 //! Speaker-identification fine-tuning; its waveforms are those of recognition, its head comes with the case.
 
 use vocable_nets::SpeechMasks;
-use vocable_nn::Mode;
+use vocable_nn::{Init, Mode};
 use vocable_random::Key;
 use vocable_speecht5::SpeakerClassifier;
 use vocable_speecht5::batch::Waveforms;
@@ -16,7 +16,7 @@ pub fn check(folder: &Folder) -> Report {
     let source = folder.case("asr_finetune").tensors;
     let classes = case.numbers["dictionary"].as_array().expect("a list").len();
     let core = folder.core(1.0);
-    let classifier = SpeakerClassifier::new(core, folder.size("d"), classes, Key::new(0), &device());
+    let classifier = SpeakerClassifier::new(core, folder.size("d"), classes, &Init::new(Key::new(0), &device()));
     let (classifier, loaded) = folder.fill_from(classifier, Some(&case));
     assert_eq!(loaded, Loaded::default());
 

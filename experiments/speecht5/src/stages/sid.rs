@@ -43,7 +43,7 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
         let regularisation = &recipe.task.regularisation;
         let core = starting_point(run, pretrained, &model, &dataset.vocabulary, regularisation, key)?;
         let objective = Identification::new(recipe.task.clone(), dataset, validation, key.fold("sid"), device())?;
-        let start = SpeakerClassifier::new(core, model.width, objective.classes(), key.fold("classifier"), &device());
+        let start = SpeakerClassifier::new(core, model.width, objective.classes(), &model.initial(key.fold("classifier"), &device()));
         let mut config = recipe.train.clone();
         config.seed = seed;
         let trained = train(run, &config, start, &objective)?;
@@ -64,7 +64,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let plain = device().inner();
             let core = config.init(dataset.vocabulary.len(), dataset.vocabulary.pad(), &none, key, &plain);
             let objective = Identification::new(recipe.clone(), dataset, 0, key, device())?;
-            let model = SpeakerClassifier::new(core, config.width, objective.classes(), key, &plain);
+            let model = SpeakerClassifier::new(core, config.width, objective.classes(), &config.initial(key, &plain));
             let model = load_model(model, &run.input("model").join(MODEL))?.valid();
             let test = objective.test();
             run.progress().start(2 * test.len() as u64, "utterances");
