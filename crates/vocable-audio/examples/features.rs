@@ -13,17 +13,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let samples = match std::env::args().nth(1) {
         Some(path) => {
             let audio = read(path)?;
-            println!(
-                "{}: {:.2} s at {} Hz",
-                audio.path.display(),
-                audio.seconds(),
-                audio.rate
-            );
+            println!("{}: {:.2} s at {} Hz", audio.path.display(), audio.seconds(), audio.rate);
             resample(&audio.samples, audio.rate, RATE)
         }
-        None => (0..RATE)
-            .map(|n| 0.3 * (n as f32 * 0.05).sin() + 0.2 * (n as f32 * 0.15).sin())
-            .collect(),
+        None => (0..RATE).map(|n| 0.3 * (n as f32 * 0.05).sin() + 0.2 * (n as f32 * 0.15).sin()).collect(),
     };
 
     let log_mel = LogMel::default().log_mel(&samples);
@@ -34,11 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("MFCC with deltas  [{}, {}]", mfcc.len(), mfcc.width);
 
     let path = std::env::temp_dir().join("vocable-features.wav");
-    write_wav(
-        &path,
-        &GriffinLim::new(LogMel::default(), 32).samples(&log_mel, Key::new(1)),
-        RATE,
-    )?;
+    write_wav(&path, &GriffinLim::new(LogMel::default(), 32).samples(&log_mel, Key::new(1)), RATE)?;
     println!("Griffin-Lim       {}", path.display());
     Ok(())
 }

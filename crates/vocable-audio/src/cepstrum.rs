@@ -22,13 +22,9 @@ pub fn mel_cepstrum(log_mel: &Frames, order: usize) -> Frames {
     let data = log_mel
         .rows()
         .flat_map(|row| {
-            transform.chunks_exact(bands).map(move |cosines| {
-                cosines
-                    .iter()
-                    .zip(row)
-                    .map(|(c, &value)| c * f64::from(value))
-                    .sum::<f64>() as f32
-            })
+            transform
+                .chunks_exact(bands)
+                .map(move |cosines| cosines.iter().zip(row).map(|(c, &value)| c * f64::from(value)).sum::<f64>() as f32)
         })
         .collect();
     Frames { data, width: order + 1 }
@@ -39,17 +35,12 @@ pub fn mel_cepstrum(log_mel: &Frames, order: usize) -> Frames {
 /// Distances are measured on such frames (20 dB in the ESPnet conversion recipe), or digital silence, whose logarithm is
 /// arbitrary, would decide them. Power is the sum of the squared band magnitudes. At least the loudest frame stays.
 pub fn drop_quiet_frames(log_mel: &Frames, decibels: f64) -> Frames {
-    let powers: Vec<f64> = log_mel
-        .rows()
-        .map(|row| row.iter().map(|&value| 10.0_f64.powf(2.0 * f64::from(value))).sum())
-        .collect();
+    let powers: Vec<f64> =
+        log_mel.rows().map(|row| row.iter().map(|&value| 10.0_f64.powf(2.0 * f64::from(value))).sum()).collect();
     let mean = powers.iter().sum::<f64>() / powers.len().max(1) as f64;
     let threshold = mean * 10.0_f64.powf(-decibels.max(0.0) / 10.0);
     let kept = log_mel.rows().zip(&powers).filter(|&(_, &power)| power >= threshold);
-    Frames {
-        data: kept.flat_map(|(row, _)| row).copied().collect(),
-        width: log_mel.width,
-    }
+    Frames { data: kept.flat_map(|(row, _)| row).copied().collect(), width: log_mel.width }
 }
 
 #[cfg(test)]
@@ -57,12 +48,7 @@ mod tests {
     use super::*;
 
     fn noisy(frames: usize) -> Frames {
-        Frames::new(
-            (0..frames * 80)
-                .map(|n| ((n * 7919) % 1000) as f32 / 250.0 - 3.0)
-                .collect(),
-            80,
-        )
+        Frames::new((0..frames * 80).map(|n| ((n * 7919) % 1000) as f32 / 250.0 - 3.0).collect(), 80)
     }
 
     #[test]
@@ -71,9 +57,8 @@ mod tests {
         let cepstrum = mel_cepstrum(&log_mel, 79);
         for (row, cepstra) in log_mel.rows().zip(cepstrum.rows()) {
             for (k, &value) in row.iter().enumerate() {
-                let sum: f64 = (0..80)
-                    .map(|m| f64::from(cepstra[m]) * (PI * m as f64 * (k as f64 + 0.5) / 80.0).cos())
-                    .sum();
+                let sum: f64 =
+                    (0..80).map(|m| f64::from(cepstra[m]) * (PI * m as f64 * (k as f64 + 0.5) / 80.0).cos()).sum();
                 // Single precision of 80 summed coefficients.
                 assert!((sum / LN_10 - f64::from(value)).abs() < 1e-5);
             }

@@ -12,11 +12,7 @@ pub struct Frames {
 impl Frames {
     /// Wraps row-major values; panics unless they are a whole number of frames of a positive `width`.
     pub fn new(data: Vec<f32>, width: usize) -> Self {
-        assert!(
-            width > 0 && data.len().is_multiple_of(width),
-            "{} values are no rows of {width}",
-            data.len()
-        );
+        assert!(width > 0 && data.len().is_multiple_of(width), "{} values are no rows of {width}", data.len());
         Self { data, width }
     }
 
@@ -43,10 +39,7 @@ impl Frames {
     /// Frames 0, `step`, 2·`step`, …: `ceil(frames / step)` of them. A step of 2 turns 100 Hz features into 50 Hz ones.
     #[must_use]
     pub fn every(&self, step: usize) -> Self {
-        Self {
-            data: self.rows().step_by(step).flatten().copied().collect(),
-            width: self.width,
-        }
+        Self { data: self.rows().step_by(step).flatten().copied().collect(), width: self.width }
     }
 
     /// Puts matrices of the same number of frames side by side: `[frames, sum of widths]`; panics where the numbers differ.
@@ -57,10 +50,7 @@ impl Frames {
             "matrices of different lengths cannot stand side by side"
         );
         let width = parts.iter().map(|part| part.width).sum();
-        let data = (0..frames)
-            .flat_map(|t| parts.iter().flat_map(move |part| part.row(t)))
-            .copied()
-            .collect();
+        let data = (0..frames).flat_map(|t| parts.iter().flat_map(move |part| part.row(t))).copied().collect();
         Self { data, width }
     }
 }
@@ -76,9 +66,6 @@ mod tests {
         assert_eq!(frames.every(2).data, [0.0, 1.0, 4.0, 5.0, 8.0, 9.0]);
         assert_eq!(frames.every(2).len(), 3);
         let joined = Frames::beside(&[&frames, &frames]);
-        assert_eq!(
-            (joined.width, joined.len(), joined.row(1)),
-            (4, 5, [2.0, 3.0, 2.0, 3.0].as_slice())
-        );
+        assert_eq!((joined.width, joined.len(), joined.row(1)), (4, 5, [2.0, 3.0, 2.0, 3.0].as_slice()));
     }
 }

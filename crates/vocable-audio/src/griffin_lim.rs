@@ -40,12 +40,7 @@ impl GriffinLim {
                 start..end
             })
             .collect();
-        Self {
-            log_mel,
-            matrix,
-            reach,
-            iterations,
-        }
+        Self { log_mel, matrix, reach, iterations }
     }
 
     /// Samples of the log10-mel spectrogram `[frames, bands]`: `hop · (frames − 1)` of them, none for a single frame. `key`
@@ -56,10 +51,8 @@ impl GriffinLim {
             return Vec::new();
         }
         let mut rng = key.rng();
-        let mut estimate: Vec<Complex64> = magnitudes
-            .iter()
-            .map(|&m| Complex64::from_polar(m, rng.random_range(0.0..TAU)))
-            .collect();
+        let mut estimate: Vec<Complex64> =
+            magnitudes.iter().map(|&m| Complex64::from_polar(m, rng.random_range(0.0..TAU))).collect();
         let mut last = vec![Complex64::ZERO; estimate.len()];
         for _ in 0..self.iterations {
             let consistent = stft.spectra(&stft.samples(&estimate));
@@ -88,10 +81,7 @@ impl GriffinLim {
             self.to_bins(&wanted, row);
             for _ in 0..MAGNITUDE_STEPS {
                 self.to_bands(row, &mut bands);
-                bands
-                    .iter_mut()
-                    .zip(&wanted)
-                    .for_each(|(band, wanted)| *band = wanted / band.max(TINY));
+                bands.iter_mut().zip(&wanted).for_each(|(band, wanted)| *band = wanted / band.max(TINY));
                 self.to_bins(&bands, &mut correction);
                 for ((value, correction), sensitivity) in row.iter_mut().zip(&correction).zip(&sensitivity) {
                     *value *= correction / sensitivity.max(TINY);
@@ -103,16 +93,8 @@ impl GriffinLim {
 
     /// The product with the mel matrix.
     fn to_bands(&self, bins: &[f64], bands: &mut [f64]) {
-        for ((band, row), reach) in bands
-            .iter_mut()
-            .zip(self.matrix.chunks_exact(bins.len()))
-            .zip(&self.reach)
-        {
-            *band = row[reach.clone()]
-                .iter()
-                .zip(&bins[reach.clone()])
-                .map(|(weight, value)| weight * value)
-                .sum();
+        for ((band, row), reach) in bands.iter_mut().zip(self.matrix.chunks_exact(bins.len())).zip(&self.reach) {
+            *band = row[reach.clone()].iter().zip(&bins[reach.clone()]).map(|(weight, value)| weight * value).sum();
         }
     }
 
@@ -120,10 +102,7 @@ impl GriffinLim {
     fn to_bins(&self, bands: &[f64], bins: &mut [f64]) {
         bins.fill(0.0);
         for ((band, row), reach) in bands.iter().zip(self.matrix.chunks_exact(bins.len())).zip(&self.reach) {
-            bins[reach.clone()]
-                .iter_mut()
-                .zip(&row[reach.clone()])
-                .for_each(|(value, weight)| *value += weight * band);
+            bins[reach.clone()].iter_mut().zip(&row[reach.clone()]).for_each(|(value, weight)| *value += weight * band);
         }
     }
 }
@@ -154,11 +133,7 @@ mod tests {
         let mut off = 0.0;
         for (bins, row) in magnitudes.chunks_exact(513).zip(wanted.rows()) {
             vocoder.to_bands(bins, &mut bands);
-            off += bands
-                .iter()
-                .zip(row)
-                .map(|(band, value)| (band.log10() - f64::from(*value)).abs())
-                .sum::<f64>();
+            off += bands.iter().zip(row).map(|(band, value)| (band.log10() - f64::from(*value)).abs()).sum::<f64>();
         }
         let mean = off / wanted.data.len() as f64;
         assert!(mean < 0.01, "bands are off by {mean} decades on average");
@@ -172,34 +147,19 @@ mod tests {
             let samples = GriffinLim::new(LogMel::default(), iterations).samples(&wanted, key);
             assert_eq!(samples.len(), 256 * (wanted.len() - 1));
             let found = log_mel.log_mel(&samples);
-            found
-                .data
-                .iter()
-                .zip(&wanted.data)
-                .map(|(a, b)| (a - b).abs())
-                .sum::<f32>()
-                / wanted.data.len() as f32
+            found.data.iter().zip(&wanted.data).map(|(a, b)| (a - b).abs()).sum::<f32>() / wanted.data.len() as f32
         };
         let (random, refined) = (distance(0), distance(32));
         // Phases matter: random ones cancel between neighbouring frames.
-        assert!(
-            refined < 0.1 && refined < 0.5 * random,
-            "from {random} to {refined} decades"
-        );
+        assert!(refined < 0.1 && refined < 0.5 * random, "from {random} to {refined} decades");
     }
 
     #[test]
     fn the_key_decides_and_a_single_frame_has_no_samples() {
         let vocoder = GriffinLim::new(LogMel::default(), 2);
         let log_mel = LogMel::default().log_mel(&voice()[..2000]);
-        assert_eq!(
-            vocoder.samples(&log_mel, Key::new(1)),
-            vocoder.samples(&log_mel, Key::new(1))
-        );
-        assert_ne!(
-            vocoder.samples(&log_mel, Key::new(1)),
-            vocoder.samples(&log_mel, Key::new(2))
-        );
+        assert_eq!(vocoder.samples(&log_mel, Key::new(1)), vocoder.samples(&log_mel, Key::new(1)));
+        assert_ne!(vocoder.samples(&log_mel, Key::new(1)), vocoder.samples(&log_mel, Key::new(2)));
         assert!(vocoder.samples(&Frames::new(vec![0.0; 80], 80), Key::new(1)).is_empty());
     }
 }

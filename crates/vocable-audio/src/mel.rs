@@ -24,15 +24,7 @@ pub struct LogMelConfig {
 impl Default for LogMelConfig {
     /// Source: section 3.2 of the specification (`logmelfilterbank` of the official SpeechT5 code).
     fn default() -> Self {
-        Self {
-            rate: 16_000,
-            fft: 1024,
-            hop: 256,
-            bands: 80,
-            low: 80.0,
-            high: 7600.0,
-            floor: 1e-10,
-        }
+        Self { rate: 16_000, fft: 1024, hop: 256, bands: 80, low: 80.0, high: 7600.0, floor: 1e-10 }
     }
 }
 
@@ -85,20 +77,14 @@ impl LogMel {
         let mut data = Vec::with_capacity(self.frames(samples.len()) * self.bands.len());
         let mut magnitudes = vec![0.0; self.stft.bins()];
         self.stft.for_each_frame(samples, |spectrum| {
-            magnitudes
-                .iter_mut()
-                .zip(spectrum)
-                .for_each(|(m, value)| *m = value.norm_sqr().sqrt());
+            magnitudes.iter_mut().zip(spectrum).for_each(|(m, value)| *m = value.norm_sqr().sqrt());
             data.extend(self.bands.iter().map(|band| {
                 let inside = &magnitudes[band.start..band.start + band.weights.len()];
                 let sum: f64 = inside.iter().zip(&band.weights).map(|(m, weight)| m * weight).sum();
                 sum.max(self.config.floor).log10() as f32
             }));
         });
-        Frames {
-            data,
-            width: self.bands.len(),
-        }
+        Frames { data, width: self.bands.len() }
     }
 
     /// The mel matrix, row-major `[bands, fft / 2 + 1]`.
@@ -152,11 +138,7 @@ fn hertz_to_mel(hertz: f64) -> f64 {
 
 fn mel_to_hertz(mel: f64) -> f64 {
     let log_from = LOG_FROM_HERTZ / LINEAR_HERTZ_PER_MEL;
-    if mel < log_from {
-        mel * LINEAR_HERTZ_PER_MEL
-    } else {
-        LOG_FROM_HERTZ * ((mel - log_from) * log_step()).exp()
-    }
+    if mel < log_from { mel * LINEAR_HERTZ_PER_MEL } else { LOG_FROM_HERTZ * ((mel - log_from) * log_step()).exp() }
 }
 
 #[cfg(test)]
@@ -167,10 +149,7 @@ mod tests {
 
     fn near(found: impl Into<f64>, expected: f64, tolerance: f64) {
         let found = found.into();
-        assert!(
-            (found - expected).abs() <= tolerance,
-            "{found} where {expected} is expected"
-        );
+        assert!((found - expected).abs() <= tolerance, "{found} where {expected} is expected");
     }
 
     #[test]
@@ -184,21 +163,14 @@ mod tests {
 
     #[test]
     fn silence_lies_on_the_floor() {
-        assert!(
-            LogMel::default()
-                .log_mel(&[0.0; 3000])
-                .data
-                .iter()
-                .all(|&value| value == -10.0)
-        );
+        assert!(LogMel::default().log_mel(&[0.0; 3000]).data.iter().all(|&value| value == -10.0));
     }
 
     /// Golden values of section 3.2; four decimals are given, hence 1e-4.
     #[test]
     fn a_sine_gives_the_golden_values() {
-        let samples: Vec<f32> = (0..16000)
-            .map(|n| (0.5 * (TAU * 440.0 * f64::from(n) / 16000.0).sin()) as f32)
-            .collect();
+        let samples: Vec<f32> =
+            (0..16000).map(|n| (0.5 * (TAU * 440.0 * f64::from(n) / 16000.0).sin()) as f32).collect();
         let log_mel = LogMel::default().log_mel(&samples);
         assert_eq!((log_mel.len(), log_mel.width), (63, 80));
         let row = log_mel.row(30);
@@ -208,11 +180,7 @@ mod tests {
         for (found, expected) in row.iter().zip([-3.7854, -3.6629, -3.4830, -3.3052, -3.0795, -2.7833]) {
             near(*found, expected, 1e-4);
         }
-        near(
-            log_mel.data.iter().sum::<f32>() / log_mel.data.len() as f32,
-            -5.0566,
-            1e-4,
-        );
+        near(log_mel.data.iter().sum::<f32>() / log_mel.data.len() as f32, -5.0566, 1e-4);
     }
 
     #[test]

@@ -53,9 +53,7 @@ impl Mfcc {
 
     /// Frames of `samples` samples: as many as whole windows fit, none where not even one does.
     pub fn frames(&self, samples: usize) -> usize {
-        samples
-            .checked_sub(self.window.len())
-            .map_or(0, |rest| 1 + rest / self.shift)
+        samples.checked_sub(self.window.len()).map_or(0, |rest| 1 + rest / self.shift)
     }
 
     /// The coefficients `[frames, 13]`, 100 frames per second.
@@ -67,24 +65,17 @@ impl Mfcc {
         let mut scratch = self.fft.make_scratch_vec();
         for start in (0..frames).map(|index| index * self.shift) {
             self.fill(&samples[start..start + self.window.len()], &mut frame);
-            self.fft
-                .process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
-                .expect("planned sizes");
+            self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).expect("planned sizes");
             let log_energies: [f64; BANDS] = std::array::from_fn(|band| {
                 let Band { start, weights } = &self.bands[band];
-                let energy: f64 = weights
-                    .iter()
-                    .zip(&spectrum[*start..])
-                    .map(|(w, value)| w * value.norm_sqr())
-                    .sum();
+                let energy: f64 = weights.iter().zip(&spectrum[*start..]).map(|(w, value)| w * value.norm_sqr()).sum();
                 energy.max(FLOOR).ln()
             });
-            data.extend(self.transform.iter().map(|row| {
-                row.iter()
-                    .zip(&log_energies)
-                    .map(|(cosine, energy)| cosine * energy)
-                    .sum::<f64>() as f32
-            }));
+            data.extend(
+                self.transform.iter().map(|row| {
+                    row.iter().zip(&log_energies).map(|(cosine, energy)| cosine * energy).sum::<f64>() as f32
+                }),
+            );
         }
         Frames { data, width: CEPSTRA }
     }
@@ -122,10 +113,7 @@ pub fn deltas(frames: &Frames) -> Frames {
             near.zip(far).map(|((b, a), (d, c))| ((b - a) + 2.0 * (d - c)) / 10.0)
         })
         .collect();
-    Frames {
-        data,
-        width: frames.width,
-    }
+    Frames { data, width: frames.width }
 }
 
 /// Kaldi's own window: a Hann window to the power 0.85.
@@ -135,11 +123,7 @@ fn povey(n: usize, length: usize) -> f64 {
 
 /// Row `index` of the orthonormal DCT-II over the bands, times the cepstral lifter's weight.
 fn liftered_cosines(index: usize) -> [f64; BANDS] {
-    let scale = if index == 0 {
-        (1.0 / BANDS as f64).sqrt()
-    } else {
-        (2.0 / BANDS as f64).sqrt()
-    };
+    let scale = if index == 0 { (1.0 / BANDS as f64).sqrt() } else { (2.0 / BANDS as f64).sqrt() };
     let lifter = 1.0 + 0.5 * LIFTER * (PI * index as f64 / LIFTER).sin();
     std::array::from_fn(|band| lifter * scale * (PI / BANDS as f64 * (band as f64 + 0.5) * index as f64).cos())
 }
@@ -159,10 +143,7 @@ fn mel_bands(rate: f64, transform_length: usize) -> Vec<Band> {
             // Kaldi leaves out the last bin, at half the rate.
             let bins = transform_length / 2;
             let start = (0..bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            Band {
-                start,
-                weights: (start..bins).map(weight).take_while(|&weight| weight > 0.0).collect(),
-            }
+            Band { start, weights: (start..bins).map(weight).take_while(|&weight| weight > 0.0).collect() }
         })
         .collect()
 }
@@ -178,11 +159,7 @@ mod tests {
             .map(|n| {
                 state = (1_103_515_245 * state + 12_345).rem_euclid(1 << 31);
                 walk = (walk * 15).div_euclid(16) + (state >> 16) % 4001 - 2000;
-                if (1600..2400).contains(&n) {
-                    0.0
-                } else {
-                    walk as f32 / 32768.0
-                }
+                if (1600..2400).contains(&n) { 0.0 } else { walk as f32 / 32768.0 }
             })
             .collect()
     }

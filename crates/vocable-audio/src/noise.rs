@@ -17,11 +17,7 @@ pub fn mix_at_snr(signal: &[f32], noise: &[f32], snr: f64) -> Vec<f32> {
     assert_eq!(signal.len(), noise.len(), "signal and noise differ in length");
     let (wanted, found) = (power(signal) / 10.0_f64.powf(snr / 10.0), power(noise));
     let gain = if found > 0.0 { (wanted / found).sqrt() } else { 0.0 };
-    signal
-        .iter()
-        .zip(noise)
-        .map(|(&s, &n)| (f64::from(s) + gain * f64::from(n)) as f32)
-        .collect()
+    signal.iter().zip(noise).map(|(&s, &n)| (f64::from(s) + gain * f64::from(n)) as f32).collect()
 }
 
 /// The signal with white noise `snr` decibels below it; `key` draws the noise. See [`mix_at_snr`].

@@ -32,11 +32,7 @@ impl Audio {
         if self.rate == rate {
             Ok(self)
         } else {
-            Err(AudioError::Rate {
-                path: self.path,
-                found: self.rate,
-                expected: rate,
-            })
+            Err(AudioError::Rate { path: self.path, found: self.rate, expected: rate })
         }
     }
 
@@ -76,16 +72,9 @@ pub fn read(path: impl AsRef<Path>) -> Result<Audio, AudioError> {
         return Err(AudioError::Empty { path: path.into() });
     }
     if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
-        return Err(AudioError::NonFinite {
-            path: path.into(),
-            index,
-        });
+        return Err(AudioError::NonFinite { path: path.into(), index });
     }
-    Ok(Audio {
-        samples,
-        rate: stream.rate,
-        path: path.into(),
-    })
+    Ok(Audio { samples, rate: stream.rate, path: path.into() })
 }
 
 /// Rate and length of a file without decoding it, except where the header leaves the length open.
@@ -96,14 +85,8 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Header, AudioError> {
     let stream = Stream::open(path)?;
     match stream.declared {
         Some(0) => Err(AudioError::Empty { path: path.into() }),
-        Some(samples) => Ok(Header {
-            samples,
-            rate: stream.rate,
-        }),
-        None => read(path).map(|audio| Header {
-            samples: audio.samples.len() as u64,
-            rate: audio.rate,
-        }),
+        Some(samples) => Ok(Header { samples, rate: stream.rate }),
+        None => read(path).map(|audio| Header { samples: audio.samples.len() as u64, rate: audio.rate }),
     }
 }
 
@@ -120,30 +103,18 @@ struct Stream {
 
 impl Stream {
     fn open(path: &Path) -> Result<Self, AudioError> {
-        let not_audio = |reason: String| AudioError::NotAudio {
-            path: path.into(),
-            reason,
-        };
+        let not_audio = |reason: String| AudioError::NotAudio { path: path.into(), reason };
         let file = open_checked(path)?;
         let stream = MediaSourceStream::new(Box::new(file), Default::default());
         let format = symphonia::default::get_probe()
-            .probe(
-                &Hint::new(),
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| match error {
-                Error::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => AudioError::Truncated {
-                    path: path.into(),
-                    declared: None,
-                    found: 0,
-                },
+                Error::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
+                    AudioError::Truncated { path: path.into(), declared: None, found: 0 }
+                }
                 other => not_audio(other.to_string()),
             })?;
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or_else(|| not_audio("it has no audio track".into()))?;
+        let track = format.default_track(TrackType::Audio).ok_or_else(|| not_audio("it has no audio track".into()))?;
         let parameters = track
             .codec_params
             .as_ref()
@@ -157,14 +128,7 @@ impl Stream {
             .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
             .map_err(|error| not_audio(error.to_string()))?;
         let (track, declared) = (track.id, track.num_frames);
-        Ok(Self {
-            path: path.into(),
-            format,
-            decoder,
-            track,
-            rate,
-            declared,
-        })
+        Ok(Self { path: path.into(), format, decoder, track, rate, declared })
     }
 
     /// Appends the mono average of all packets to `samples`.
@@ -184,32 +148,18 @@ impl Stream {
             let (channels, rate) = (decoded.spec().channels().count(), decoded.spec().rate());
             if rate != self.rate {
                 let reason = format!("its rate changes from {} to {rate} Hz", self.rate);
-                return Err(AudioError::NotAudio {
-                    path: self.path.clone(),
-                    reason,
-                });
+                return Err(AudioError::NotAudio { path: self.path.clone(), reason });
             }
             decoded.copy_to_vec_interleaved(&mut interleaved);
-            samples.extend(
-                interleaved
-                    .chunks_exact(channels)
-                    .map(|frame| frame.iter().sum::<f32>() / channels as f32),
-            );
+            samples.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32));
         }
         let found = samples.len() as u64;
         if self.declared.is_some_and(|declared| found < declared) {
-            return Err(AudioError::Truncated {
-                path: self.path.clone(),
-                declared: self.declared,
-                found,
-            });
+            return Err(AudioError::Truncated { path: self.path.clone(), declared: self.declared, found });
         }
         if self.decoder.finalize().verify_ok == Some(false) {
             let reason = "the samples do not match the file's own checksum".into();
-            return Err(AudioError::Damaged {
-                path: self.path.clone(),
-                reason,
-            });
+            return Err(AudioError::Damaged { path: self.path.clone(), reason });
         }
         Ok(())
     }
@@ -217,20 +167,14 @@ impl Stream {
     fn decode_error(&self, error: Error, found: usize) -> AudioError {
         let path = self.path.clone();
         match error {
-            Error::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => AudioError::Truncated {
-                path,
-                declared: self.declared,
-                found: found as u64,
-            },
+            Error::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
+                AudioError::Truncated { path, declared: self.declared, found: found as u64 }
+            }
             Error::IoError(source) => AudioError::Io { path, source },
-            Error::ResetRequired => AudioError::NotAudio {
-                path,
-                reason: "several streams are chained in one file".into(),
-            },
-            other => AudioError::Damaged {
-                path,
-                reason: format!("{other} after {found} samples"),
-            },
+            Error::ResetRequired => {
+                AudioError::NotAudio { path, reason: "several streams are chained in one file".into() }
+            }
+            other => AudioError::Damaged { path, reason: format!("{other} after {found} samples") },
         }
     }
 }
@@ -241,32 +185,19 @@ impl Stream {
 fn open_checked(path: &Path) -> Result<File, AudioError> {
     let failed = |source: std::io::Error| match source.kind() {
         ErrorKind::NotFound => AudioError::Missing { path: path.into() },
-        _ => AudioError::Io {
-            path: path.into(),
-            source,
-        },
+        _ => AudioError::Io { path: path.into(), source },
     };
     let mut file = File::open(path).map_err(failed)?;
     let mut start = Vec::new();
-    Read::by_ref(&mut file)
-        .take(12)
-        .read_to_end(&mut start)
-        .map_err(failed)?;
+    Read::by_ref(&mut file).take(12).read_to_end(&mut start).map_err(failed)?;
     if start.is_empty() {
         return Err(AudioError::Empty { path: path.into() });
     }
     if ![b"RIFF", b"fLaC", b"OggS"].iter().any(|mark| start.starts_with(*mark)) {
-        return Err(AudioError::NotAudio {
-            path: path.into(),
-            reason: "it begins like none of these".into(),
-        });
+        return Err(AudioError::NotAudio { path: path.into(), reason: "it begins like none of these".into() });
     }
     if start.len() < 12 {
-        return Err(AudioError::Truncated {
-            path: path.into(),
-            declared: None,
-            found: 0,
-        });
+        return Err(AudioError::Truncated { path: path.into(), declared: None, found: 0 });
     }
     file.seek(SeekFrom::Start(0)).map(|_| file).map_err(failed)
 }

@@ -18,10 +18,8 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     let mut resampler = Fft::<f32>::new_custom(from, to, chunk(from, to), 1, 1, WINDOW, FixedSync::Input)
         .expect("positive rates, one channel and one block per chunk");
     let input = SequentialSlice::new(samples, 1, samples.len()).expect("one channel as long as the slice");
-    let mut output = resampler
-        .process_all(&input, samples.len(), None)
-        .expect("the resampler sizes its own buffers")
-        .take_data();
+    let mut output =
+        resampler.process_all(&input, samples.len(), None).expect("the resampler sizes its own buffers").take_data();
     // The library rounds the length up.
     output.truncate(length);
     output
@@ -49,41 +47,24 @@ mod tests {
     use super::*;
 
     fn sine(hertz: f64, rate: u32, samples: usize) -> Vec<f32> {
-        (0..samples)
-            .map(|n| (0.5 * (TAU * hertz * n as f64 / f64::from(rate)).sin()) as f32)
-            .collect()
+        (0..samples).map(|n| (0.5 * (TAU * hertz * n as f64 / f64::from(rate)).sin()) as f32).collect()
     }
 
     #[test]
     fn length_is_rounded_exactly() {
-        for (from, to) in [
-            (8000, 16000),
-            (11025, 16000),
-            (22050, 16000),
-            (24000, 16000),
-            (44100, 16000),
-            (16000, 15999),
-        ] {
+        for (from, to) in
+            [(8000, 16000), (11025, 16000), (22050, 16000), (24000, 16000), (44100, 16000), (16000, 15999)]
+        {
             for samples in [1, 2, 3, 160, 1001, 16001] {
                 let expected = (samples as f64 * f64::from(to) / f64::from(from)).round() as usize;
-                assert_eq!(
-                    resample(&vec![0.1; samples], from, to).len(),
-                    expected,
-                    "{samples} samples {from} to {to}"
-                );
+                assert_eq!(resample(&vec![0.1; samples], from, to).len(), expected, "{samples} samples {from} to {to}");
             }
         }
     }
 
     #[test]
     fn sines_stay_where_they_were() {
-        for (from, to) in [
-            (8000, 16000),
-            (11025, 16000),
-            (22050, 16000),
-            (48000, 16000),
-            (16000, 22050),
-        ] {
+        for (from, to) in [(8000, 16000), (11025, 16000), (22050, 16000), (48000, 16000), (16000, 22050)] {
             for hertz in [50.0, 440.0, 3400.0] {
                 let resampled = resample(&sine(hertz, from, from as usize), from, to);
                 let ideal = sine(hertz, to, to as usize);
@@ -99,9 +80,7 @@ mod tests {
     #[test]
     fn what_the_new_rate_cannot_hold_is_removed() {
         let aliased = resample(&sine(9000.0, 44100, 44100), 44100, 16000);
-        let worst = aliased[2000..14000]
-            .iter()
-            .fold(0.0_f32, |worst, sample| worst.max(sample.abs()));
+        let worst = aliased[2000..14000].iter().fold(0.0_f32, |worst, sample| worst.max(sample.abs()));
         assert!(worst < 5e-5, "9 kHz left {worst} at 16 kHz");
     }
 }

@@ -22,25 +22,11 @@ pub struct Stft {
 impl Stft {
     /// Plans transforms of `fft` samples (even), `hop` samples apart (at most `fft`).
     pub fn new(fft: usize, hop: usize) -> Self {
-        assert!(
-            fft >= 2 && fft.is_multiple_of(2),
-            "a transform of {fft} samples is not even"
-        );
-        assert!(
-            (1..=fft).contains(&hop),
-            "a hop of {hop} samples skips samples of a transform of {fft}"
-        );
+        assert!(fft >= 2 && fft.is_multiple_of(2), "a transform of {fft} samples is not even");
+        assert!((1..=fft).contains(&hop), "a hop of {hop} samples skips samples of a transform of {fft}");
         let mut planner = RealFftPlanner::new();
-        let window = (0..fft)
-            .map(|n| 0.5 - 0.5 * (TAU * n as f64 / fft as f64).cos())
-            .collect();
-        Self {
-            fft,
-            hop,
-            window,
-            forward: planner.plan_fft_forward(fft),
-            inverse: planner.plan_fft_inverse(fft),
-        }
+        let window = (0..fft).map(|n| 0.5 - 0.5 * (TAU * n as f64 / fft as f64).cos()).collect();
+        Self { fft, hop, window, forward: planner.plan_fft_forward(fft), inverse: planner.plan_fft_inverse(fft) }
     }
 
     /// Frequencies per frame, from 0 to half the sample rate.
@@ -63,25 +49,14 @@ impl Stft {
         let mut scratch = self.forward.make_scratch_vec();
         for index in 0..self.frames(samples.len()) {
             let start = (index * self.hop) as isize - half;
-            match usize::try_from(start)
-                .ok()
-                .and_then(|start| samples.get(start..start + self.fft))
-            {
-                Some(inside) => frame
-                    .iter_mut()
-                    .zip(inside)
-                    .for_each(|(value, &sample)| *value = f64::from(sample)),
+            match usize::try_from(start).ok().and_then(|start| samples.get(start..start + self.fft)) {
+                Some(inside) => frame.iter_mut().zip(inside).for_each(|(value, &sample)| *value = f64::from(sample)),
                 None => (start..)
                     .zip(&mut frame)
                     .for_each(|(n, value)| *value = f64::from(samples[reflect(n, samples.len())])),
             }
-            frame
-                .iter_mut()
-                .zip(&self.window)
-                .for_each(|(value, weight)| *value *= weight);
-            self.forward
-                .process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
-                .expect("planned sizes");
+            frame.iter_mut().zip(&self.window).for_each(|(value, weight)| *value *= weight);
+            self.forward.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).expect("planned sizes");
             visit(&spectrum);
         }
     }
@@ -112,9 +87,7 @@ impl Stft {
             // A real signal has real values at both ends of its spectrum, and the transform insists on them.
             spectrum[0].im = 0.0;
             spectrum[self.fft / 2].im = 0.0;
-            self.inverse
-                .process_with_scratch(&mut spectrum, &mut frame, &mut scratch)
-                .expect("planned sizes");
+            self.inverse.process_with_scratch(&mut spectrum, &mut frame, &mut scratch).expect("planned sizes");
             let start = index * self.hop;
             for (n, (value, window)) in frame.iter().zip(&self.window).enumerate() {
                 sum[start + n] += value * window / self.fft as f64;
@@ -122,9 +95,7 @@ impl Stft {
             }
         }
         let half = self.fft / 2;
-        (half..half + length)
-            .map(|n| (sum[n] / weight[n].max(1e-8)) as f32)
-            .collect()
+        (half..half + length).map(|n| (sum[n] / weight[n].max(1e-8)) as f32).collect()
     }
 }
 
@@ -148,10 +119,7 @@ mod tests {
         // numpy.pad([0, 1, 2], 5, "reflect")
         let padded: Vec<usize> = (-5..8).map(|n| reflect(n, 3)).collect();
         assert_eq!(padded, [1, 0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1]);
-        assert_eq!(
-            (-3..4).map(|n| reflect(n, 2)).collect::<Vec<_>>(),
-            [1, 0, 1, 0, 1, 0, 1]
-        );
+        assert_eq!((-3..4).map(|n| reflect(n, 2)).collect::<Vec<_>>(), [1, 0, 1, 0, 1, 0, 1]);
         assert_eq!(reflect(-7, 1), 0);
     }
 
@@ -180,16 +148,10 @@ mod tests {
     #[test]
     fn the_inverse_gives_the_samples_back() {
         let stft = Stft::new(1024, 256);
-        let samples: Vec<f32> = (0..5120)
-            .map(|n| (n as f32 * 0.013).sin() * (n as f32 * 0.00071).cos())
-            .collect();
+        let samples: Vec<f32> = (0..5120).map(|n| (n as f32 * 0.013).sin() * (n as f32 * 0.00071).cos()).collect();
         let back = stft.samples(&stft.spectra(&samples));
         assert_eq!(back.len(), samples.len());
-        let worst = back
-            .iter()
-            .zip(&samples)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let worst = back.iter().zip(&samples).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         // One rounding to single precision.
         assert!(worst < 1e-7, "{worst}");
     }

@@ -16,15 +16,9 @@ use crate::AudioError;
 pub fn write_wav(path: impl AsRef<Path>, samples: &[f32], rate: u32) -> Result<(), AudioError> {
     let path = path.as_ref();
     if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
-        return Err(AudioError::NonFinite {
-            path: path.into(),
-            index,
-        });
+        return Err(AudioError::NonFinite { path: path.into(), index });
     }
-    let failed = |reason: String| AudioError::Write {
-        path: path.into(),
-        reason,
-    };
+    let failed = |reason: String| AudioError::Write { path: path.into(), reason };
     let Some(name) = path.file_name() else {
         return Err(failed("the path names no file".into()));
     };
@@ -39,12 +33,7 @@ pub fn write_wav(path: impl AsRef<Path>, samples: &[f32], rate: u32) -> Result<(
 }
 
 fn encode(path: &Path, samples: &[f32], rate: u32) -> Result<(), hound::Error> {
-    let spec = WavSpec {
-        channels: 1,
-        sample_rate: rate,
-        bits_per_sample: 16,
-        sample_format: SampleFormat::Int,
-    };
+    let spec = WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let mut file = BufWriter::new(File::create(path)?);
     let mut writer = WavWriter::new(&mut file, spec)?;
     for sample in samples {
@@ -67,19 +56,13 @@ mod tests {
     fn sixteen_bit_samples_return_unchanged_and_others_are_clipped() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
-        let samples: Vec<f32> = (-32768..32768_i32)
-            .step_by(7)
-            .map(|value| value as f32 / 32768.0)
-            .collect();
+        let samples: Vec<f32> = (-32768..32768_i32).step_by(7).map(|value| value as f32 / 32768.0).collect();
         write_wav(&path, &samples, 16_000).unwrap();
         assert_eq!(read(&path).unwrap().samples, samples);
         write_wav(&path, &[1.0, -1.0, 3.0, -3.0], 8000).unwrap();
         let top = 32767.0 / 32768.0;
         assert_eq!(read(&path).unwrap().samples, [top, -1.0, top, -1.0]);
-        let left: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["a.wav"], "nothing else is left behind");
     }
 
@@ -88,10 +71,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
         write_wav(&path, &[0.5], 8000).unwrap();
-        assert!(matches!(
-            write_wav(&path, &[0.0, f32::NAN], 8000),
-            Err(AudioError::NonFinite { index: 1, .. })
-        ));
+        assert!(matches!(write_wav(&path, &[0.0, f32::NAN], 8000), Err(AudioError::NonFinite { index: 1, .. })));
         assert_eq!(read(&path).unwrap().samples, [0.5]);
         let nowhere = write_wav(folder.path().join("missing/a.wav"), &[0.5], 8000).unwrap_err();
         assert!(matches!(nowhere, AudioError::Write { .. }), "{nowhere}");

@@ -33,35 +33,17 @@ impl FrameStepper for Ramp {
         let steps = inputs.dims()[1];
         let last = inputs.narrow(1, steps - 1, 1);
         let frames = Tensor::cat(vec![last.clone().add_scalar(0.2), last.add_scalar(0.4)], 1);
-        let stop = frames
-            .clone()
-            .narrow(2, 0, 1)
-            .squeeze_dim::<2>(2)
-            .greater_elem(0.99)
-            .float();
-        FrameStep {
-            frames,
-            stop,
-            attention: Vec::new(),
-        }
+        let stop = frames.clone().narrow(2, 0, 1).squeeze_dim::<2>(2).greater_elem(0.99).float();
+        FrameStep { frames, stop, attention: Vec::new() }
     }
 
     fn select(&mut self, _rows: &[usize]) {}
 }
 
 fn main() {
-    let limits = TextLimits {
-        start: 0,
-        end: 1,
-        min_length: 1,
-        max_length: 20,
-    };
+    let limits = TextLimits { start: 0, end: 1, min_length: 1, max_length: 20 };
     for hypothesis in greedy(&mut Speller(vec!["speech", "and", "text"]), 3, &limits, &[0]) {
-        let word: String = hypothesis
-            .tokens
-            .iter()
-            .map(|&t| char::from(ALPHABET.as_bytes()[t as usize]))
-            .collect();
+        let word: String = hypothesis.tokens.iter().map(|&t| char::from(ALPHABET.as_bytes()[t as usize])).collect();
         println!("{word:8} log-probability {:.1}", hypothesis.score);
     }
 
@@ -70,9 +52,5 @@ fn main() {
     println!("CTC path 0 1 1 0 1 2 says {:?}", ctc_greedy(logits, &[6], 0)[0]);
 
     let speech = generate_speech(&mut Ramp, &[4], 3, &SpeechLimits::up_to(10.0), &Device::flex());
-    println!(
-        "{} frames until the ramp passed one, stop probabilities {:?}",
-        speech[0].mel.dims()[0],
-        speech[0].stop
-    );
+    println!("{} frames until the ramp passed one, stop probabilities {:?}", speech[0].mel.dims()[0], speech[0].stop);
 }

@@ -7,22 +7,11 @@ use burn::tensor::Tensor;
 /// `logits` is `[batch, time, classes]` (any monotone transform of the probabilities), `frames` the valid frames.
 pub fn ctc_greedy(logits: Tensor<3>, frames: &[usize], blank: u32) -> Vec<Vec<u32>> {
     let [batch, time, _] = logits.dims();
-    assert_eq!(
-        frames.len(),
-        batch,
-        "CTC decoding: {} lengths for a batch of {batch}",
-        frames.len()
-    );
-    let best = logits
-        .argmax(2)
-        .try_into_vec_as::<i64>()
-        .expect("indices are readable integers");
+    assert_eq!(frames.len(), batch, "CTC decoding: {} lengths for a batch of {batch}", frames.len());
+    let best = logits.argmax(2).try_into_vec_as::<i64>().expect("indices are readable integers");
     (0..batch)
         .map(|item| {
-            let path: Vec<u32> = best[item * time..][..frames[item]]
-                .iter()
-                .map(|&class| class as u32)
-                .collect();
+            let path: Vec<u32> = best[item * time..][..frames[item]].iter().map(|&class| class as u32).collect();
             collapse(&path, blank)
         })
         .collect()
@@ -30,10 +19,7 @@ pub fn ctc_greedy(logits: Tensor<3>, frames: &[usize], blank: u32) -> Vec<Vec<u3
 
 /// The labels of an alignment: repetitions merged, then blanks removed.
 pub fn collapse(path: &[u32], blank: u32) -> Vec<u32> {
-    path.chunk_by(|a, b| a == b)
-        .map(|run| run[0])
-        .filter(|&label| label != blank)
-        .collect()
+    path.chunk_by(|a, b| a == b).map(|run| run[0]).filter(|&label| label != blank).collect()
 }
 
 #[cfg(test)]
@@ -53,10 +39,7 @@ mod tests {
     fn padding_is_not_read() {
         let frame = |class: usize| std::array::from_fn::<f32, 3, _>(|i| if i == class { 1.0 } else { -1.0 });
         let logits = Tensor::from_floats(
-            [
-                [frame(1), frame(1), frame(0), frame(1)],
-                [frame(2), frame(0), frame(1), frame(1)],
-            ],
+            [[frame(1), frame(1), frame(0), frame(1)], [frame(2), frame(0), frame(1), frame(1)]],
             &Device::flex(),
         );
         assert_eq!(ctc_greedy(logits, &[4, 2], 0), [vec![1, 1], vec![2]]);

@@ -65,12 +65,7 @@ impl SpeechLimits {
     /// Threshold 0.5 on any frame and no minimum; the paper's models take a `max_ratio` of 20 for text and 10 for speech
     /// input.
     pub fn up_to(max_ratio: f64) -> Self {
-        Self {
-            rule: StopRule::Any,
-            threshold: 0.5,
-            min_ratio: 0.0,
-            max_ratio,
-        }
+        Self { rule: StopRule::Any, threshold: 0.5, min_ratio: 0.0, max_ratio }
     }
 
     /// Whether an item with `input` encoder positions ends after `step` steps (from 1) of the given probabilities.
@@ -122,20 +117,12 @@ pub fn generate_speech(
             "speech generation: a step returned another number of items or bins"
         );
         let peaks = attention_peaks(&output.attention);
-        let stop = output
-            .stop
-            .try_into_vec_as::<f32>()
-            .expect("stop probabilities are readable floats");
-        let frames = output
-            .frames
-            .clone()
-            .try_into_vec_as::<f32>()
-            .expect("frames are readable floats");
+        let stop = output.stop.try_into_vec_as::<f32>().expect("stop probabilities are readable floats");
+        let frames = output.frames.clone().try_into_vec_as::<f32>().expect("frames are readable floats");
         let mut kept = Vec::with_capacity(rows);
         for (row, stop) in stop.chunks_exact(reduction).enumerate() {
             let item = &mut items[active[row]];
-            item.frames
-                .extend_from_slice(&frames[row * reduction * mel..][..reduction * mel]);
+            item.frames.extend_from_slice(&frames[row * reduction * mel..][..reduction * mel]);
             item.stop.extend_from_slice(stop);
             item.add_peaks(peaks.get(row));
             if limits.ends(step, inputs[active[row]], stop) {
@@ -165,9 +152,7 @@ fn attention_peaks(attention: &[Tensor<4>]) -> Vec<Vec<f32>> {
         let [rows, heads, steps, _] = layer.dims();
         peaks.resize(rows, Vec::new());
         let newest = layer.clone().narrow(2, steps - 1, 1).max_dim(3);
-        let newest = newest
-            .try_into_vec_as::<f32>()
-            .expect("attention weights are readable floats");
+        let newest = newest.try_into_vec_as::<f32>().expect("attention weights are readable floats");
         for (row, heads) in peaks.iter_mut().zip(newest.chunks_exact(heads)) {
             row.extend_from_slice(heads);
         }
@@ -190,10 +175,7 @@ impl Item {
     fn add_peaks(&mut self, heads: Option<&Vec<f32>>) {
         let heads = heads.map_or(&[][..], Vec::as_slice);
         self.peaks.resize(heads.len(), 0.0);
-        self.peaks
-            .iter_mut()
-            .zip(heads)
-            .for_each(|(sum, &peak)| *sum += f64::from(peak));
+        self.peaks.iter_mut().zip(heads).for_each(|(sum, &peak)| *sum += f64::from(peak));
         self.steps += 1;
     }
 
@@ -225,11 +207,7 @@ mod tests {
 
     impl Counter {
         fn new(stops: &[usize]) -> Self {
-            Self {
-                stops: stops.to_vec(),
-                batches: Vec::new(),
-                attention: false,
-            }
+            Self { stops: stops.to_vec(), batches: Vec::new(), attention: false }
         }
     }
 
@@ -240,23 +218,14 @@ mod tests {
             self.batches.push(items);
             let last = inputs.narrow(1, steps - 1, 1);
             let frames = Tensor::cat(vec![last.clone().add_scalar(1.0), last.add_scalar(2.0)], 1);
-            let stop: Vec<f32> = self
-                .stops
-                .iter()
-                .flat_map(|&stop| [0.3, if steps >= stop { 0.5 } else { 0.1 }])
-                .collect();
+            let stop: Vec<f32> =
+                self.stops.iter().flat_map(|&stop| [0.3, if steps >= stop { 0.5 } else { 0.1 }]).collect();
             let weights = |item: usize, head: usize| {
                 // Head 1 is sharper; item 1 loses sharpness with the steps.
-                let peak = if head == 1 {
-                    0.8 / ((item * (steps - 1)) as f32 + 1.0)
-                } else {
-                    0.4
-                };
+                let peak = if head == 1 { 0.8 / ((item * (steps - 1)) as f32 + 1.0) } else { 0.4 };
                 [peak, 0.1]
             };
-            let weights: Vec<f32> = (0..items)
-                .flat_map(|item| [weights(item, 0), weights(item, 1)].concat())
-                .collect();
+            let weights: Vec<f32> = (0..items).flat_map(|item| [weights(item, 0), weights(item, 1)].concat()).collect();
             let weights = Tensor::from_data(TensorData::new(weights, [items, 2, 1, 2]), &Device::flex());
             FrameStep {
                 frames,
@@ -308,18 +277,12 @@ mod tests {
         };
         // floor(9 · 20 / 2), floor(7 · 1 / 2), and at least one step.
         assert_eq!([longest(9, 20.0), longest(7, 1.0), longest(1, 1.0)], [90, 3, 1]);
-        let limits = SpeechLimits {
-            min_ratio: 1.5,
-            ..SpeechLimits::up_to(20.0)
-        };
+        let limits = SpeechLimits { min_ratio: 1.5, ..SpeechLimits::up_to(20.0) };
         // floor(5 · 1.5 / 2) = 3: the stop at step 1 is not heard before.
         let speech = &generate(&mut Counter::new(&[1]), &[5], limits)[0];
         assert_eq!((steps(speech), speech.ended), (3, true));
         // A minimum above the maximum wins.
-        let limits = SpeechLimits {
-            min_ratio: 4.0,
-            ..SpeechLimits::up_to(2.0)
-        };
+        let limits = SpeechLimits { min_ratio: 4.0, ..SpeechLimits::up_to(2.0) };
         assert_eq!(steps(&generate(&mut Counter::new(&never), &[5], limits)[0]), 10);
     }
 
@@ -327,11 +290,7 @@ mod tests {
     fn the_sum_rule_stops_where_any_does_not() {
         // Before the stop step the two probabilities are 0.3 and 0.1, from it on 0.3 and 0.5.
         let at = |rule, threshold| {
-            let limits = SpeechLimits {
-                rule,
-                threshold,
-                ..SpeechLimits::up_to(4.0)
-            };
+            let limits = SpeechLimits { rule, threshold, ..SpeechLimits::up_to(4.0) };
             steps(&generate(&mut Counter::new(&[3]), &[5], limits)[0])
         };
         assert_eq!([at(StopRule::Any, 0.5), at(StopRule::Sum, 0.5)], [3, 3]);

@@ -51,11 +51,7 @@ pub struct Hypothesis {
 /// batch. Reads one `[hypotheses, vocabulary]` tensor per step. Panics when a step leaves no token to choose (every
 /// permitted log-probability is −∞ or no number).
 pub fn greedy(stepper: &mut dyn TextStepper, batch: usize, limits: &TextLimits, suppressed: &[u32]) -> Vec<Hypothesis> {
-    let empty = Hypothesis {
-        tokens: Vec::new(),
-        score: 0.0,
-        ended: false,
-    };
+    let empty = Hypothesis { tokens: Vec::new(), score: 0.0, ended: false };
     let mut hypotheses = vec![empty; batch];
     let mut active: Vec<usize> = (0..batch).collect();
     let mut prefixes = vec![vec![limits.start]; batch];
@@ -65,9 +61,7 @@ pub fn greedy(stepper: &mut dyn TextStepper, batch: usize, limits: &TextLimits, 
         }
         let log_probabilities = stepper.step(&prefixes);
         let vocabulary = log_probabilities.dims()[1];
-        let host = log_probabilities
-            .try_into_vec_as::<f32>()
-            .expect("log-probabilities are readable floats");
+        let host = log_probabilities.try_into_vec_as::<f32>().expect("log-probabilities are readable floats");
         let mut kept = Vec::with_capacity(active.len());
         for (row, scores) in host.chunks_exact(vocabulary).enumerate() {
             let permitted =
@@ -112,12 +106,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: TextLimits = TextLimits {
-        start: 0,
-        end: 1,
-        min_length: 1,
-        max_length: 6,
-    };
+    const LIMITS: TextLimits = TextLimits { start: 0, end: 1, min_length: 1, max_length: 6 };
 
     /// Prefers to write its sentence, then the end; every choice has probability 0.5, the rest share the other half.
     struct Scribe {
@@ -127,10 +116,7 @@ mod tests {
 
     impl Scribe {
         fn new(sentences: &[&[u32]]) -> Self {
-            Self {
-                sentences: sentences.iter().map(|s| s.to_vec()).collect(),
-                seen: Vec::new(),
-            }
+            Self { sentences: sentences.iter().map(|s| s.to_vec()).collect(), seen: Vec::new() }
         }
     }
 

@@ -52,26 +52,15 @@ fn base(scale: Scale) -> Coffee {
     };
     Coffee {
         seed: 1,
-        grind: Grind {
-            beans: "arabica".to_owned(),
-            steps,
-            milliseconds: 5,
-        },
-        brew: Brew {
-            temperature: 93.0,
-            milk: Some(Milk { share: 0.2, foam: true }),
-        },
+        grind: Grind { beans: "arabica".to_owned(), steps, milliseconds: 5 },
+        brew: Brew { temperature: 93.0, milk: Some(Milk { share: 0.2, foam: true }) },
     }
 }
 
 fn validate(coffee: &Coffee) -> Result<(), ConfigError> {
     let temperature = coffee.brew.temperature;
     if !(0.0..=100.0).contains(&temperature) {
-        return Err(ConfigError::range(
-            "brew.temperature",
-            temperature,
-            "must be from 0 to 100 °C",
-        ));
+        return Err(ConfigError::range("brew.temperature", temperature, "must be from 0 to 100 °C"));
     }
     Ok(())
 }
@@ -80,47 +69,35 @@ fn validate(coffee: &Coffee) -> Result<(), ConfigError> {
 fn grind(coffee: &Coffee) -> Arc<Stage> {
     let config = coffee.grind.clone();
     let seconds = (config.steps * config.milliseconds) as f64 / 1000.0;
-    let cost = Cost {
-        steps: config.steps,
-        parameters: 0,
-        seconds,
-    };
-    Stage::new("grind", 1, (&coffee.grind, coffee.seed))
-        .cost(cost)
-        .run(move |run| {
-            let checkpoint = run.checkpoints().join("step.json");
-            let (done, mut sum): (u64, u64) = vocable_lab::files::read_json(&checkpoint)?.unwrap_or_default();
-            run.log(format!("starting after step {done}"))?;
-            let mut metrics = run.metrics(done)?;
-            run.progress().start(config.steps, "steps");
-            for step in done + 1..=config.steps {
-                sleep(Duration::from_millis(config.milliseconds));
-                sum += step;
-                metrics.append(step, &serde_json::json!({ "sum": sum }))?;
-                run.progress().step(step, format!("sum {sum}"));
-                if step % 10 == 0 || run.interrupted() {
-                    vocable_lab::files::write_json(&checkpoint, &(step, sum))?;
-                }
-                run.check()?;
+    let cost = Cost { steps: config.steps, parameters: 0, seconds };
+    Stage::new("grind", 1, (&coffee.grind, coffee.seed)).cost(cost).run(move |run| {
+        let checkpoint = run.checkpoints().join("step.json");
+        let (done, mut sum): (u64, u64) = vocable_lab::files::read_json(&checkpoint)?.unwrap_or_default();
+        run.log(format!("starting after step {done}"))?;
+        let mut metrics = run.metrics(done)?;
+        run.progress().start(config.steps, "steps");
+        for step in done + 1..=config.steps {
+            sleep(Duration::from_millis(config.milliseconds));
+            sum += step;
+            metrics.append(step, &serde_json::json!({ "sum": sum }))?;
+            run.progress().step(step, format!("sum {sum}"));
+            if step % 10 == 0 || run.interrupted() {
+                vocable_lab::files::write_json(&checkpoint, &(step, sum))?;
             }
-            Ok(run.write_json("powder.json", &sum)?)
-        })
+            run.check()?;
+        }
+        Ok(run.write_json("powder.json", &sum)?)
+    })
 }
 
 fn brew(coffee: &Coffee) -> Arc<Stage> {
     let config = coffee.brew.clone();
-    Stage::new("brew", 1, &coffee.brew)
-        .input("powder", &grind(coffee))
-        .run(move |run: &StageRun| {
-            ensure!(
-                config.temperature >= 60.0,
-                "water of {} °C brews nothing",
-                config.temperature
-            );
-            let powder: u64 = serde_json::from_slice(&fs::read(run.input("powder").join("powder.json"))?)?;
-            let milk = config.milk.as_ref().map_or(0.0, |milk| f64::from(milk.share));
-            Ok(run.write_json("cup.json", &(powder as f64 * (1.0 - milk)))?)
-        })
+    Stage::new("brew", 1, &coffee.brew).input("powder", &grind(coffee)).run(move |run: &StageRun| {
+        ensure!(config.temperature >= 60.0, "water of {} °C brews nothing", config.temperature);
+        let powder: u64 = serde_json::from_slice(&fs::read(run.input("powder").join("powder.json"))?)?;
+        let milk = config.milk.as_ref().map_or(0.0, |milk| f64::from(milk.share));
+        Ok(run.write_json("cup.json", &(powder as f64 * (1.0 - milk)))?)
+    })
 }
 
 fn taste(coffee: &Coffee) -> Result<Arc<Stage>, Unavailable> {
@@ -133,11 +110,7 @@ fn taste(coffee: &Coffee) -> Result<Arc<Stage>, Unavailable> {
 }
 
 fn foam(coffee: &Coffee) -> Result<Arc<Stage>, Unavailable> {
-    let milk = coffee
-        .brew
-        .milk
-        .clone()
-        .ok_or_else(|| Unavailable("no milk, no foam".to_owned()))?;
+    let milk = coffee.brew.milk.clone().ok_or_else(|| Unavailable("no milk, no foam".to_owned()))?;
     let stage = Stage::new("foam", 1, &milk).run(move |run| {
         let height = if milk.foam { 2.5 } else { 0.0 };
         Ok(run.write_scores(&Scores::new().with("height", Score::new(height, 3)))?)

@@ -20,23 +20,12 @@ pub struct Alias {
 impl Alias {
     /// The option may be given with its dashes.
     pub fn new(option: &'static str, path: &'static str, help: &'static str, flag: bool) -> Self {
-        Self {
-            option: option.trim_start_matches('-'),
-            path,
-            help,
-            flag,
-        }
+        Self { option: option.trim_start_matches('-'), path, help, flag }
     }
 
     fn arg(&self) -> Arg {
-        let arg = Arg::new(self.option)
-            .long(self.option)
-            .help(format!("{} (sets `{}`)", self.help, self.path));
-        if self.flag {
-            arg.action(ArgAction::SetTrue)
-        } else {
-            arg.value_name("VALUE")
-        }
+        let arg = Arg::new(self.option).long(self.option).help(format!("{} (sets `{}`)", self.help, self.path));
+        if self.flag { arg.action(ArgAction::SetTrue) } else { arg.value_name("VALUE") }
     }
 
     fn value<'m>(&self, matches: &'m ArgMatches) -> Option<&'m str> {
@@ -60,15 +49,13 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
     let run = Command::new("run").about("Runs what is not done, then prints the tables");
     let dry_run = Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue);
     let dry_run = dry_run.help("Print every row's resolved configuration and the plan; run nothing");
-    let report = Command::new("report")
-        .about("Prints the tables as they were last measured")
-        .args([
-            words_arg("Tables; all if none is given"),
-            scale_arg(),
-            runs_arg(),
-            name_arg(),
-            file("markdown", "Write Markdown to a file"),
-        ]);
+    let report = Command::new("report").about("Prints the tables as they were last measured").args([
+        words_arg("Tables; all if none is given"),
+        scale_arg(),
+        runs_arg(),
+        name_arg(),
+        file("markdown", "Write Markdown to a file"),
+    ]);
     Command::new(name)
         .version(version)
         .about("Tables of experiments: the paper's numbers beside those measured here")
@@ -86,22 +73,15 @@ fn words_arg(help: &'static str) -> Arg {
 }
 
 fn scale_arg() -> Arg {
-    let help = format!(
-        "Size of the run: {}; the first by default, all for `report`",
-        Scale::ALL.map(Scale::name).join(", ")
-    );
+    let help =
+        format!("Size of the run: {}; the first by default, all for `report`", Scale::ALL.map(Scale::name).join(", "));
     let parse = |name: &str| name.parse::<Scale>();
-    Arg::new("scale")
-        .long("scale")
-        .value_name("SCALE")
-        .value_parser(parse)
-        .help(help)
+    Arg::new("scale").long("scale").value_name("SCALE").value_parser(parse).help(help)
 }
 
 fn runs_arg() -> Arg {
     let arg = Arg::new("runs").long("runs").value_name("DIR").default_value("runs");
-    arg.value_parser(value_parser!(PathBuf))
-        .help("Where stages and tables are kept")
+    arg.value_parser(value_parser!(PathBuf)).help("Where stages and tables are kept")
 }
 
 fn name_arg() -> Arg {
@@ -110,20 +90,12 @@ fn name_arg() -> Arg {
 }
 
 fn file(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name("FILE")
-        .value_parser(value_parser!(PathBuf))
-        .help(help)
+    Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
 }
 
 /// The words that belong to no option: tables and overrides.
 pub fn words(matches: &ArgMatches) -> impl Iterator<Item = &str> {
-    matches
-        .get_many::<String>("words")
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
+    matches.get_many::<String>("words").into_iter().flatten().map(String::as_str)
 }
 
 /// The scale, if one was given.
@@ -155,7 +127,5 @@ pub fn patch(matches: &ArgMatches, aliases: &[Alias]) -> Result<Patch, ConfigErr
             patch = patch.option(alias.path, value);
         }
     }
-    words(matches)
-        .filter(|word| word.contains('='))
-        .try_fold(patch, Patch::assign)
+    words(matches).filter(|word| word.contains('=')).try_fold(patch, Patch::assign)
 }

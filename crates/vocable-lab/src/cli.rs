@@ -47,13 +47,7 @@ impl<C: Config> Cli<C> {
     /// A program of this name and version (`env!("CARGO_PKG_VERSION")`) over these tables. `--seed N` stands for the
     /// key `seed`.
     pub fn new(name: &'static str, version: &'static str, tables: Vec<Table<C>>) -> Self {
-        Self {
-            name,
-            version,
-            tables,
-            aliases: Vec::new(),
-        }
-        .alias("--seed", "seed", "Seed of everything random")
+        Self { name, version, tables, aliases: Vec::new() }.alias("--seed", "seed", "Seed of everything random")
     }
 
     /// Adds an option with a value that stands for a configuration key: `.alias("--data", "data.manifest", "…")`.
@@ -100,11 +94,7 @@ impl<C: Config> Cli<C> {
             }
             Err(Failure::Error(error)) => {
                 eprintln!("error: {}", lines(&error));
-                if matches!(error, Error::Config(_)) {
-                    USAGE
-                } else {
-                    FAILED
-                }
+                if matches!(error, Error::Config(_)) { USAGE } else { FAILED }
             }
         }
     }
@@ -127,12 +117,7 @@ impl<C: Config> Cli<C> {
         let width = self.tables.iter().map(|table| table.name().len()).max().unwrap_or(0);
         for table in &self.tables {
             let (rows, columns) = (table.rows().len(), table.columns().len());
-            writeln!(
-                out,
-                "{:width$}  {} ({rows} rows, {columns} columns)",
-                table.name(),
-                table.title()
-            )?;
+            writeln!(out, "{:width$}  {} ({rows} rows, {columns} columns)", table.name(), table.title())?;
         }
         Ok(())
     }
@@ -184,20 +169,12 @@ impl<C: Config> Cli<C> {
             let found = records_of(runs(matches), table.name(), scale, label(matches))?;
             // A table that was asked for is shown even if it is empty so far.
             let empty = || Record::not_run(table.name(), scale.unwrap_or_default(), label(matches));
-            let shown = if found.is_empty() && !names.is_empty() {
-                vec![empty()]
-            } else {
-                found
-            };
+            let shown = if found.is_empty() && !names.is_empty() { vec![empty()] } else { found };
             records.extend(shown.into_iter().map(|record| (table, record)));
         }
         if records.is_empty() {
             let place = runs(matches).join("tables");
-            let message = format!(
-                "nothing has run yet under {}; `{} run TABLE` does it",
-                place.display(),
-                self.name
-            );
+            let message = format!("nothing has run yet under {}; `{} run TABLE` does it", place.display(), self.name);
             return Err(ConfigError::Other(message).into());
         }
         match matches.get_one::<PathBuf>("markdown") {
@@ -231,23 +208,12 @@ impl<C: Config> Cli<C> {
     }
 
     fn table(&self, name: &str) -> Result<&Table<C>, ConfigError> {
-        let unknown = || ConfigError::Name {
-            what: "table",
-            name: name.to_owned(),
-            valid: self.names(),
-        };
-        self.tables
-            .iter()
-            .find(|table| table.name() == name)
-            .ok_or_else(unknown)
+        let unknown = || ConfigError::Name { what: "table", name: name.to_owned(), valid: self.names() };
+        self.tables.iter().find(|table| table.name() == name).ok_or_else(unknown)
     }
 
     fn names(&self) -> String {
-        self.tables
-            .iter()
-            .map(|table| table.name())
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.tables.iter().map(|table| table.name()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -320,10 +286,7 @@ fn command_line(name: &str, args: &[OsString]) -> String {
         arg => format!("'{}'", arg.replace('\'', r"'\''")),
     };
     let args = args.iter().skip(1).map(quote);
-    std::iter::once(name.to_owned())
-        .chain(args)
-        .collect::<Vec<_>>()
-        .join(" ")
+    std::iter::once(name.to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
 /// The first Ctrl-C asks stages to stop, the second one ends the process at once.

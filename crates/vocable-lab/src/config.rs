@@ -100,31 +100,20 @@ fn collect(path: String, a: &Value, b: &Value, changes: &mut Vec<Change>) {
         return;
     }
     let (Value::Object(old), Value::Object(new)) = (a, b) else {
-        changes.push(Change {
-            path,
-            from: a.clone(),
-            to: b.clone(),
-        });
+        changes.push(Change { path, from: a.clone(), to: b.clone() });
         return;
     };
     // The two may have different keys when the part is an enum whose variant changed.
     let added = new.keys().filter(|key| !old.contains_key(*key));
     for key in old.keys().chain(added) {
-        let (from, to) = (
-            old.get(key).unwrap_or(&Value::Null),
-            new.get(key).unwrap_or(&Value::Null),
-        );
+        let (from, to) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
         collect(join(&path, key), from, to, changes);
     }
 }
 
 /// `path.key`, or `key` alone at the root.
 pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]
@@ -150,10 +139,7 @@ mod tests {
         let c = serde_json::from_str::<Value>(r#"{"x": {"a": [{"c": 3, "d": 2}], "b": 2}}"#).unwrap();
         assert_eq!(hash(&a), hash(&b));
         assert_ne!(hash(&a), hash(&c));
-        assert_eq!(
-            hash(&Value::Null),
-            "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b"
-        );
+        assert_eq!(hash(&Value::Null), "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b");
     }
 
     #[test]
@@ -166,10 +152,7 @@ mod tests {
 
     #[test]
     fn a_difference_names_the_deepest_key_or_the_part_that_went() {
-        let base = Outer {
-            rate: 0.1,
-            part: Some(Inner { steps: 3 }),
-        };
+        let base = Outer { rate: 0.1, part: Some(Inner { steps: 3 }) };
         let mut other = base.clone();
         assert!(diff(&base, &other).is_empty());
         other.part.as_mut().unwrap().steps = 4;

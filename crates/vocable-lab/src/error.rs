@@ -86,11 +86,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// A value out of range: `ConfigError::range("pretrain.steps", 0, "must be 1 or more")`.
     pub fn range(path: &str, value: impl ToString, allowed: &str) -> Self {
-        Self::Range {
-            path: path.to_owned(),
-            value: value.to_string(),
-            allowed: allowed.to_owned(),
-        }
+        Self::Range { path: path.to_owned(), value: value.to_string(), allowed: allowed.to_owned() }
     }
 }
 
@@ -156,11 +152,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::File { action, path: path.to_owned(), source }
     }
 }
 

@@ -49,10 +49,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::file("read", path)(error)),
     };
-    serde_json::from_str(&text).map(Some).map_err(|source| Error::Damaged {
-        path: path.to_owned(),
-        source,
-    })
+    serde_json::from_str(&text).map(Some).map_err(|source| Error::Damaged { path: path.to_owned(), source })
 }
 
 /// Creates a directory and those above it.
@@ -76,16 +73,8 @@ mod tests {
         // A directory under the final name makes the rename fail.
         let taken = dir.path().join("taken");
         fs::create_dir(&taken).unwrap();
-        assert!(
-            write_atomic(&taken, b"2")
-                .unwrap_err()
-                .to_string()
-                .starts_with("cannot write ")
-        );
-        let mut names: Vec<_> = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        assert!(write_atomic(&taken, b"2").unwrap_err().to_string().starts_with("cannot write "));
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["taken", "x.json"]);
     }

@@ -18,10 +18,7 @@ struct Head {
 impl Grid {
     /// A grid without rows and columns.
     pub fn new() -> Self {
-        Self {
-            columns: Vec::new(),
-            rows: Vec::new(),
-        }
+        Self { columns: Vec::new(), rows: Vec::new() }
     }
 
     /// Adds a column that stands alone.
@@ -31,37 +28,20 @@ impl Grid {
 
     /// Adds a column under the heading that it shares with its neighbours.
     pub fn grouped(&mut self, group: impl Into<String>, name: impl Into<String>) {
-        self.columns.push(Head {
-            group: group.into(),
-            name: name.into(),
-        });
+        self.columns.push(Head { group: group.into(), name: name.into() });
     }
 
     /// Adds a row with as many cells as there are columns.
     pub fn row(&mut self, cells: Vec<String>) {
-        assert_eq!(
-            cells.len(),
-            self.columns.len(),
-            "a row has as many cells as the grid has columns"
-        );
+        assert_eq!(cells.len(), self.columns.len(), "a row has as many cells as the grid has columns");
         self.rows.push(cells);
     }
 
     /// Columns two spaces apart, each group's heading over its columns, a line under the header; no trailing spaces.
     pub fn text(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|head| head.name.as_str()).collect();
-        let body: Vec<Vec<&str>> = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(String::as_str).collect())
-            .collect();
-        let width = |at: usize| {
-            body.iter()
-                .chain([&names])
-                .map(|row| row[at].width())
-                .max()
-                .unwrap_or(0)
-        };
+        let body: Vec<Vec<&str>> = self.rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+        let width = |at: usize| body.iter().chain([&names]).map(|row| row[at].width()).max().unwrap_or(0);
         let mut widths: Vec<usize> = (0..names.len()).map(width).collect();
         let mut headings = String::new();
         let mut at = 0;
@@ -72,16 +52,10 @@ impl Grid {
             widths[end - 1] += short;
             let space = span(&widths[at..end]) - heading.width();
             let gap = if at == 0 { "" } else { "  " };
-            headings.push_str(&format!(
-                "{gap}{}{heading}{}",
-                " ".repeat(space - space / 2),
-                " ".repeat(space / 2)
-            ));
+            headings.push_str(&format!("{gap}{}{heading}{}", " ".repeat(space - space / 2), " ".repeat(space / 2)));
             at = end;
         }
-        let headings = Some(headings.trim_end())
-            .filter(|line| !line.is_empty())
-            .map(|line| format!("{line}\n"));
+        let headings = Some(headings.trim_end()).filter(|line| !line.is_empty()).map(|line| format!("{line}\n"));
         let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
         let rule: Vec<&str> = rule.iter().map(String::as_str).collect();
         let lines = [&names, &rule].into_iter().chain(&body).map(|row| line(row, &widths));
@@ -92,18 +66,9 @@ impl Grid {
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let escape = |cell: &str| cell.replace('|', "\\|");
-        let header = self
-            .columns
-            .iter()
-            .map(|head| escape(format!("{} {}", head.group, head.name).trim()))
-            .collect();
-        let rule = (0..self.columns.len())
-            .map(|at| if at == 0 { "---" } else { "---:" }.to_owned())
-            .collect();
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| line(row.iter().map(|cell| escape(cell)).collect()));
+        let header = self.columns.iter().map(|head| escape(format!("{} {}", head.group, head.name).trim())).collect();
+        let rule = (0..self.columns.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()).collect();
+        let rows = self.rows.iter().map(|row| line(row.iter().map(|cell| escape(cell)).collect()));
         [line(header), line(rule)].into_iter().chain(rows).collect()
     }
 }

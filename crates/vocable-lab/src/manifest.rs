@@ -50,29 +50,18 @@ impl Provenance {
     /// This process's, for a program of the given version and command line.
     pub fn of_this_process(command: String, version: &str) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, Into::into);
-        Self {
-            command,
-            version: version.to_owned(),
-            git: git(),
-            cores,
-        }
+        Self { command, version: version.to_owned(), git: git(), cores }
     }
 }
 
 /// The git state of the working directory; `None` outside a repository, before the first commit and without git.
 fn git() -> Option<Git> {
     let ask = |args: &[&str]| {
-        let answer = Command::new("git")
-            .args(args)
-            .output()
-            .ok()
-            .filter(|answer| answer.status.success())?;
+        let answer = Command::new("git").args(args).output().ok().filter(|answer| answer.status.success())?;
         String::from_utf8(answer.stdout).ok()
     };
     let commit = ask(&["rev-parse", "HEAD"])?.trim().to_owned();
-    let dirty = !ask(&["status", "--porcelain", "--untracked-files=no"])?
-        .trim()
-        .is_empty();
+    let dirty = !ask(&["status", "--porcelain", "--untracked-files=no"])?.trim().is_empty();
     Some(Git { commit, dirty })
 }
 

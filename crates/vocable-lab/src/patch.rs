@@ -42,16 +42,10 @@ impl Patch {
     /// # Errors
     /// [`ConfigError::PatchFile`] when it is not TOML.
     pub fn toml(mut self, text: &str, source: &Path) -> Result<Self, ConfigError> {
-        let file = |message: String| ConfigError::PatchFile {
-            path: source.to_owned(),
-            message,
-        };
+        let file = |message: String| ConfigError::PatchFile { path: source.to_owned(), message };
         let table: toml::Table = toml::from_str(text).map_err(|error| file(error.to_string().trim_end().to_owned()))?;
         for (key, value) in table {
-            self.settings.push(Setting {
-                path: vec![key],
-                value: Given::Typed(from_toml(value)),
-            });
+            self.settings.push(Setting { path: vec![key], value: Given::Typed(from_toml(value)) });
         }
         Ok(self)
     }
@@ -61,10 +55,8 @@ impl Patch {
     /// # Errors
     /// [`ConfigError::PatchFile`] when it cannot be read or is not TOML.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::PatchFile {
-            path: path.to_owned(),
-            message: error.to_string(),
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::PatchFile { path: path.to_owned(), message: error.to_string() })?;
         self.toml(&text, path)
     }
 
@@ -80,10 +72,7 @@ impl Patch {
         if path.iter().any(String::is_empty) {
             return Err(bad());
         }
-        self.settings.push(Setting {
-            path,
-            value: Given::Text(value.trim().to_owned()),
-        });
+        self.settings.push(Setting { path, value: Given::Text(value.trim().to_owned()) });
         Ok(self)
     }
 
@@ -91,10 +80,7 @@ impl Patch {
     /// holds one or is none.
     pub fn option(mut self, path: &str, value: &str) -> Self {
         let path = path.split('.').map(str::to_owned).collect();
-        self.settings.push(Setting {
-            path,
-            value: Given::Option(value.to_owned()),
-        });
+        self.settings.push(Setting { path, value: Given::Option(value.to_owned()) });
         self
     }
 
@@ -137,10 +123,7 @@ fn descend<'t>(
     let mut known = true;
     for (depth, key) in path.iter().enumerate() {
         if slot.is_null() && depth > 0 {
-            return Err(ConfigError::Absent {
-                path: path.join("."),
-                part: path[..depth].join("."),
-            });
+            return Err(ConfigError::Absent { path: path.join("."), part: path[..depth].join(".") });
         }
         if !slot.is_object() {
             // A key below a plain value: let the type refuse it, with the key reported as unknown.
@@ -253,10 +236,7 @@ fn below_none(tree: &Value, path: &[String]) -> bool {
 }
 
 fn unknown(tree: &Value, path: &[String]) -> ConfigError {
-    ConfigError::Unknown {
-        path: path.join("."),
-        nearest: nearest(tree, path),
-    }
+    ConfigError::Unknown { path: path.join("."), nearest: nearest(tree, path) }
 }
 
 fn lookup<'t>(tree: &'t Value, path: &[String]) -> Option<&'t Value> {
@@ -304,19 +284,13 @@ mod tests {
             data: None,
             rate: 0.1,
             widths: vec![512, 512],
-            pretrain: Some(Pretrain {
-                steps: 100,
-                speech: Some(Speech { weight: 1.0 }),
-            }),
+            pretrain: Some(Pretrain { steps: 100, speech: Some(Speech { weight: 1.0 }) }),
             quantizer: Quantizer::Nearest { codes: 100 },
         }
     }
 
     fn with(overrides: &[&str]) -> Result<Run, ConfigError> {
-        overrides
-            .iter()
-            .try_fold(Patch::new(), |patch, text| patch.assign(text))?
-            .apply(&base())
+        overrides.iter().try_fold(Patch::new(), |patch, text| patch.assign(text))?.apply(&base())
     }
 
     fn message(overrides: &[&str]) -> String {
@@ -329,13 +303,7 @@ mod tests {
 
     #[test]
     fn values_take_the_type_of_what_they_replace() {
-        let run = with(&[
-            "seed=18446744073709551615",
-            "name=7",
-            "data=a b.jsonl",
-            "rate = 1",
-            "widths=[1, 2, 3]",
-        ]);
+        let run = with(&["seed=18446744073709551615", "name=7", "data=a b.jsonl", "rate = 1", "widths=[1, 2, 3]"]);
         // TOML integers end at 2^63 - 1.
         assert!(run.is_err());
         let run = with(&["seed=9_000", "name=7", "data=a b.jsonl", "rate = 1", "widths=[1, 2, 3]"]).unwrap();
@@ -352,11 +320,7 @@ mod tests {
         assert_eq!(with(&["name=\"none\""]).unwrap().name, "none");
         assert_eq!(with(&["name=x\ny = 1"]).unwrap().name, "x\ny = 1");
         // An option's value is a string where nothing says otherwise, and a number where one was.
-        let run = Patch::new()
-            .option("data", "2024")
-            .option("seed", "5")
-            .apply(&base())
-            .unwrap();
+        let run = Patch::new().option("data", "2024").option("seed", "5").apply(&base()).unwrap();
         assert_eq!((run.data.as_deref(), run.seed), (Some("2024"), 5));
     }
 
@@ -367,58 +331,28 @@ mod tests {
         let run = with(&["pretrain.speech=none", "pretrain.speech={ weight = 2.5 }"]).unwrap();
         assert_eq!(speech(&run), Some(&Speech { weight: 2.5 }));
         let file = Path::new("p.toml");
-        let run = Patch::new()
-            .toml("pretrain.speech = 'none'", file)
-            .unwrap()
-            .apply(&base())
-            .unwrap();
+        let run = Patch::new().toml("pretrain.speech = 'none'", file).unwrap().apply(&base()).unwrap();
         assert_eq!((speech(&run), run.pretrain.as_ref().unwrap().steps), (None, 100));
-        let run = Patch::new()
-            .toml("[pretrain.speech]\nweight = 3", file)
-            .unwrap()
-            .apply(&run)
-            .unwrap();
+        let run = Patch::new().toml("[pretrain.speech]\nweight = 3", file).unwrap().apply(&run).unwrap();
         assert_eq!(speech(&run), Some(&Speech { weight: 3.0 }));
     }
 
     #[test]
     fn an_enum_changes_its_variant() {
         let run = with(&["quantizer={ kind = 'gumbel', temperature = 2 }"]).unwrap();
-        assert_eq!(
-            run.quantizer,
-            Quantizer::Gumbel {
-                codes: 100,
-                temperature: 2.0
-            }
-        );
+        assert_eq!(run.quantizer, Quantizer::Gumbel { codes: 100, temperature: 2.0 });
         let dotted = with(&["quantizer.kind=gumbel", "quantizer.temperature=2"]).unwrap();
         assert_eq!(dotted, run);
-        assert!(
-            message(&["quantizer.kind=gumbl"]).starts_with("`quantizer"),
-            "{}",
-            message(&["quantizer.kind=gumbl"])
-        );
+        assert!(message(&["quantizer.kind=gumbl"]).starts_with("`quantizer"), "{}", message(&["quantizer.kind=gumbl"]));
     }
 
     #[test]
     fn mistakes_name_the_path_and_the_nearest_key() {
         let cases: [(&[&str], &str); 11] = [
-            (
-                &["pretrain.stpes=1"],
-                "unknown key `pretrain.stpes`; the nearest valid key is `pretrain.steps`",
-            ),
-            (
-                &["pretrian.steps=1"],
-                "unknown key `pretrian.steps`; the nearest valid key is `pretrain.steps`",
-            ),
-            (
-                &["steps=1"],
-                "unknown key `steps`; the nearest valid key is `pretrain.steps`",
-            ),
-            (
-                &["pretrain.steps.max=1"],
-                "unknown key `pretrain.steps.max`; the nearest valid key is `pretrain.steps`",
-            ),
+            (&["pretrain.stpes=1"], "unknown key `pretrain.stpes`; the nearest valid key is `pretrain.steps`"),
+            (&["pretrian.steps=1"], "unknown key `pretrian.steps`; the nearest valid key is `pretrain.steps`"),
+            (&["steps=1"], "unknown key `steps`; the nearest valid key is `pretrain.steps`"),
+            (&["pretrain.steps.max=1"], "unknown key `pretrain.steps.max`; the nearest valid key is `pretrain.steps`"),
             (
                 &["pretrain.speech=none", "pretrain.speech={ wieght = 1 }"],
                 "unknown key `pretrain.speech.wieght`; the nearest valid key is `pretrain.speech.weight`",
@@ -437,18 +371,9 @@ mod tests {
                 "cannot set `pretrain.speech.weight`: `pretrain` is none in this configuration; set the whole part or drop \
                  this key",
             ),
-            (
-                &["pretrain.steps=-1"],
-                "`pretrain.steps`: invalid value: integer `-1`, expected u32",
-            ),
-            (
-                &["pretrain.steps=none"],
-                "`pretrain.steps` is not optional, so it cannot be none",
-            ),
-            (
-                &["widths=[1, x]"],
-                "`widths`: invalid type: string \"[1, x]\", expected a sequence",
-            ),
+            (&["pretrain.steps=-1"], "`pretrain.steps`: invalid value: integer `-1`, expected u32"),
+            (&["pretrain.steps=none"], "`pretrain.steps` is not optional, so it cannot be none"),
+            (&["widths=[1, x]"], "`widths`: invalid type: string \"[1, x]\", expected a sequence"),
         ];
         for (overrides, expected) in cases {
             assert_eq!(message(overrides), expected, "{overrides:?}");
@@ -456,29 +381,15 @@ mod tests {
         // Where the configuration itself has none, only the type knows the keys.
         let without = with(&["pretrain.speech=none"]).unwrap();
         let patch = Patch::new().assign("pretrain.speech={ wieght = 1 }").unwrap();
-        assert_eq!(
-            patch.apply(&without).unwrap_err().to_string(),
-            "`pretrain.speech`: missing field `weight`"
-        );
+        assert_eq!(patch.apply(&without).unwrap_err().to_string(), "`pretrain.speech`: missing field `weight`");
     }
 
     #[test]
     fn a_patch_file_with_a_mistake_is_named() {
         let file = Path::new("patch.toml");
         let error = Patch::new().toml("seed = = 1", file).unwrap_err().to_string();
-        assert!(
-            error.starts_with("patch file patch.toml: TOML parse error at line 1"),
-            "{error}"
-        );
-        let error = Patch::new()
-            .toml("[pretrain]\nspeach = 1", file)
-            .unwrap()
-            .apply(&base())
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "unknown key `pretrain.speach`; the nearest valid key is `pretrain.speech`"
-        );
+        assert!(error.starts_with("patch file patch.toml: TOML parse error at line 1"), "{error}");
+        let error = Patch::new().toml("[pretrain]\nspeach = 1", file).unwrap().apply(&base()).unwrap_err().to_string();
+        assert_eq!(error, "unknown key `pretrain.speach`; the nearest valid key is `pretrain.speech`");
     }
 }

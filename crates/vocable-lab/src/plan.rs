@@ -92,20 +92,8 @@ impl Plan {
                     left += cost.seconds;
                 }
             }
-            let inputs = stage
-                .inputs()
-                .iter()
-                .map(|(_, input)| input.name())
-                .collect::<Vec<_>>()
-                .join(" ");
-            grid.row(vec![
-                stage.name(),
-                inputs,
-                count(cost.steps),
-                count(cost.parameters),
-                time,
-                word.to_owned(),
-            ]);
+            let inputs = stage.inputs().iter().map(|(_, input)| input.name()).collect::<Vec<_>>().join(" ");
+            grid.row(vec![stage.name(), inputs, count(cost.steps), count(cost.parameters), time, word.to_owned()]);
         }
         let done = states.iter().filter(|state| matches!(state, State::Done(_))).count();
         let open = states.len() - done;
@@ -133,10 +121,9 @@ pub fn state(stage: &Stage, runs: &Path) -> Result<State, Error> {
     let dir = stage_dir(runs, stage);
     match Manifest::read(&dir)? {
         None => Ok(State::ToDo),
-        Some(manifest) if manifest.identity != stage.identity() => Err(Error::Collision {
-            path: dir,
-            found: manifest.identity,
-        }),
+        Some(manifest) if manifest.identity != stage.identity() => {
+            Err(Error::Collision { path: dir, found: manifest.identity })
+        }
         Some(manifest) if manifest.status == Status::Done => Ok(State::Done(manifest.wall_seconds)),
         Some(_) => Ok(State::Partial),
     }
@@ -145,12 +132,8 @@ pub fn state(stage: &Stage, runs: &Path) -> Result<State, Error> {
 /// A number with its digits in groups of three.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let grouped: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).expect("digits"))
-        .collect();
+    let grouped: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
     grouped.join(",")
 }
 
@@ -163,10 +146,7 @@ mod tests {
         let leaf = Stage::new("leaf", 1, 0).run(|_| Ok(()));
         let left = Stage::new("left", 1, 0).input("leaf", &leaf).run(|_| Ok(()));
         let right = Stage::new("right", 1, 0).input("leaf", &leaf).run(|_| Ok(()));
-        let top = Stage::new("top", 1, 0)
-            .input("r", &right)
-            .input("l", &left)
-            .run(|_| Ok(()));
+        let top = Stage::new("top", 1, 0).input("r", &right).input("l", &left).run(|_| Ok(()));
         // The same stage made again is the same stage.
         let again = Stage::new("left", 1, 0).input("leaf", &leaf).run(|_| Ok(()));
         let plan = Plan::new([&top, &again, &leaf]);
@@ -176,9 +156,6 @@ mod tests {
 
     #[test]
     fn digits_are_grouped() {
-        assert_eq!(
-            [0, 12, 999, 1000, 154_300_010].map(grouped),
-            ["0", "12", "999", "1,000", "154,300,010"]
-        );
+        assert_eq!([0, 12, 999, 1000, 154_300_010].map(grouped), ["0", "12", "999", "1,000", "154,300,010"]);
     }
 }

@@ -29,11 +29,7 @@ struct Task {
 impl Progress {
     /// A reporter for the stage of this name; bars if `terminal`, lines otherwise.
     pub fn new(stage: String, terminal: bool) -> Self {
-        Self {
-            stage,
-            terminal,
-            task: Mutex::new(None),
-        }
+        Self { stage, terminal, task: Mutex::new(None) }
     }
 
     /// A reporter that shows nothing.
@@ -45,11 +41,7 @@ impl Progress {
 
     /// Begins a task of `total` steps ("steps", "files"); ends the one before.
     pub fn start(&self, total: u64, label: &str) {
-        let target = if self.terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target = if self.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         self.begin(total, label, target);
     }
 
@@ -60,14 +52,7 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
         bar.set_prefix(label.to_owned());
         let now = Instant::now();
-        let task = Task {
-            label: label.to_owned(),
-            total,
-            begun: now,
-            first: None,
-            printed: now,
-            bar,
-        };
+        let task = Task { label: label.to_owned(), total, begun: now, first: None, printed: now, bar };
         *self.lock() = Some(task);
     }
 
@@ -89,10 +74,7 @@ impl Progress {
                 }
             };
             let (stage, label, total) = (&self.stage, &task.label, task.total);
-            eprintln!(
-                "  {stage}: {n}/{total} {label} ({}{left}) {message}",
-                seconds(elapsed.as_secs_f64())
-            );
+            eprintln!("  {stage}: {n}/{total} {label} ({}{left}) {message}", seconds(elapsed.as_secs_f64()));
         }
     }
 

@@ -118,22 +118,10 @@ impl Record {
         record.code.sort();
         record.code.dedup();
         for ((row, config), cells) in table.rows().iter().zip(&resolved.rows).zip(cells) {
-            let seeds: Vec<u64> = config::tree(config)
-                .get("seed")
-                .and_then(Value::as_u64)
-                .into_iter()
-                .collect();
+            let seeds: Vec<u64> = config::tree(config).get("seed").and_then(Value::as_u64).into_iter().collect();
             let cell = |(column, stage)| cell(column, stage, &seeds, runs, outcome);
-            let cells = table
-                .columns()
-                .iter()
-                .zip(cells)
-                .map(cell)
-                .collect::<Result<_, Error>>()?;
-            record.rows.push(RecordRow {
-                name: row.name().to_owned(),
-                cells,
-            });
+            let cells = table.columns().iter().zip(cells).map(cell).collect::<Result<_, Error>>()?;
+            record.rows.push(RecordRow { name: row.name().to_owned(), cells });
         }
         Ok(record)
     }
@@ -189,10 +177,7 @@ fn cell<C>(
     let stage = match stage {
         Ok(stage) => stage,
         Err(Unavailable(reason)) => {
-            return Ok(RecordCell {
-                reason: Some(reason.clone()),
-                ..cell
-            });
+            return Ok(RecordCell { reason: Some(reason.clone()), ..cell });
         }
     };
     cell.stage = Some(stage.name());
@@ -203,12 +188,7 @@ fn cell<C>(
     }
     let scores = Scores::read(&dir.join("outputs"))?.unwrap_or_default();
     match scores.0.get(column.key()) {
-        Some(score) => Ok(RecordCell {
-            value: Some(score.value),
-            n: Some(score.n),
-            interval: score.interval,
-            ..cell
-        }),
+        Some(score) => Ok(RecordCell { value: Some(score.value), n: Some(score.n), interval: score.interval, ..cell }),
         None => Err(Error::NoScore {
             stage: stage.name(),
             key: column.key().to_owned(),

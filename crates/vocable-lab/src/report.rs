@@ -32,10 +32,7 @@ struct Parts {
 }
 
 fn heading<C: Config>(table: &Table<C>, record: &Record) -> String {
-    let name = record
-        .name
-        .as_ref()
-        .map_or_else(String::new, |name| format!(", {name}"));
+    let name = record.name.as_ref().map_or_else(String::new, |name| format!(", {name}"));
     format!("{}: {} (scale {}{name})", table.name(), table.title(), record.scale)
 }
 
@@ -64,17 +61,11 @@ fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
         }
         grid.row(cells);
     }
-    Parts {
-        grid,
-        notes: notes(table, record, &footnotes),
-    }
+    Parts { grid, notes: notes(table, record, &footnotes) }
 }
 
 fn has_paper<C: Config>(table: &Table<C>, column: &Column<C>) -> bool {
-    table
-        .rows()
-        .iter()
-        .any(|row| table.printed(row.name(), column.name()).is_some())
+    table.rows().iter().any(|row| table.printed(row.name(), column.name()).is_some())
 }
 
 /// Our number with its interval; without one, a dash and the mark of the footnote that says why.
@@ -83,12 +74,7 @@ fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<St
     match (cell.value, cell.interval, &cell.reason) {
         (Some(value), None, _) => column.format(value),
         (Some(value), Some([low, high]), _) => {
-            format!(
-                "{} [{}, {}]",
-                column.format(value),
-                column.format(low),
-                column.format(high)
-            )
+            format!("{} [{}, {}]", column.format(value), column.format(low), column.format(high))
         }
         (None, _, None) => NOTHING.to_owned(),
         (None, _, Some(reason)) => {
@@ -103,11 +89,8 @@ fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<St
 }
 
 fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> Vec<String> {
-    let mut notes: Vec<String> = footnotes
-        .iter()
-        .enumerate()
-        .map(|(at, reason)| format!("{} {reason}", superscript(at + 1)))
-        .collect();
+    let mut notes: Vec<String> =
+        footnotes.iter().enumerate().map(|(at, reason)| format!("{} {reason}", superscript(at + 1))).collect();
     let cells = || record.rows.iter().flat_map(|row| &row.cells);
     let mut legend = match table.paper_source() {
         Some(source) => format!("paper: as printed in {source}; ours: measured here."),
@@ -124,19 +107,11 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     if !record.caption.is_empty() {
         notes.push(record.caption.clone());
     }
-    let sizes: Vec<String> = table
-        .columns()
-        .iter()
-        .filter_map(|column| sizes(column, record))
-        .collect();
+    let sizes: Vec<String> = table.columns().iter().filter_map(|column| sizes(column, record)).collect();
     if !sizes.is_empty() {
         notes.push(format!("N: {}.", sizes.join("; ")));
     }
-    let seeds = distinct(
-        cells()
-            .filter(|cell| cell.value.is_some())
-            .flat_map(|cell| cell.seeds.iter().copied()),
-    );
+    let seeds = distinct(cells().filter(|cell| cell.value.is_some()).flat_map(|cell| cell.seeds.iter().copied()));
     if !seeds.is_empty() {
         notes.push(format!("Seeds: {}.", list(&seeds)));
     }
@@ -146,28 +121,17 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     });
     if record.stages > 0 {
         let cores = list(&record.cores);
-        notes.push(format!(
-            "Time: {} for {} stages, on {cores} cores.",
-            seconds(record.seconds),
-            record.stages
-        ));
+        notes.push(format!("Time: {} for {} stages, on {cores} cores.", seconds(record.seconds), record.stages));
     }
     if !record.code.is_empty() {
-        notes.push(format!(
-            "Code: {}.",
-            record.code.iter().map(code).collect::<Vec<_>>().join("; ")
-        ));
+        notes.push(format!("Code: {}.", record.code.iter().map(code).collect::<Vec<_>>().join("; ")));
     }
     notes
 }
 
 /// How many items a column's numbers were measured on: one number, or all if rows differ.
 fn sizes<C>(column: &Column<C>, record: &Record) -> Option<String> {
-    let cells = record
-        .rows
-        .iter()
-        .flat_map(|row| &row.cells)
-        .filter(|cell| cell.column == column.name());
+    let cells = record.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.column == column.name());
     let sizes = distinct(cells.filter_map(|cell| cell.n));
     (!sizes.is_empty()).then(|| format!("{} {}", column.name(), list(&sizes)))
 }

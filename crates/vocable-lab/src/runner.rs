@@ -59,12 +59,7 @@ enum End {
 impl Runner {
     /// A runner; `interrupt` turning true makes stages stop at their next chance.
     pub fn new(runs: PathBuf, provenance: Provenance, interrupt: Arc<AtomicBool>) -> Self {
-        Self {
-            runs,
-            provenance,
-            interrupt,
-            terminal: std::io::stderr().is_terminal(),
-        }
+        Self { runs, provenance, interrupt, terminal: std::io::stderr().is_terminal() }
     }
 
     /// Runs what is not done. A stage that fails keeps only those from running that need it.
@@ -75,24 +70,10 @@ impl Runner {
         let mut outcome = Outcome::default();
         let states = plan.states(&self.runs)?;
         let open = states.iter().filter(|state| !matches!(state, State::Done(_))).count();
-        let left: f64 = plan
-            .stages()
-            .iter()
-            .zip(&states)
-            .map(|(stage, state)| time_left(stage, *state))
-            .sum();
+        let left: f64 = plan.stages().iter().zip(&states).map(|(stage, state)| time_left(stage, *state)).sum();
         outcome.reused = states.len() - open;
-        eprintln!(
-            "{} stages: {} done before, {open} to run, about {}",
-            states.len(),
-            outcome.reused,
-            seconds(left)
-        );
-        let todo = plan
-            .stages()
-            .iter()
-            .zip(&states)
-            .filter(|(_, state)| !matches!(state, State::Done(_)));
+        eprintln!("{} stages: {} done before, {open} to run, about {}", states.len(), outcome.reused, seconds(left));
+        let todo = plan.stages().iter().zip(&states).filter(|(_, state)| !matches!(state, State::Done(_)));
         for (number, (stage, state)) in todo.enumerate() {
             let name = stage.name();
             let label = format!("[{}/{open}] {name}", number + 1);
@@ -106,17 +87,10 @@ impl Runner {
                 outcome.reasons.insert(stage.identity().to_owned(), cause);
                 continue;
             }
-            let verb = if *state == State::Partial {
-                "continues"
-            } else {
-                "begins"
-            };
+            let verb = if *state == State::Partial { "continues" } else { "begins" };
             eprintln!("{label}: {verb}, about {}", seconds(stage.cost().seconds));
             let begun = Instant::now();
-            match self
-                .run_stage(stage)
-                .unwrap_or_else(|error| End::Failed(one_line(&error.into())))
-            {
+            match self.run_stage(stage).unwrap_or_else(|error| End::Failed(one_line(&error.into()))) {
                 End::Done => {
                     eprintln!("{label}: done in {}", seconds(begun.elapsed().as_secs_f64()));
                     outcome.ran.push(name);
@@ -132,9 +106,7 @@ impl Runner {
                 }
                 End::Failed(message) => {
                     eprintln!("{label}: failed: {message}");
-                    outcome
-                        .reasons
-                        .insert(stage.identity().to_owned(), format!("{name} failed: {message}"));
+                    outcome.reasons.insert(stage.identity().to_owned(), format!("{name} failed: {message}"));
                     outcome.failed.push((name, message));
                 }
             }
@@ -152,11 +124,8 @@ impl Runner {
         }
         let mut manifest = self.begin(stage, &dir)?;
         let begun = Instant::now();
-        let inputs: BTreeMap<_, _> = stage
-            .inputs()
-            .iter()
-            .map(|(name, input)| (*name, stage_dir(&self.runs, input)))
-            .collect();
+        let inputs: BTreeMap<_, _> =
+            stage.inputs().iter().map(|(name, input)| (*name, stage_dir(&self.runs, input))).collect();
         let progress = Progress::new(stage.name(), self.terminal);
         let run = StageRun::new(dir.clone(), inputs, progress, Arc::clone(&self.interrupt))?;
         // A panic is a bug of the stage; the other cells of the table are worth having all the same.
@@ -197,14 +166,8 @@ impl Runner {
             contract: stage.contract(),
             identity: stage.identity().to_owned(),
             config_hash: config::hash(stage.config()),
-            inputs: stage
-                .inputs()
-                .iter()
-                .map(|(name, input)| ((*name).to_owned(), input.name()))
-                .collect(),
-            started: before
-                .as_ref()
-                .map_or_else(|| started.clone(), |manifest| manifest.started.clone()),
+            inputs: stage.inputs().iter().map(|(name, input)| ((*name).to_owned(), input.name())).collect(),
+            started: before.as_ref().map_or_else(|| started.clone(), |manifest| manifest.started.clone()),
             resumed: started,
             ended: None,
             wall_seconds,
@@ -219,11 +182,7 @@ impl Runner {
 }
 
 fn time_left(stage: &Stage, state: State) -> f64 {
-    if matches!(state, State::Done(_)) {
-        0.0
-    } else {
-        stage.cost().seconds
-    }
+    if matches!(state, State::Done(_)) { 0.0 } else { stage.cost().seconds }
 }
 
 /// Keeps other processes out of a stage directory for as long as the file lives.
@@ -239,19 +198,14 @@ fn lock(dir: &Path, stage: &str) -> Result<File, Error> {
     match file.try_lock() {
         Ok(()) => {
             let holder = format!("process {} since {}", std::process::id(), now());
-            file.set_len(0)
-                .and_then(|()| file.write_all(holder.as_bytes()))
-                .map_err(Error::file("write", &path))?;
+            file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(Error::file("write", &path))?;
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             // Who holds it is only for the message.
             let _ = file.read_to_string(&mut holder);
-            Err(Error::Locked {
-                stage: stage.to_owned(),
-                holder,
-            })
+            Err(Error::Locked { stage: stage.to_owned(), holder })
         }
         Err(TryLockError::Error(source)) => Err(Error::file("lock", &path)(source)),
     }
@@ -268,9 +222,7 @@ fn seconds_at_work(dir: &Path, since: &str) -> f64 {
     let dirs = ["outputs", "checkpoints"].map(|name| modified(dir.join(name)));
     let last = files.into_iter().chain(dirs).flatten().max();
     let began: Option<SystemTime> = humantime::parse_rfc3339(since).ok();
-    let worked = began
-        .zip(last)
-        .and_then(|(began, last)| last.duration_since(began).ok());
+    let worked = began.zip(last).and_then(|(began, last)| last.duration_since(began).ok());
     worked.map_or(0.0, |worked| worked.as_secs_f64())
 }
 
@@ -279,21 +231,13 @@ fn is_interrupt(error: &anyhow::Error) -> bool {
 }
 
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}")
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join("; ")
+    format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-    words
-        .unwrap_or_else(|| "no message".to_owned())
-        .lines()
-        .collect::<Vec<_>>()
-        .join("; ")
+    words.unwrap_or_else(|| "no message".to_owned()).lines().collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -303,16 +247,8 @@ mod tests {
 
     fn runner(runs: &Path) -> (Runner, Arc<AtomicBool>) {
         let interrupt = Arc::new(AtomicBool::new(false));
-        let provenance = Provenance {
-            command: "test".into(),
-            version: "0".into(),
-            git: None,
-            cores: 1,
-        };
-        (
-            Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)),
-            interrupt,
-        )
+        let provenance = Provenance { command: "test".into(), version: "0".into(), git: None, cores: 1 };
+        (Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)), interrupt)
     }
 
     fn manifest(runs: &Path, stage: &Stage) -> Manifest {
@@ -329,16 +265,10 @@ mod tests {
         let outcome = runner.run(&Plan::new([&needs, &good])).unwrap();
         assert_eq!(outcome.ran, [good.name()]);
         assert_eq!(outcome.failed, [(bad.name(), "panicked: 3 is not 4".to_owned())]);
-        assert_eq!(
-            outcome.reason(&needs).unwrap(),
-            format!("{} failed: panicked: 3 is not 4", bad.name())
-        );
+        assert_eq!(outcome.reason(&needs).unwrap(), format!("{} failed: panicked: 3 is not 4", bad.name()));
         assert_eq!(outcome.reason(&good), None);
         let manifest = manifest(dir.path(), &bad);
-        assert_eq!(
-            (manifest.status, manifest.error.as_deref()),
-            (Status::Failed, Some("panicked: 3 is not 4"))
-        );
+        assert_eq!((manifest.status, manifest.error.as_deref()), (Status::Failed, Some("panicked: 3 is not 4")));
         assert!(!stage_dir(dir.path(), &needs).exists());
     }
 
@@ -356,10 +286,7 @@ mod tests {
         let outputs = stage_dir(dir.path(), &second).join("outputs");
         assert_eq!(Scores::read(&outputs).unwrap().unwrap().0["x"], Score::new(5.0, 1));
         let manifest = manifest(dir.path(), &second);
-        assert_eq!(
-            (manifest.status, manifest.contract, manifest.runs),
-            (Status::Done, 3, 1)
-        );
+        assert_eq!((manifest.status, manifest.contract, manifest.runs), (Status::Done, 3, 1));
         assert_eq!(manifest.inputs, BTreeMap::from([("five".to_owned(), first.name())]));
         assert_eq!(manifest.config_hash, config::hash(&"s".into()));
         assert_eq!(manifest.provenance.command, "test");

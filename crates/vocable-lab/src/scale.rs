@@ -44,14 +44,11 @@ impl FromStr for Scale {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        Self::ALL
-            .into_iter()
-            .find(|scale| scale.name() == name)
-            .ok_or_else(|| ConfigError::Name {
-                what: "scale",
-                name: name.to_owned(),
-                valid: Self::ALL.map(Self::name).join(", "),
-            })
+        Self::ALL.into_iter().find(|scale| scale.name() == name).ok_or_else(|| ConfigError::Name {
+            what: "scale",
+            name: name.to_owned(),
+            valid: Self::ALL.map(Self::name).join(", "),
+        })
     }
 }
 

@@ -22,20 +22,13 @@ pub struct Score {
 impl Score {
     /// A value measured on `n` items.
     pub fn new(value: f64, n: u64) -> Self {
-        Self {
-            value,
-            n,
-            interval: None,
-        }
+        Self { value, n, interval: None }
     }
 
     /// The same score with its 95 % interval.
     #[must_use]
     pub fn interval(self, low: f64, high: f64) -> Self {
-        Self {
-            interval: Some([low, high]),
-            ..self
-        }
+        Self { interval: Some([low, high]), ..self }
     }
 }
 
@@ -89,16 +82,10 @@ mod tests {
     fn scores_read_back_and_must_be_finite() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), None);
-        let scores = Scores::new()
-            .with("wer", Score::new(4.4, 100).interval(4.0, 4.9))
-            .with("n", Score::new(1.0, 1));
+        let scores = Scores::new().with("wer", Score::new(4.4, 100).interval(4.0, 4.9)).with("n", Score::new(1.0, 1));
         scores.write(dir.path()).unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), Some(scores));
-        let message = Scores::new()
-            .with("wer", Score::new(f64::NAN, 1))
-            .write(dir.path())
-            .unwrap_err()
-            .to_string();
+        let message = Scores::new().with("wer", Score::new(f64::NAN, 1)).write(dir.path()).unwrap_err().to_string();
         assert!(message.starts_with("score `wer` is not a finite number"), "{message}");
     }
 }

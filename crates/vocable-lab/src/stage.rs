@@ -44,13 +44,7 @@ impl Stage {
     #[allow(clippy::new_ret_no_self)]
     pub fn new(kind: &'static str, contract: u32, config: impl Serialize) -> StageBuilder {
         let config = config::tree(&config);
-        StageBuilder {
-            kind,
-            contract,
-            config,
-            inputs: Vec::new(),
-            cost: Cost::default(),
-        }
+        StageBuilder { kind, contract, config, inputs: Vec::new(), cost: Cost::default() }
     }
 
     /// The kind of work.
@@ -96,10 +90,7 @@ impl Stage {
 
 impl fmt::Debug for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stage")
-            .field("name", &self.name())
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Stage").field("name", &self.name()).field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -137,25 +128,11 @@ impl StageBuilder {
     /// directory: it resumes from [`StageRun::checkpoints`] or starts over. When [`StageRun::interrupted`] turns true
     /// it saves what it needs and returns [`crate::Interrupted`].
     pub fn run(self, body: impl Fn(&StageRun) -> anyhow::Result<()> + Send + Sync + 'static) -> Arc<Stage> {
-        let Self {
-            kind,
-            contract,
-            config,
-            inputs,
-            cost,
-        } = self;
+        let Self { kind, contract, config, inputs, cost } = self;
         let input_identities: Value = inputs.iter().map(|(name, stage)| (*name, stage.identity())).collect();
         let identity =
             config::hash(&json!({ "kind": kind, "contract": contract, "config": config, "inputs": input_identities }));
-        Arc::new(Stage {
-            kind,
-            contract,
-            config,
-            inputs,
-            cost,
-            identity,
-            body: Box::new(body),
-        })
+        Arc::new(Stage { kind, contract, config, inputs, cost, identity, body: Box::new(body) })
     }
 }
 
@@ -164,21 +141,13 @@ mod tests {
     use super::*;
 
     fn stage(kind: &'static str, contract: u32, config: i32, inputs: &[(&'static str, &Arc<Stage>)]) -> Arc<Stage> {
-        inputs
-            .iter()
-            .fold(Stage::new(kind, contract, config), |b, (n, s)| b.input(n, s))
-            .run(|_| Ok(()))
+        inputs.iter().fold(Stage::new(kind, contract, config), |b, (n, s)| b.input(n, s)).run(|_| Ok(()))
     }
 
     #[test]
     fn the_identity_follows_kind_contract_config_and_inputs_only() {
         let (a, b) = (stage("a", 1, 1, &[]), stage("a", 1, 2, &[]));
-        let same = Stage::new("a", 1, 1)
-            .cost(Cost {
-                steps: 9,
-                ..Cost::default()
-            })
-            .run(|_| anyhow::bail!("no"));
+        let same = Stage::new("a", 1, 1).cost(Cost { steps: 9, ..Cost::default() }).run(|_| anyhow::bail!("no"));
         assert_eq!(a.identity(), same.identity());
         assert_eq!(a.identity().len(), 64);
         assert_eq!(a.name(), format!("a-{}", &a.identity()[..8]));

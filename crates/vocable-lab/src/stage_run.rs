@@ -38,12 +38,7 @@ impl StageRun {
     ) -> Result<Self, Error> {
         create_dir(&dir.join("outputs"))?;
         create_dir(&dir.join("checkpoints"))?;
-        Ok(Self {
-            dir,
-            inputs,
-            progress,
-            interrupt,
-        })
+        Ok(Self { dir, inputs, progress, interrupt })
     }
 
     /// The stage's own directory.
@@ -75,9 +70,7 @@ impl StageRun {
     /// If the stage declares no input of this name.
     pub fn input_dir(&self, name: &str) -> &Path {
         let declared = || self.inputs.keys().copied().collect::<Vec<_>>().join(", ");
-        self.inputs
-            .get(name)
-            .unwrap_or_else(|| panic!("no input named {name} is declared; declared: {}", declared()))
+        self.inputs.get(name).unwrap_or_else(|| panic!("no input named {name} is declared; declared: {}", declared()))
     }
 
     /// Writes a file into `outputs`, atomically.
@@ -181,15 +174,8 @@ impl Metrics {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(Error::file("read", path)(error)),
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(Error::file("write", path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-        })
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::file("write", path))?;
+        Ok(Self { path: path.to_owned(), file })
     }
 
     /// Adds one line: `{"step": step, …}` with the fields of `record`, which must serialise to an object.
@@ -201,15 +187,11 @@ impl Metrics {
     /// If `record` is not an object.
     pub fn append(&mut self, step: u64, record: &impl Serialize) -> Result<(), Error> {
         let record = serde_json::to_value(record).expect("a record serialises");
-        let Value::Object(fields) = record else {
-            panic!("a record of metrics is an object, not {record}")
-        };
+        let Value::Object(fields) = record else { panic!("a record of metrics is an object, not {record}") };
         let mut line = serde_json::Map::from_iter([("step".to_owned(), Value::from(step))]);
         line.extend(fields);
         // One write per line, so that a kill tears the last line at most.
-        self.file
-            .write_all(format!("{}\n", Value::Object(line)).as_bytes())
-            .map_err(Error::file("write", &self.path))
+        self.file.write_all(format!("{}\n", Value::Object(line)).as_bytes()).map_err(Error::file("write", &self.path))
     }
 }
 
@@ -226,12 +208,7 @@ mod tests {
         for step in 1..=5 {
             metrics.append(step, &json!({ "loss": 1.5 })).unwrap();
         }
-        fs::OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .write_all(b"{\"step\": 2, \"lo")
-            .unwrap();
+        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\": 2, \"lo").unwrap();
         let mut metrics = Metrics::continue_after(&path, 3).unwrap();
         metrics.append(4, &json!({ "loss": 0.5 })).unwrap();
         let lines = fs::read_to_string(&path).unwrap();

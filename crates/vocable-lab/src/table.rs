@@ -71,14 +71,7 @@ impl<C> Column<C> {
         key: &str,
         stage: impl Fn(&C) -> Result<Arc<Stage>, Unavailable> + 'static,
     ) -> Self {
-        Self {
-            name,
-            unit: "",
-            direction,
-            decimals: 2,
-            key: key.to_owned(),
-            stage: Box::new(stage),
-        }
+        Self { name, unit: "", direction, decimals: 2, key: key.to_owned(), stage: Box::new(stage) }
     }
 
     /// The unit ("%", "dB") shown in the header; none by default.
@@ -251,11 +244,7 @@ impl<C: Config> Table<C> {
     fn add_row(mut self, name: &'static str, ours: bool, change: impl Fn(&mut C) + 'static) -> Self {
         let taken = self.rows.iter().any(|row| row.name == name);
         assert!(!taken, "table {} has two rows named {name:?}", self.name);
-        self.rows.push(Row {
-            name,
-            ours,
-            change: Box::new(change),
-        });
+        self.rows.push(Row { name, ours, change: Box::new(change) });
         self
     }
 
@@ -277,22 +266,10 @@ impl<C: Config> Table<C> {
     /// If the table has no such row or column (give them first), or the cell has a value already.
     #[must_use]
     pub fn paper(mut self, row: &'static str, column: &'static str, printed: impl Into<Printed>) -> Self {
-        assert!(
-            self.rows.iter().any(|r| r.name == row),
-            "table {} has no row {row:?}",
-            self.name
-        );
-        assert!(
-            self.columns.iter().any(|c| c.name == column),
-            "table {} has no column {column:?}",
-            self.name
-        );
+        assert!(self.rows.iter().any(|r| r.name == row), "table {} has no row {row:?}", self.name);
+        assert!(self.columns.iter().any(|c| c.name == column), "table {} has no column {column:?}", self.name);
         let taken = self.printed(row, column).is_some();
-        assert!(
-            !taken,
-            "table {} has two paper values for {row:?}, {column:?}",
-            self.name
-        );
+        assert!(!taken, "table {} has two paper values for {row:?}, {column:?}", self.name);
         self.printed.push((row, column, printed.into()));
         self
     }
@@ -324,10 +301,7 @@ impl<C: Config> Table<C> {
 
     /// What the paper printed in a cell, if anything.
     pub fn printed(&self, row: &str, column: &str) -> Option<&Printed> {
-        self.printed
-            .iter()
-            .find(|(r, c, _)| *r == row && *c == column)
-            .map(|(_, _, printed)| printed)
+        self.printed.iter().find(|(r, c, _)| *r == row && *c == column).map(|(_, _, printed)| printed)
     }
 
     /// The caption's facts for a base configuration.

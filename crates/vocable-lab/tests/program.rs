@@ -19,29 +19,15 @@ struct Coffee {
 
 impl Coffee {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self { dir: tempfile::tempdir().unwrap() }
     }
 
     fn command(&self, args: &[&str]) -> Command {
         // Cargo builds examples with the tests, beside the directory of the test programs.
-        let program = std::env::current_exe()
-            .unwrap()
-            .ancestors()
-            .nth(2)
-            .unwrap()
-            .join("examples/coffee");
-        assert!(
-            program.exists(),
-            "build it first: cargo build -p vocable-lab --example coffee"
-        );
+        let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/coffee");
+        assert!(program.exists(), "build it first: cargo build -p vocable-lab --example coffee");
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.dir)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.current_dir(&self.dir).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -53,11 +39,7 @@ impl Coffee {
     fn start_slow(&self) -> Child {
         let child = self.command(&SLOW).spawn().unwrap();
         let begun = Instant::now();
-        while !self
-            .stages("grind")
-            .iter()
-            .any(|dir| dir.join("checkpoints/step.json").exists())
-        {
+        while !self.stages("grind").iter().any(|dir| dir.join("checkpoints/step.json").exists()) {
             assert!(begun.elapsed() < Duration::from_secs(30), "no checkpoint appeared");
             sleep(Duration::from_millis(5));
         }
@@ -67,9 +49,7 @@ impl Coffee {
     fn stages(&self, kind: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.dir.path().join("runs/stages")).into_iter().flatten();
         let paths = entries.map(|entry| entry.unwrap().path());
-        paths
-            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(kind))
-            .collect()
+        paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(kind)).collect()
     }
 
     fn only_stage(&self, kind: &str) -> PathBuf {
@@ -91,11 +71,7 @@ struct Run {
 impl Run {
     fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
+        Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
     #[track_caller]
@@ -106,12 +82,7 @@ impl Run {
 
     #[track_caller]
     fn says(self, words: &str) -> Self {
-        assert!(
-            self.out.contains(words) || self.err.contains(words),
-            "{words}?\n{}\n{}",
-            self.out,
-            self.err
-        );
+        assert!(self.out.contains(words) || self.err.contains(words), "{words}?\n{}\n{}", self.out, self.err);
         self
     }
 }
@@ -123,10 +94,7 @@ fn json(path: &Path) -> Value {
 /// After which step each run of the grinding stage started.
 fn starts(grind: &Path) -> Vec<u64> {
     let log = fs::read_to_string(grind.join("log.txt")).unwrap();
-    log.lines()
-        .filter_map(|line| line.split("starting after step ").nth(1))
-        .map(|n| n.parse().unwrap())
-        .collect()
+    log.lines().filter_map(|line| line.split("starting after step ").nth(1)).map(|n| n.parse().unwrap()).collect()
 }
 
 #[test]
@@ -145,35 +113,17 @@ fn a_killed_run_continues_and_ends_like_one_that_was_not() {
     whole.run(&SLOW).ends(0);
     let resumed = starts(&grind);
     assert_eq!((resumed.len(), resumed[0]), (2, 0));
-    assert!(
-        resumed[1] >= 10 && resumed[1] < 60,
-        "it resumed after step {}",
-        resumed[1]
-    );
+    assert!(resumed[1] >= 10 && resumed[1] < 60, "it resumed after step {}", resumed[1]);
     let after = json(&grind.join("manifest.json"));
-    assert_eq!(
-        (after["status"].as_str(), after["runs"].as_u64()),
-        (Some("done"), Some(2))
-    );
+    assert_eq!((after["status"].as_str(), after["runs"].as_u64()), (Some("done"), Some(2)));
     assert_eq!(after["started"], before["started"]);
     // The killed run's work counts: 60 steps of 20 ms, of which at most the ten since the checkpoint were repeated.
-    assert!(
-        after["wall_seconds"].as_f64().unwrap() >= 1.0,
-        "{}",
-        after["wall_seconds"]
-    );
+    assert!(after["wall_seconds"].as_f64().unwrap() >= 1.0, "{}", after["wall_seconds"]);
     for file in ["metrics.jsonl", "outputs/powder.json", "config.toml"] {
         let twin = whole.only_stage("grind").join(file);
-        assert_eq!(
-            fs::read_to_string(grind.join(file)).unwrap(),
-            fs::read_to_string(twin).unwrap(),
-            "{file}"
-        );
+        assert_eq!(fs::read_to_string(grind.join(file)).unwrap(), fs::read_to_string(twin).unwrap(), "{file}");
     }
-    assert_eq!(
-        killed.record("warm-smoke.json")["rows"],
-        whole.record("warm-smoke.json")["rows"]
-    );
+    assert_eq!(killed.record("warm-smoke.json")["rows"], whole.record("warm-smoke.json")["rows"]);
 }
 
 #[cfg(unix)]
@@ -181,20 +131,14 @@ fn a_killed_run_continues_and_ends_like_one_that_was_not() {
 fn an_interrupted_run_says_how_to_continue_and_leaves_a_table_with_empty_cells() {
     let coffee = Coffee::new();
     let child = coffee.start_slow();
-    let signal = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(signal.success());
     let again = "the same command continues: coffee run warm grind.steps=60 grind.milliseconds=20";
     Run::of(child.wait_with_output().unwrap()).ends(130).says(again);
     let grind = coffee.only_stage("grind");
     assert_eq!(json(&grind.join("manifest.json"))["status"], "interrupted");
     let cell = coffee.record("warm-smoke.json")["rows"][0]["cells"][0].clone();
-    assert_eq!(
-        (&cell["column"], &cell["value"], &cell["n"]),
-        (&"strength".into(), &Value::Null, &Value::Null)
-    );
+    assert_eq!((&cell["column"], &cell["value"], &cell["n"]), (&"strength".into(), &Value::Null, &Value::Null));
 
     coffee.run(&SLOW).ends(0);
     // Interrupted work is saved at the very step, so nothing is repeated.
@@ -206,35 +150,17 @@ fn an_interrupted_run_says_how_to_continue_and_leaves_a_table_with_empty_cells()
 #[test]
 fn a_second_run_reuses_everything_and_a_change_repeats_only_what_depends_on_it() {
     let coffee = Coffee::new();
-    coffee
-        .run(&["run", "warm"])
-        .ends(0)
-        .says("5 stages: 0 done before, 5 to run");
+    coffee.run(&["run", "warm"]).ends(0).says("5 stages: 0 done before, 5 to run");
     let first = coffee.record("warm-smoke.json");
-    coffee
-        .run(&["run", "warm"])
-        .ends(0)
-        .says("5 stages: 5 done before, 0 to run");
+    coffee.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before, 0 to run");
     assert_eq!(coffee.record("warm-smoke.json"), first);
     coffee.run(&["plan", "warm"]).ends(0).says("5 stages: 5 done");
     // The same powder, other cups.
-    coffee
-        .run(&["run", "warm", "brew.temperature=80"])
-        .ends(0)
-        .says("5 stages: 1 done before, 4 to run");
-    coffee
-        .run(&["run", "warm", "--seed", "2"])
-        .ends(0)
-        .says("5 stages: 0 done before, 5 to run");
-    assert_eq!(
-        coffee.record("warm-smoke.json")["rows"][0]["cells"][0]["seeds"],
-        serde_json::json!([2])
-    );
+    coffee.run(&["run", "warm", "brew.temperature=80"]).ends(0).says("5 stages: 1 done before, 4 to run");
+    coffee.run(&["run", "warm", "--seed", "2"]).ends(0).says("5 stages: 0 done before, 5 to run");
+    assert_eq!(coffee.record("warm-smoke.json")["rows"][0]["cells"][0]["seeds"], serde_json::json!([2]));
     // The other table's first row is the same coffee.
-    coffee
-        .run(&["run", "cups"])
-        .ends(1)
-        .says("11 stages: 3 done before, 8 to run");
+    coffee.run(&["run", "cups"]).ends(1).says("11 stages: 3 done before, 8 to run");
 }
 
 #[test]
@@ -246,15 +172,10 @@ fn a_failing_stage_costs_only_the_cells_that_need_it() {
     assert!(failed[0].ends_with(": water of 20 °C brews nothing"), "{failed:?}");
     let record = coffee.record("cups-smoke.json");
     let value = |row: usize, column: usize| record["rows"][row]["cells"][column]["value"].as_f64();
-    let filled: Vec<bool> = (0..4)
-        .flat_map(|row| [value(row, 0).is_some(), value(row, 1).is_some()])
-        .collect();
+    let filled: Vec<bool> = (0..4).flat_map(|row| [value(row, 0).is_some(), value(row, 1).is_some()]).collect();
     assert_eq!(filled, [true, true, true, false, false, true, true, true]);
     let reason = record["rows"][2]["cells"][0]["reason"].as_str().unwrap();
-    assert!(
-        reason.starts_with("brew-") && reason.ends_with("failed: water of 20 °C brews nothing"),
-        "{reason}"
-    );
+    assert!(reason.starts_with("brew-") && reason.ends_with("failed: water of 20 °C brews nothing"), "{reason}");
     assert_eq!(record["rows"][1]["cells"][1]["reason"], "no milk, no foam");
     // A failed stage is tried again; the others are not.
     coffee.run(&["run", "cups"]).ends(1).says("9 done before, 2 to run");
@@ -278,22 +199,10 @@ fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
             &["run", "warm", "grind.stpes=3"],
             "error: unknown key `grind.stpes`; the nearest valid key is `grind.steps`\n",
         ),
-        (
-            &["run", "warm", "beans=x"],
-            "error: unknown key `beans`; the nearest valid key is `grind.beans`\n",
-        ),
-        (
-            &["run", "warm", "grind.steps=few"],
-            "error: `grind.steps`: invalid type: string \"few\", expected u64\n",
-        ),
-        (
-            &["run", "warm", "grind=none"],
-            "error: `grind` is not optional, so it cannot be none\n",
-        ),
-        (
-            &["run", "warm", "=3"],
-            "error: `=3` is not an override; write KEY=VALUE, for example `seed=7`\n",
-        ),
+        (&["run", "warm", "beans=x"], "error: unknown key `beans`; the nearest valid key is `grind.beans`\n"),
+        (&["run", "warm", "grind.steps=few"], "error: `grind.steps`: invalid type: string \"few\", expected u64\n"),
+        (&["run", "warm", "grind=none"], "error: `grind` is not optional, so it cannot be none\n"),
+        (&["run", "warm", "=3"], "error: `=3` is not an override; write KEY=VALUE, for example `seed=7`\n"),
         (
             &["run", "warm", "brew.milk=none", "brew.milk.share=0.1"],
             "error: cannot set `brew.milk.share`: `brew.milk` is none",
@@ -304,27 +213,15 @@ fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
         ),
         (&["run", "wram"], "error: unknown table `wram`; valid: cups, warm\n"),
         (&["run"], "error: say which table: cups, warm\n"),
-        (
-            &["run", "warm", "--scale", "huge"],
-            "unknown scale `huge`; valid: smoke, mini, base",
-        ),
-        (
-            &["run", "warm", "--patch", "missing.toml"],
-            "error: patch file missing.toml: No such file",
-        ),
-        (
-            &["report"],
-            "error: nothing has run yet under runs/tables; `coffee run TABLE` does it\n",
-        ),
+        (&["run", "warm", "--scale", "huge"], "unknown scale `huge`; valid: smoke, mini, base"),
+        (&["run", "warm", "--patch", "missing.toml"], "error: patch file missing.toml: No such file"),
+        (&["report"], "error: nothing has run yet under runs/tables; `coffee run TABLE` does it\n"),
     ];
     for (args, message) in cases {
         let run = coffee.run(args).ends(2);
         assert!(run.err.contains(message), "{args:?} said: {}", run.err);
     }
-    assert!(
-        !coffee.dir.path().join("runs").exists(),
-        "a mistake leaves nothing behind"
-    );
+    assert!(!coffee.dir.path().join("runs").exists(), "a mistake leaves nothing behind");
 }
 
 #[test]
@@ -332,16 +229,7 @@ fn settings_come_from_patches_options_and_overrides_in_this_order() {
     let coffee = Coffee::new();
     let patch = "[grind]\nsteps = 30\nbeans = \"robusta\"\n[brew]\nmilk = \"none\"\n";
     fs::write(coffee.dir.path().join("patch.toml"), patch).unwrap();
-    let args = [
-        "run",
-        "warm",
-        "--dry-run",
-        "--patch",
-        "patch.toml",
-        "--beans",
-        "7",
-        "grind.steps=40",
-    ];
+    let args = ["run", "warm", "--dry-run", "--patch", "patch.toml", "--beans", "7", "grind.steps=40"];
     let expected = "\
 # warm, scale smoke: Coffee
 
@@ -358,35 +246,22 @@ milk = \"none\"
 ";
     let run = coffee.run(&args).ends(0).says("5 stages: 0 done");
     assert!(run.out.starts_with(expected), "{}", run.out);
-    assert!(
-        !coffee.dir.path().join("runs").exists(),
-        "a dry run leaves nothing behind"
-    );
+    assert!(!coffee.dir.path().join("runs").exists(), "a dry run leaves nothing behind");
     let run = coffee.run(&["show", "cups", "brew.milk=none"]).ends(0);
     assert!(
-        run.out
-            .contains("w/o milk\n  the base as it is\n\nw/o heat\n  brew.temperature: 93.0 → 20.0\n"),
+        run.out.contains("w/o milk\n  the base as it is\n\nw/o heat\n  brew.temperature: 93.0 → 20.0\n"),
         "{}",
         run.out
     );
-    coffee
-        .run(&["list"])
-        .ends(0)
-        .says("warm  Coffees that can be drunk (2 rows, 1 columns)\n");
+    coffee.run(&["list"]).ends(0).says("warm  Coffees that can be drunk (2 rows, 1 columns)\n");
 }
 
 #[test]
 fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
     let coffee = Coffee::new();
-    coffee
-        .run(&["report", "cups"])
-        .ends(0)
-        .says("undrinkable")
-        .says("Not run yet.");
+    coffee.run(&["report", "cups"]).ends(0).says("undrinkable").says("Not run yet.");
     coffee.run(&["run", "cups"]).ends(1);
-    coffee
-        .run(&["run", "cups", "--name", "robusta", "--beans", "robusta"])
-        .ends(1);
+    coffee.run(&["run", "cups", "--name", "robusta", "--beans", "robusta"]).ends(1);
     coffee.run(&["report", "cups", "--markdown", "a.md"]).ends(0);
     coffee.run(&["report", "--markdown", "b.md"]).ends(0);
     let read = |name| fs::read_to_string(coffee.dir.path().join(name)).unwrap();

@@ -18,18 +18,11 @@ fn main() {
         words.push(alignment.counts());
     }
     let total: EditCounts = words.iter().copied().sum();
-    let characters: EditCounts = sentences
-        .iter()
-        .map(|(reference, hypothesis)| character_errors(reference, hypothesis))
-        .sum();
-    if let (Some(wer), Some(cer), Some(interval)) = (
-        total.percent(),
-        characters.percent(),
-        Bootstrap::new(Key::new(1)).error_rate(&words),
-    ) {
-        println!(
-            "WER {wer:.1} % (95 %: {:.1} to {:.1}), CER {cer:.1} %",
-            interval.low, interval.high
-        );
+    let characters: EditCounts =
+        sentences.iter().map(|(reference, hypothesis)| character_errors(reference, hypothesis)).sum();
+    if let (Some(wer), Some(cer), Some(interval)) =
+        (total.percent(), characters.percent(), Bootstrap::new(Key::new(1)).error_rate(&words))
+    {
+        println!("WER {wer:.1} % (95 %: {:.1} to {:.1}), CER {cer:.1} %", interval.low, interval.high);
     }
 }

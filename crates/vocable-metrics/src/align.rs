@@ -105,16 +105,8 @@ impl<T> Alignment<T> {
     pub fn steps(&self) -> impl Iterator<Item = (Edit, Option<&T>, Option<&T>)> {
         let (mut reference, mut hypothesis) = (self.reference.iter(), self.hypothesis.iter());
         self.edits.iter().map(move |&edit| {
-            let left = if edit == Edit::Insertion {
-                None
-            } else {
-                reference.next()
-            };
-            let right = if edit == Edit::Deletion {
-                None
-            } else {
-                hypothesis.next()
-            };
+            let left = if edit == Edit::Insertion { None } else { reference.next() };
+            let right = if edit == Edit::Deletion { None } else { hypothesis.next() };
             (edit, left, right)
         })
     }
@@ -130,12 +122,7 @@ impl<T: fmt::Display> fmt::Display for Alignment<T> {
         let mut lines = [String::new(), String::new(), String::new()];
         for (edit, left, right) in self.steps() {
             let (left, right) = (left.map(ToString::to_string), right.map(ToString::to_string));
-            let width = [&left, &right]
-                .into_iter()
-                .flatten()
-                .map(|token| token.chars().count())
-                .max()
-                .unwrap_or(0);
+            let width = [&left, &right].into_iter().flatten().map(|token| token.chars().count()).max().unwrap_or(0);
             let missing = || "*".repeat(width);
             let mark = match edit {
                 Edit::Hit => "",
@@ -144,20 +131,12 @@ impl<T: fmt::Display> fmt::Display for Alignment<T> {
                 Edit::Insertion => "I",
             };
             for (line, cell) in
-                lines
-                    .iter_mut()
-                    .zip([left.unwrap_or_else(missing), right.unwrap_or_else(missing), mark.into()])
+                lines.iter_mut().zip([left.unwrap_or_else(missing), right.unwrap_or_else(missing), mark.into()])
             {
                 line.push_str(&format!("{cell:width$} "));
             }
         }
-        write!(
-            f,
-            "{}\n{}\n{}",
-            lines[0].trim_end(),
-            lines[1].trim_end(),
-            lines[2].trim_end()
-        )
+        write!(f, "{}\n{}\n{}", lines[0].trim_end(), lines[1].trim_end(), lines[2].trim_end())
     }
 }
 
@@ -192,11 +171,7 @@ pub fn align<T: PartialEq + Clone>(reference: &[T], hypothesis: &[T]) -> Alignme
         let here = cost[i * columns + j];
         if i > 0 && j > 0 && cost[(i - 1) * columns + j - 1] + replacing(i - 1, j - 1) == here {
             (i, j) = (i - 1, j - 1);
-            edits.push(if reference[i] == hypothesis[j] {
-                Edit::Hit
-            } else {
-                Edit::Substitution
-            });
+            edits.push(if reference[i] == hypothesis[j] { Edit::Hit } else { Edit::Substitution });
         } else if i > 0 && cost[(i - 1) * columns + j] + UNIT == here {
             i -= 1;
             edits.push(Edit::Deletion);
@@ -206,11 +181,7 @@ pub fn align<T: PartialEq + Clone>(reference: &[T], hypothesis: &[T]) -> Alignme
         }
     }
     edits.reverse();
-    Alignment {
-        reference: reference.to_vec(),
-        hypothesis: hypothesis.to_vec(),
-        edits,
-    }
+    Alignment { reference: reference.to_vec(), hypothesis: hypothesis.to_vec(), edits }
 }
 
 #[cfg(test)]
@@ -241,18 +212,14 @@ mod tests {
             ([], rest) | (rest, []) => (rest.len(), 0),
             ([x, a_rest @ ..], [y, b_rest @ ..]) => {
                 let replaced = usize::from(x != y);
-                [
-                    (a_rest, b_rest, replaced, replaced),
-                    (a_rest, b, 1, 0),
-                    (a, b_rest, 1, 0),
-                ]
-                .into_iter()
-                .map(|(a, b, error, substitution)| {
-                    let (errors, substitutions) = fewest(a, b);
-                    (errors + error, substitutions + substitution)
-                })
-                .min()
-                .unwrap()
+                [(a_rest, b_rest, replaced, replaced), (a_rest, b, 1, 0), (a, b_rest, 1, 0)]
+                    .into_iter()
+                    .map(|(a, b, error, substitution)| {
+                        let (errors, substitutions) = fewest(a, b);
+                        (errors + error, substitutions + substitution)
+                    })
+                    .min()
+                    .unwrap()
             }
         }
     }
@@ -283,26 +250,15 @@ mod tests {
     fn printing_puts_counterparts_under_each_other() {
         let (reference, hypothesis) = (["the", "cat", "sat", "on", "mats"], ["the", "sat", "in", "the", "mats"]);
         let printed = align(&reference, &hypothesis).to_string();
-        assert_eq!(
-            printed,
-            "the cat sat ** on  mats\nthe *** sat in the mats\n    D       I  S"
-        );
+        assert_eq!(printed, "the cat sat ** on  mats\nthe *** sat in the mats\n    D       I  S");
         assert_eq!(align::<char>(&[], &[]).to_string(), "\n\n");
     }
 
     #[test]
     fn counts_add_up() {
-        let counts = EditCounts {
-            hits: 3,
-            substitutions: 1,
-            deletions: 0,
-            insertions: 2,
-        };
+        let counts = EditCounts { hits: 3, substitutions: 1, deletions: 0, insertions: 2 };
         let twice: EditCounts = [counts, counts].into_iter().sum();
-        assert_eq!(
-            (twice.hits, twice.errors(), twice.reference(), twice.hypothesis()),
-            (6, 6, 8, 12)
-        );
+        assert_eq!((twice.hits, twice.errors(), twice.reference(), twice.hypothesis()), (6, 6, 8, 12));
         assert_eq!(counts.percent(), Some(75.0));
         assert_eq!(EditCounts::default().percent(), None);
     }

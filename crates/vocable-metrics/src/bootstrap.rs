@@ -31,11 +31,7 @@ pub struct Interval {
 impl Bootstrap {
     /// 1000 draws and 95 %.
     pub fn new(key: Key) -> Self {
-        Self {
-            resamples: 1000,
-            level: 0.95,
-            key,
-        }
+        Self { resamples: 1000, level: 0.95, key }
     }
 
     /// Interval of the mean of one value per utterance (a distance; 0 or 100 for an accuracy in percent).
@@ -46,10 +42,8 @@ impl Bootstrap {
 
     /// Interval of an error rate in percent from the utterances' edit counts.
     pub fn error_rate(&self, utterances: &[EditCounts]) -> Option<Interval> {
-        let pairs: Vec<(f64, f64)> = utterances
-            .iter()
-            .map(|counts| (100.0 * counts.errors() as f64, counts.reference() as f64))
-            .collect();
+        let pairs: Vec<(f64, f64)> =
+            utterances.iter().map(|counts| (100.0 * counts.errors() as f64, counts.reference() as f64)).collect();
         self.ratio(&pairs)
     }
 
@@ -57,10 +51,7 @@ impl Bootstrap {
     /// utterances weigh more. Draws whose denominators sum to 0 are left out; `None` where no draw remains, as with no
     /// utterance. Panics on impossible settings.
     pub fn ratio(&self, utterances: &[(f64, f64)]) -> Option<Interval> {
-        assert!(
-            self.resamples > 0 && self.level > 0.0 && self.level < 1.0,
-            "{self:?} defines no interval"
-        );
+        assert!(self.resamples > 0 && self.level > 0.0 && self.level < 1.0, "{self:?} defines no interval");
         if utterances.is_empty() {
             return None;
         }
@@ -78,10 +69,7 @@ impl Bootstrap {
             .collect();
         ratios.sort_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;
-        Some(Interval {
-            low: quantile(&ratios, tail)?,
-            high: quantile(&ratios, 1.0 - tail)?,
-        })
+        Some(Interval { low: quantile(&ratios, tail)?, high: quantile(&ratios, 1.0 - tail)? })
     }
 }
 
@@ -110,12 +98,7 @@ mod tests {
         let values: Vec<f64> = (0..2000).map(|_| rng.random_range(0.0..1.0)).collect();
         let mean = values.iter().sum::<f64>() / 2000.0;
         let half = 1.96 * (1.0_f64 / 12.0).sqrt() / 2000.0_f64.sqrt();
-        let interval = Bootstrap {
-            resamples: 4000,
-            ..Bootstrap::new(Key::new(1))
-        }
-        .mean(&values)
-        .unwrap();
+        let interval = Bootstrap { resamples: 4000, ..Bootstrap::new(Key::new(1)) }.mean(&values).unwrap();
         // 4000 draws place a 2.5 % quantile to about 5 % of the half width; 15 % is three of those.
         assert!((interval.low - (mean - half)).abs() < 0.15 * half, "{interval:?}");
         assert!((interval.high - (mean + half)).abs() < 0.15 * half, "{interval:?}");
@@ -125,24 +108,12 @@ mod tests {
     #[test]
     fn utterances_are_drawn_whole() {
         let utterances = [
-            EditCounts {
-                hits: 9,
-                substitutions: 1,
-                ..Default::default()
-            },
-            EditCounts {
-                deletions: 2,
-                ..Default::default()
-            },
+            EditCounts { hits: 9, substitutions: 1, ..Default::default() },
+            EditCounts { deletions: 2, ..Default::default() },
         ];
         let interval = Bootstrap::new(Key::new(3)).error_rate(&utterances).unwrap();
         assert_eq!(interval, Interval { low: 10.0, high: 100.0 });
-        let narrow = Bootstrap {
-            level: 0.3,
-            ..Bootstrap::new(Key::new(3))
-        }
-        .error_rate(&utterances)
-        .unwrap();
+        let narrow = Bootstrap { level: 0.3, ..Bootstrap::new(Key::new(3)) }.error_rate(&utterances).unwrap();
         assert_eq!(narrow, Interval { low: 25.0, high: 25.0 });
     }
 
@@ -152,17 +123,8 @@ mod tests {
         let bootstrap = |seed| Bootstrap::new(Key::new(seed)).mean(&values);
         assert_eq!(bootstrap(1), bootstrap(1));
         assert_ne!(bootstrap(1), bootstrap(2));
-        assert_eq!(
-            Bootstrap::new(Key::new(1)).mean(&[3.0; 20]),
-            Some(Interval { low: 3.0, high: 3.0 })
-        );
+        assert_eq!(Bootstrap::new(Key::new(1)).mean(&[3.0; 20]), Some(Interval { low: 3.0, high: 3.0 }));
         assert_eq!(Bootstrap::new(Key::new(1)).mean(&[]), None);
-        assert_eq!(
-            Bootstrap::new(Key::new(1)).error_rate(&[EditCounts {
-                insertions: 2,
-                ..Default::default()
-            }]),
-            None
-        );
+        assert_eq!(Bootstrap::new(Key::new(1)).error_rate(&[EditCounts { insertions: 2, ..Default::default() }]), None);
     }
 }

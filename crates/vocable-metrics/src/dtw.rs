@@ -15,10 +15,7 @@ pub struct Path {
 ///
 /// `cost(i, j)` is asked once per pair; time and memory grow with `left · right`. Panics where a sequence is empty.
 pub fn dtw(left: usize, right: usize, mut cost: impl FnMut(usize, usize) -> f64) -> Path {
-    assert!(
-        left > 0 && right > 0,
-        "an empty sequence cannot be aligned: {left} and {right} elements"
-    );
+    assert!(left > 0 && right > 0, "an empty sequence cannot be aligned: {left} and {right} elements");
     let mut step = vec![Step::Both; left * right];
     let mut above = vec![f64::INFINITY; right];
     let mut row = vec![0.0; right];
@@ -48,10 +45,7 @@ pub fn dtw(left: usize, right: usize, mut cost: impl FnMut(usize, usize) -> f64)
         pairs.push((i, j));
     }
     pairs.reverse();
-    Path {
-        pairs,
-        cost: above[right - 1],
-    }
+    Path { pairs, cost: above[right - 1] }
 }
 
 /// Which index grew.
@@ -97,10 +91,7 @@ mod tests {
                 let path = dtw(left, right, |i, j| cost[i][j]);
                 assert_eq!(path.cost, cheapest(&cost, 0, 0));
                 assert_eq!(path.cost, path.pairs.iter().map(|&(i, j)| cost[i][j]).sum::<f64>());
-                assert_eq!(
-                    (path.pairs[0], path.pairs[path.pairs.len() - 1]),
-                    ((0, 0), (left - 1, right - 1))
-                );
+                assert_eq!((path.pairs[0], path.pairs[path.pairs.len() - 1]), ((0, 0), (left - 1, right - 1)));
                 for pair in path.pairs.windows(2) {
                     let (di, dj) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
                     assert!(di <= 1 && dj <= 1 && di + dj > 0);

@@ -41,15 +41,7 @@ mod tests {
     #[test]
     fn words_are_counted() {
         let counts = word_errors("the cat sat on the mat", "the  cat sits on mat today");
-        assert_eq!(
-            counts,
-            EditCounts {
-                hits: 4,
-                substitutions: 1,
-                deletions: 1,
-                insertions: 1
-            }
-        );
+        assert_eq!(counts, EditCounts { hits: 4, substitutions: 1, deletions: 1, insertions: 1 });
         assert_eq!(counts.percent(), Some(50.0));
         assert_eq!(word_errors("one two", "one two").percent(), Some(0.0));
         assert_eq!(word_errors("one two", "").percent(), Some(100.0));
@@ -66,10 +58,7 @@ mod tests {
     #[test]
     fn empty_references_only_add_insertions() {
         let nothing = word_errors("", "two words");
-        assert_eq!(
-            (nothing.insertions, nothing.reference(), nothing.percent()),
-            (2, 0, None)
-        );
+        assert_eq!((nothing.insertions, nothing.reference(), nothing.percent()), (2, 0, None));
         assert_eq!(word_errors(" ", "").errors(), 0);
         // In a test set they count: (0 + 2) errors over 4 words.
         let total: EditCounts = [word_errors("a b c d", "a b c d"), nothing].into_iter().sum();

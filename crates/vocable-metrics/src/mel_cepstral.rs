@@ -30,25 +30,15 @@ pub fn log_mel_cepstral_distance(left: &[f32], right: &[f32], width: usize, drop
     let skip = usize::from(drop_c0);
     assert!(width > skip, "cepstra of width {width} leave nothing to compare");
     for side in [left, right] {
-        assert!(
-            side.len().is_multiple_of(width),
-            "{} values are no frames of {width}",
-            side.len()
-        );
+        assert!(side.len().is_multiple_of(width), "{} values are no frames of {width}", side.len());
     }
     let distance = |i: usize, j: usize| {
-        let (a, b) = (
-            &left[i * width + skip..(i + 1) * width],
-            &right[j * width + skip..(j + 1) * width],
-        );
+        let (a, b) = (&left[i * width + skip..(i + 1) * width], &right[j * width + skip..(j + 1) * width]);
         f64::from(a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f32>()).sqrt()
     };
     let path = dtw(left.len() / width, right.len() / width, distance);
     let decibels = 10.0 / LN_10 * 2.0_f64.sqrt() * path.cost / path.pairs.len() as f64;
-    LogMelCepstralDistance {
-        decibels,
-        pairs: path.pairs.len(),
-    }
+    LogMelCepstralDistance { decibels, pairs: path.pairs.len() }
 }
 
 #[cfg(test)]
@@ -71,21 +61,16 @@ mod tests {
         let slow: Vec<f32> = left.chunks(2).flat_map(|row| [row, row].concat()).collect();
         assert_eq!(log_mel_cepstral_distance(&left, &slow, 2, false).decibels, 0.0);
         let other = [0.5, 0.0, 2.0, 2.0, -1.0, 1.0, 0.0, 0.0];
-        let (one, two) = (
-            log_mel_cepstral_distance(&left, &other, 2, false),
-            log_mel_cepstral_distance(&other, &left, 2, false),
-        );
+        let (one, two) =
+            (log_mel_cepstral_distance(&left, &other, 2, false), log_mel_cepstral_distance(&other, &left, 2, false));
         assert!((one.decibels - two.decibels).abs() < 1e-12);
     }
 
     #[test]
     fn loudness_counts_only_with_c0() {
         let left: Vec<f32> = (0..40).map(|n| (n % 7) as f32).collect();
-        let louder: Vec<f32> = left
-            .iter()
-            .enumerate()
-            .map(|(n, value)| value + if n % 4 == 0 { 2.0 } else { 0.0 })
-            .collect();
+        let louder: Vec<f32> =
+            left.iter().enumerate().map(|(n, value)| value + if n % 4 == 0 { 2.0 } else { 0.0 }).collect();
         assert!(log_mel_cepstral_distance(&left, &louder, 4, false).decibels > 1.0);
         assert_eq!(log_mel_cepstral_distance(&left, &louder, 4, true).decibels, 0.0);
     }

@@ -1,6 +1,6 @@
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 use vocable_nn::{Dropout, Init, Linear, Mode, sinusoid};
 use vocable_random::Key;

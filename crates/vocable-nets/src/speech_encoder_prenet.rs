@@ -69,7 +69,6 @@ impl SpeechEncoderPrenetConfig {
             gradient_multiplier: self.gradient_multiplier,
         }
     }
-
 }
 
 /// Waveform into the encoder: extractor → norm → projection → masking → convolutional and sinusoidal positions

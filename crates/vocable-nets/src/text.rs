@@ -52,7 +52,8 @@ impl TokenMatrix {
         if !is_padded(&tokens.lengths, time) {
             return x;
         }
-        let padding = padding_mask(&tokens.lengths, time, &x.device()).unsqueeze_dim::<3>(2).expand([batch, time, width]);
+        let padding =
+            padding_mask(&tokens.lengths, time, &x.device()).unsqueeze_dim::<3>(2).expand([batch, time, width]);
         x.clone().mask_where(padding, x.detach())
     }
 

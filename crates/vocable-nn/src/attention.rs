@@ -110,3 +110,45 @@ impl Attention {
         x.reshape([batch, time, self.heads, width / self.heads]).swap_dims(1, 2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The relative term the long way: one vector per pair of positions, as the official code builds it.
+    fn dense(q: &Tensor<3>, k: &Tensor<3>, table: &Tensor<2>) -> Tensor<3> {
+        let [heads, time, width] = q.dims();
+        let reach = table.dims()[0] / 2;
+        let rows: Vec<i64> = (0..time as i64)
+            .flat_map(|i| {
+                let reach = reach as i64;
+                (0..time as i64).map(move |j| (i - j).clamp(-reach, reach - 1) + reach)
+            })
+            .collect();
+        let rows = Tensor::<1, burn::tensor::Int>::from_data(rows.as_slice(), &q.device());
+        let pairs = table.clone().select(0, rows).reshape([time, time, width]);
+        // [time, heads, width] x [time, width, time] -> [time, heads, time]
+        let relative = q.clone().swap_dims(0, 1).matmul(pairs.swap_dims(1, 2)).swap_dims(0, 1);
+        assert_eq!(relative.dims(), [heads, time, time]);
+        burn::tensor::activation::softmax(q.clone().matmul(k.clone().swap_dims(1, 2)) + relative, 2)
+    }
+
+    #[test]
+    fn gathered_relative_positions_equal_dense_ones_beyond_their_reach() {
+        let device = burn::tensor::Device::flex();
+        let init = Init::new(vocable_random::Key::new(4), &device);
+        // Longer than twice the reach of the published models, so that both ends are clipped.
+        let (heads, time, width, reach) = (2, 330, 8, 160);
+        let draw = |name: &str| init.fold(name).normal::<4>([1, heads, time, width], 1.0);
+        let (q, k, v) = (draw("q"), draw("k"), draw("v"));
+        let table = init.fold("table").normal::<2>([2 * reach, width], 1.0);
+        let input =
+            AttentionInput { relative: Some(table.clone()), ..AttentionInput::new(q.clone(), k.clone(), v.clone()) };
+        let (context, _) = vocable_kernels::attention(input);
+        let weights = dense(&q.squeeze_dim(0), &k.squeeze_dim(0), &table);
+        let expected = weights.matmul(v.squeeze_dim(0));
+        let difference = (context.squeeze_dim::<3>(0) - expected).abs().max().into_scalar::<f32>();
+        // Values of order one, sums over 330 keys in f32.
+        assert!(difference < 1e-5, "{difference}");
+    }
+}

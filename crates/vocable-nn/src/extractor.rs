@@ -46,9 +46,12 @@ impl ConvExtractorConfig {
 
     /// Frames made from `samples` samples; 0 where the input is shorter than the receptive field.
     pub fn frames(&self, samples: usize) -> usize {
-        self.layers.iter().fold(samples, |n, layer| {
-            if n < layer.kernel { 0 } else { (n - layer.kernel) / layer.stride + 1 }
-        })
+        self.layers.iter().fold(
+            samples,
+            |n, layer| {
+                if n < layer.kernel { 0 } else { (n - layer.kernel) / layer.stride + 1 }
+            },
+        )
     }
 
     /// Samples from the start of one frame to the next.
@@ -71,7 +74,8 @@ impl ConvExtractorConfig {
                 weight: Param::from_tensor(weight),
                 channel_norm: (self.norm == ExtractorNorm::FirstBlock && n == 0)
                     .then(|| ChannelNorm::new(layer.channels, init.device())),
-                layer_norm: (self.norm == ExtractorNorm::EveryBlock).then(|| LayerNorm::new(layer.channels, init.device())),
+                layer_norm: (self.norm == ExtractorNorm::EveryBlock)
+                    .then(|| LayerNorm::new(layer.channels, init.device())),
                 kernel: layer.kernel,
                 stride: layer.stride,
             }

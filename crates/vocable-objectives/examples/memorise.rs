@@ -27,10 +27,7 @@ fn main() {
     println!("best path {path:?} for the labels {target:?}");
 
     let states: Tensor<3> = Init::new(key.fold("states"), &device).normal([4, 50, 64], 1.0);
-    for (name, config) in [
-        ("nearest", QuantizerConfig::paper()),
-        ("gumbel", QuantizerConfig::official()),
-    ] {
+    for (name, config) in [("nearest", QuantizerConfig::paper()), ("gumbel", QuantizerConfig::official())] {
         let quantizer = Quantizer::new(config, 64, &Init::new(key.fold("quantizer"), &device));
         let out = quantizer.forward(states.clone(), &[50; 4], Mode::Train(key.fold("pass")), 0);
         println!(

@@ -42,35 +42,17 @@ impl CrossEntropy {
 /// Source: fairseq `criterions/label_smoothed_cross_entropy.py`; specification 6.1.
 pub fn cross_entropy(logits: Tensor<3>, targets: &[Vec<u32>], smoothing: f64) -> CrossEntropy {
     let [batch, time, classes] = logits.dims();
-    assert_eq!(
-        targets.len(),
-        batch,
-        "cross-entropy: {} targets for a batch of {batch}",
-        targets.len()
-    );
-    assert!(
-        (0.0..1.0).contains(&smoothing),
-        "cross-entropy: label smoothing {smoothing} is not in [0, 1)"
-    );
+    assert_eq!(targets.len(), batch, "cross-entropy: {} targets for a batch of {batch}", targets.len());
+    assert!((0.0..1.0).contains(&smoothing), "cross-entropy: label smoothing {smoothing} is not in [0, 1)");
     let device = logits.device();
     let (ids, padding) = padded(targets, time, classes);
     let rows = batch * time;
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
     let padding = Tensor::<2, Bool>::from_data(TensorData::new(padding, [rows, 1]), &device);
     let logits = logits.reshape([rows, classes]);
-    let hits = logits
-        .clone()
-        .detach()
-        .argmax(1)
-        .equal(ids.clone())
-        .bool_and(padding.clone().bool_not());
+    let hits = logits.clone().detach().argmax(1).equal(ids.clone()).bool_and(padding.clone().bool_not());
     let log_probabilities = activation::log_softmax(logits, 1);
-    let nll = log_probabilities
-        .clone()
-        .gather(1, ids)
-        .neg()
-        .mask_fill(padding.clone(), 0.0)
-        .sum();
+    let nll = log_probabilities.clone().gather(1, ids).neg().mask_fill(padding.clone(), 0.0).sum();
     let sum = if smoothing > 0.0 {
         let share = smoothing / (classes.max(2) - 1) as f64;
         let spread = log_probabilities.sum_dim(1).neg().mask_fill(padding, 0.0).sum();
@@ -92,16 +74,9 @@ fn padded(targets: &[Vec<u32>], time: usize, classes: usize) -> (Vec<i64>, Vec<b
     let mut ids = vec![0; targets.len() * time];
     let mut padding = vec![true; targets.len() * time];
     for (item, target) in targets.iter().enumerate() {
-        assert!(
-            target.len() <= time,
-            "cross-entropy: item {item} has {} targets, the logits {time}",
-            target.len()
-        );
+        assert!(target.len() <= time, "cross-entropy: item {item} has {} targets, the logits {time}", target.len());
         for (position, &id) in target.iter().enumerate() {
-            assert!(
-                (id as usize) < classes,
-                "cross-entropy: target {id} is no class of {classes}"
-            );
+            assert!((id as usize) < classes, "cross-entropy: target {id} is no class of {classes}");
             ids[item * time + position] = i64::from(id);
             padding[item * time + position] = false;
         }
@@ -151,11 +126,7 @@ mod tests {
     fn padding_has_no_gradient_and_no_tokens_no_loss() {
         let logits = logits();
         let found = cross_entropy(logits.clone(), &[vec![1], vec![]], 0.2);
-        let gradient = logits
-            .grad(&found.sum.backward())
-            .unwrap()
-            .try_into_vec_as::<f32>()
-            .unwrap();
+        let gradient = logits.grad(&found.sum.backward()).unwrap().try_into_vec_as::<f32>().unwrap();
         assert!(gradient[..3].iter().all(|&g| g != 0.0));
         assert!(gradient[3..].iter().all(|&g| g == 0.0));
         let empty = cross_entropy(logits, &[vec![], vec![]], 0.0);

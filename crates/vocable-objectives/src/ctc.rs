@@ -37,21 +37,11 @@ pub fn ctc_loss(logits: Tensor<3>, frames: &[usize], targets: &[Vec<u32>], blank
         frames.len(),
         targets.len()
     );
-    assert!(
-        (blank as usize) < classes,
-        "CTC: blank {blank} is no class of {classes}"
-    );
-    let host = logits
-        .clone()
-        .detach()
-        .try_into_vec_as::<f32>()
-        .expect("logits are floats");
+    assert!((blank as usize) < classes, "CTC: blank {blank} is no class of {classes}");
+    let host = logits.clone().detach().try_into_vec_as::<f32>().expect("logits are floats");
     let mut gradient = vec![0.0_f32; host.len()];
     let mut negative_log_likelihood: Vec<f64> = if time * classes == 0 {
-        targets
-            .iter()
-            .map(|target| if target.is_empty() { 0.0 } else { f64::INFINITY })
-            .collect()
+        targets.iter().map(|target| if target.is_empty() { 0.0 } else { f64::INFINITY }).collect()
     } else {
         let size = time * classes;
         (gradient.par_chunks_mut(size), host.par_chunks(size), frames, targets)
@@ -65,21 +55,14 @@ pub fn ctc_loss(logits: Tensor<3>, frames: &[usize], targets: &[Vec<u32>], blank
     };
     let infeasible = negative_log_likelihood.iter().filter(|loss| loss.is_infinite()).count();
     if zero_infinity {
-        negative_log_likelihood
-            .iter_mut()
-            .filter(|loss| loss.is_infinite())
-            .for_each(|loss| *loss = 0.0);
+        negative_log_likelihood.iter_mut().filter(|loss| loss.is_infinite()).for_each(|loss| *loss = 0.0);
     }
     let value = negative_log_likelihood.iter().sum::<f64>() as f32;
     let device = logits.device();
     let gradient = Tensor::<3>::from_data(TensorData::new(gradient, [batch, time, classes]), &device);
     let surrogate = (logits * gradient).sum();
     let sum = surrogate.clone() - surrogate.detach() + Tensor::from_floats([value], &device);
-    CtcLoss {
-        sum,
-        negative_log_likelihood,
-        infeasible,
-    }
+    CtcLoss { sum, negative_log_likelihood, infeasible }
 }
 
 /// Negative log-likelihood of one utterance; writes its gradient with respect to the logits (`[frames, classes]`).
@@ -100,14 +83,7 @@ fn utterance(logits: &[f32], classes: usize, target: &[u32], blank: u32, gradien
     let forward = lattice.forward(&log_probabilities, classes);
     let states = lattice.labels.len();
     let last = &forward[(frames - 1) * states..];
-    let log_likelihood = log_add(
-        last[states - 1],
-        if states > 1 {
-            last[states - 2]
-        } else {
-            f64::NEG_INFINITY
-        },
-    );
+    let log_likelihood = log_add(last[states - 1], if states > 1 { last[states - 2] } else { f64::NEG_INFINITY });
     if log_likelihood == f64::NEG_INFINITY {
         return f64::INFINITY;
     }
@@ -123,10 +99,8 @@ fn utterance(logits: &[f32], classes: usize, target: &[u32], blank: u32, gradien
         for ((&label, &ahead), &behind) in lattice.labels.iter().zip(&forward[frame * states..]).zip(&backward) {
             expected[label] += (ahead + behind - log_likelihood).exp();
         }
-        for ((gradient, &log_probability), &count) in gradient[row.clone()]
-            .iter_mut()
-            .zip(&log_probabilities[row])
-            .zip(&expected)
+        for ((gradient, &log_probability), &count) in
+            gradient[row.clone()].iter_mut().zip(&log_probabilities[row]).zip(&expected)
         {
             *gradient = (log_probability.exp() - count) as f32;
         }
@@ -148,9 +122,7 @@ impl Lattice {
         for &label in target {
             labels.extend([label as usize, blank]);
         }
-        let skip = (0..labels.len())
-            .map(|s| s >= 2 && labels[s] != blank && labels[s] != labels[s - 2])
-            .collect();
+        let skip = (0..labels.len()).map(|s| s >= 2 && labels[s] != blank && labels[s] != labels[s - 2]).collect();
         Self { labels, skip }
     }
 
@@ -183,20 +155,14 @@ impl Lattice {
     /// Log-probability of what follows the last frame: certain in the two accepting states, impossible elsewhere.
     fn last_backward(&self) -> Vec<f64> {
         let states = self.labels.len();
-        (0..states)
-            .map(|state| if state + 2 >= states { 0.0 } else { f64::NEG_INFINITY })
-            .collect()
+        (0..states).map(|state| if state + 2 >= states { 0.0 } else { f64::NEG_INFINITY }).collect()
     }
 
     /// Log-probability of all continuations after a frame, the frame's own emission excluded, from those of the next
     /// frame and its emissions.
     fn previous_backward(&self, next: &[f64], emission: &[f64]) -> Vec<f64> {
         let states = self.labels.len();
-        let enter: Vec<f64> = next
-            .iter()
-            .zip(&self.labels)
-            .map(|(&rest, &label)| rest + emission[label])
-            .collect();
+        let enter: Vec<f64> = next.iter().zip(&self.labels).map(|(&rest, &label)| rest + emission[label]).collect();
         (0..states)
             .map(|state| {
                 let mut leave = enter[state];
@@ -215,11 +181,7 @@ impl Lattice {
 /// `ln(eᵃ + eᵇ)`.
 fn log_add(a: f64, b: f64) -> f64 {
     let (small, large) = if a < b { (a, b) } else { (b, a) };
-    if small == f64::NEG_INFINITY {
-        large
-    } else {
-        large + (small - large).exp().ln_1p()
-    }
+    if small == f64::NEG_INFINITY { large } else { large + (small - large).exp().ln_1p() }
 }
 
 /// Log-softmax of every row.
@@ -243,9 +205,7 @@ mod tests {
 
     fn random_logits(key: Key, batch: usize, time: usize, classes: usize) -> Vec<f32> {
         let mut rng = key.rng();
-        (0..batch * time * classes)
-            .map(|_| rng.random_range(-3.0_f32..3.0))
-            .collect()
+        (0..batch * time * classes).map(|_| rng.random_range(-3.0_f32..3.0)).collect()
     }
 
     fn tensor(values: &[f32], shape: [usize; 3]) -> Tensor<3> {
@@ -263,11 +223,8 @@ mod tests {
             collapsed.dedup();
             collapsed.retain(|&label| label != blank as usize);
             if collapsed.iter().map(|&label| label as u32).eq(target.iter().copied()) {
-                let score: f64 = path
-                    .iter()
-                    .enumerate()
-                    .map(|(t, &label)| log_probabilities[t * classes + label])
-                    .sum();
+                let score: f64 =
+                    path.iter().enumerate().map(|(t, &label)| log_probabilities[t * classes + label]).sum();
                 likelihood += score.exp();
             }
         }
@@ -277,33 +234,17 @@ mod tests {
     #[test]
     fn equals_the_sum_over_all_alignments() {
         let (time, classes, blank) = (5, 4, 2);
-        let targets = [
-            vec![],
-            vec![0],
-            vec![1, 1],
-            vec![0, 3, 1],
-            vec![3, 3, 3],
-            vec![0, 1, 0, 1, 3],
-            vec![1, 0, 0, 3],
-        ];
+        let targets =
+            [vec![], vec![0], vec![1, 1], vec![0, 3, 1], vec![3, 3, 3], vec![0, 1, 0, 1, 3], vec![1, 0, 0, 3]];
         let lengths = [5, 5, 4, 3, 5, 5, 5];
         let host = random_logits(Key::new(1), targets.len(), time, classes);
-        let loss = ctc_loss(
-            tensor(&host, [targets.len(), time, classes]),
-            &lengths,
-            &targets,
-            blank,
-            false,
-        );
+        let loss = ctc_loss(tensor(&host, [targets.len(), time, classes]), &lengths, &targets, blank, false);
         for (i, target) in targets.iter().enumerate() {
             let valid = &host[i * time * classes..][..lengths[i] * classes];
             let expected = brute_force(valid, classes, target, blank);
             let found = loss.negative_log_likelihood[i];
             // Both are f64 sums of at most 4^5 terms.
-            assert!(
-                (found - expected).abs() < 1e-11,
-                "target {target:?}: {found} instead of {expected}"
-            );
+            assert!((found - expected).abs() < 1e-11, "target {target:?}: {found} instead of {expected}");
         }
         let sum: f64 = loss.negative_log_likelihood.iter().sum();
         assert_eq!(loss.sum.into_scalar::<f32>(), sum as f32);
@@ -318,16 +259,9 @@ mod tests {
         let loss = ctc_loss(logits.clone(), &lengths, &targets, blank, false);
         // A factor after the loss must scale the gradient: the surrogate is an ordinary part of the graph.
         let gradients = loss.sum.mul_scalar(2.0).backward();
-        let found = logits
-            .grad(&gradients)
-            .expect("logits are tracked")
-            .try_into_vec_as::<f32>()
-            .unwrap();
+        let found = logits.grad(&gradients).expect("logits are tracked").try_into_vec_as::<f32>().unwrap();
         let total = |values: &[f32]| -> f64 {
-            ctc_loss(tensor(values, shape), &lengths, &targets, blank, false)
-                .negative_log_likelihood
-                .iter()
-                .sum()
+            ctc_loss(tensor(values, shape), &lengths, &targets, blank, false).negative_log_likelihood.iter().sum()
         };
         let step = 1.0 / 128.0;
         for i in 0..host.len() {
@@ -343,10 +277,7 @@ mod tests {
             );
         }
         let classes = shape[2];
-        assert!(
-            found[(6 + 4) * classes..12 * classes].iter().all(|&g| g == 0.0),
-            "padding has a gradient"
-        );
+        assert!(found[(6 + 4) * classes..12 * classes].iter().all(|&g| g == 0.0), "padding has a gradient");
     }
 
     #[test]
@@ -361,11 +292,7 @@ mod tests {
             assert_eq!(loss.infeasible, 1);
             assert_eq!(loss.negative_log_likelihood[0], first);
             assert_eq!(loss.sum.clone().into_scalar::<f32>().is_finite(), zero_infinity);
-            let gradient = logits
-                .grad(&loss.sum.backward())
-                .unwrap()
-                .try_into_vec_as::<f32>()
-                .unwrap();
+            let gradient = logits.grad(&loss.sum.backward()).unwrap().try_into_vec_as::<f32>().unwrap();
             assert!(gradient[..6].iter().all(|&g| g == 0.0));
             assert!(gradient[6..].iter().any(|&g| g != 0.0));
         }
@@ -380,10 +307,7 @@ mod tests {
         let loss = ctc_loss(tensor(&host, [1, time, classes]), &[time], &[target], 0, false);
         let nll = loss.negative_log_likelihood[0];
         // All alignments have the same probability per label; their number only lowers the loss.
-        assert!(
-            nll.is_finite() && nll < 4000.0 && nll > 4000.0 - 200.0 * 3.0_f64.ln(),
-            "{nll}"
-        );
+        assert!(nll.is_finite() && nll < 4000.0 && nll > 4000.0 - 200.0 * 3.0_f64.ln(), "{nll}");
     }
 
     #[test]

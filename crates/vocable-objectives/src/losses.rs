@@ -18,10 +18,7 @@ pub struct Losses {
 impl Losses {
     /// No term yet, on the device of the terms to come.
     pub fn new(device: &Device) -> Self {
-        Self {
-            total: Tensor::zeros([1], device),
-            terms: Vec::new(),
-        }
+        Self { total: Tensor::zeros([1], device), terms: Vec::new() }
     }
 
     /// Adds `weight · loss` to the total and records the unweighted value under `name`; a zero weight adds nothing.
@@ -31,8 +28,7 @@ impl Losses {
     pub fn add(mut self, name: &str, weight: f64, loss: Tensor<1>) -> Self {
         assert!(weight.is_finite(), "the weight of loss term `{name}` is {weight}");
         if weight != 0.0 {
-            self.terms
-                .push((name.to_owned(), loss.clone().into_scalar::<f32>().into()));
+            self.terms.push((name.to_owned(), loss.clone().into_scalar::<f32>().into()));
             self.total = self.total + loss.mul_scalar(weight);
         }
         self
@@ -47,10 +43,7 @@ impl Losses {
 
     /// The recorded value of a term, `None` when no term has this name.
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.terms
-            .iter()
-            .find(|(term, _)| term == name)
-            .map(|&(_, value)| value)
+        self.terms.iter().find(|(term, _)| term == name).map(|&(_, value)| value)
     }
 }
 

@@ -76,30 +76,18 @@ impl MlmHead {
         let mut rows = Vec::new();
         let mut targets = Vec::new();
         for item in 0..batch {
-            let frames = masked[item]
-                .iter()
-                .zip(&classes[item])
-                .take(lengths[item].min(time))
-                .enumerate();
+            let frames = masked[item].iter().zip(&classes[item]).take(lengths[item].min(time)).enumerate();
             for (frame, (_, &class)) in frames.filter(|(_, (masked, _))| **masked) {
                 rows.push((item * time + frame) as i64);
                 targets.push(class);
             }
         }
         if rows.is_empty() {
-            return MaskedPrediction {
-                loss: Tensor::zeros([1], &states.device()),
-                frames: 0,
-                correct: 0,
-            };
+            return MaskedPrediction { loss: Tensor::zeros([1], &states.device()), frames: 0, correct: 0 };
         }
         let logits = self.logits(states, rows);
         let prediction = cross_entropy(logits.unsqueeze(), &[targets], 0.0);
-        MaskedPrediction {
-            loss: prediction.per_token(),
-            frames: prediction.tokens,
-            correct: prediction.correct,
-        }
+        MaskedPrediction { loss: prediction.per_token(), frames: prediction.tokens, correct: prediction.correct }
     }
 
     /// Cosines over temperature of the given rows of the flattened batch: `[rows, classes]`.
@@ -107,12 +95,8 @@ impl MlmHead {
         let [batch, time, width] = states.dims();
         let count = rows.len();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &states.device());
-        let hidden = self
-            .projection
-            .forward(states.reshape([batch * time, width]).select(0, rows));
-        unit(hidden)
-            .matmul(unit(self.label_embeddings.val()).transpose())
-            .div_scalar(TEMPERATURE)
+        let hidden = self.projection.forward(states.reshape([batch * time, width]).select(0, rows));
+        unit(hidden).matmul(unit(self.label_embeddings.val()).transpose()).div_scalar(TEMPERATURE)
     }
 }
 
@@ -173,25 +157,15 @@ mod tests {
         let masked = [vec![false, true, false, true], vec![true; 4]];
         // The second item has labels for its first two frames only.
         let out = head().forward(states.clone(), &[3, 4], &masked, &[vec![4; 4], vec![5; 2]]);
-        let gradient = states
-            .grad(&out.loss.backward())
-            .unwrap()
-            .try_into_vec_as::<f32>()
-            .unwrap();
-        let touched: Vec<usize> = (0..8)
-            .filter(|frame| gradient[frame * WIDTH..][..WIDTH].iter().any(|&g| g != 0.0))
-            .collect();
+        let gradient = states.grad(&out.loss.backward()).unwrap().try_into_vec_as::<f32>().unwrap();
+        let touched: Vec<usize> =
+            (0..8).filter(|frame| gradient[frame * WIDTH..][..WIDTH].iter().any(|&g| g != 0.0)).collect();
         assert_eq!(touched, [1, 4, 5]);
     }
 
     #[test]
     fn nothing_masked_is_no_loss() {
-        let out = head().forward(
-            states(),
-            &[4, 4],
-            &[vec![false; 4], vec![false; 4]],
-            &[vec![4; 4], vec![4; 4]],
-        );
+        let out = head().forward(states(), &[4, 4], &[vec![false; 4], vec![false; 4]], &[vec![4; 4], vec![4; 4]]);
         assert_eq!((out.frames, out.accuracy()), (0, 0.0));
         assert_eq!(out.loss.into_scalar::<f32>(), 0.0);
     }

@@ -15,19 +15,11 @@ const FILE: &[u8] = include_bytes!("../fixtures/official.safetensors");
 
 fn values(name: &str) -> (Vec<usize>, Vec<f32>) {
     let file = SafeTensors::deserialize(FILE).expect("the fixture is a safetensors file");
-    let view = file
-        .tensor(name)
-        .unwrap_or_else(|_| panic!("the fixture has no {name}"));
+    let view = file.tensor(name).unwrap_or_else(|_| panic!("the fixture has no {name}"));
     let data = view.data();
     let numbers = match view.dtype() {
-        Dtype::F32 => data
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-            .collect(),
-        Dtype::I64 => data
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32)
-            .collect(),
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
+        Dtype::I64 => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
         Dtype::U8 => data.iter().map(|&b| f32::from(b)).collect(),
         other => panic!("{name} is of type {other:?}"),
     };
@@ -45,19 +37,13 @@ fn indices(name: &str) -> Vec<usize> {
 
 fn rows(name: &str) -> Vec<Vec<u32>> {
     let (shape, values) = values(name);
-    values
-        .chunks(shape[1])
-        .map(|row| row.iter().map(|&x| x as u32).collect())
-        .collect()
+    values.chunks(shape[1]).map(|row| row.iter().map(|&x| x as u32).collect()).collect()
 }
 
 #[track_caller]
 fn assert_scalar(found: f64, name: &str) {
     let expected = f64::from(values(name).1[0]);
-    assert!(
-        (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
-        "{name}: {found}, official {expected}"
-    );
+    assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{name}: {found}, official {expected}");
 }
 
 #[track_caller]
@@ -65,11 +51,7 @@ fn assert_tensor(found: Tensor<3>, name: &str) {
     let (shape, expected) = values(name);
     assert_eq!(found.dims().to_vec(), shape);
     let found = found.try_into_vec_as::<f32>().unwrap();
-    let worst = found
-        .iter()
-        .zip(&expected)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst <= 1e-5, "{name}: largest difference {worst}");
 }
 
@@ -92,11 +74,7 @@ fn quantizer_in_evaluation_and_training() {
     let [batch, time, width] = states.dims();
     let [_, all, part] = codebook.dims();
     let groups = width / part;
-    let config = QuantizerConfig {
-        groups,
-        codes: all / groups,
-        ..QuantizerConfig::official()
-    };
+    let config = QuantizerConfig { groups, codes: all / groups, ..QuantizerConfig::official() };
     let mut quantizer = Quantizer::new(config, width, &Init::new(Key::new(0), &states.device()));
     quantizer.codebook = Param::from_tensor(codebook);
     quantizer.scores = Some(linear("model.quantizer.weight_proj"));
@@ -109,14 +87,10 @@ fn quantizer_in_evaluation_and_training() {
         Mixed::PerItem(_) => panic!("the official code shares the indices"),
     };
     assert_eq!(number_mixed(Mode::Eval), 4);
-    for (noise, memory) in [
-        (None, "speech_pretrain.out.decoder_memory"),
-        (Some(noise), "speech_pretrain.train.out.decoder_memory"),
-    ] {
-        let choices = Choices {
-            mixed: mixed.clone(),
-            noise,
-        };
+    for (noise, memory) in
+        [(None, "speech_pretrain.out.decoder_memory"), (Some(noise), "speech_pretrain.train.out.decoder_memory")]
+    {
+        let choices = Choices { mixed: mixed.clone(), noise };
         let out = quantizer.forward_with(states.clone(), &[time; 2], &choices, config.temperature.at(1000));
         assert_tensor(out.states, memory);
         assert_scalar(number(out.diversity), "speech_pretrain.diversity_loss");
@@ -176,14 +150,9 @@ fn synthesis_losses() {
     // The official collater's labels, before the criterion sets the last kept frame (of the odd item) to one.
     let mut collated = values("tts_finetune.in.labels").1;
     let frames = logits.dims()[1];
-    kept.iter()
-        .enumerate()
-        .for_each(|(item, kept)| collated[item * frames + kept - 1] = 1.0);
+    kept.iter().enumerate().for_each(|(item, kept)| collated[item * frames + kept - 1] = 1.0);
     assert_eq!(labels.clone().try_into_vec_as::<f32>().unwrap(), collated);
-    assert_scalar(
-        number(stop_loss(logits, labels, &kept, 5.0)),
-        "tts_finetune.log.bce_loss",
-    );
+    assert_scalar(number(stop_loss(logits, labels, &kept, 5.0)), "tts_finetune.log.bce_loss");
 
     let weights = tensor::<5>("tts_finetune.out.cross_attn");
     let steps: Vec<usize> = kept.iter().map(|frames| frames / 2).collect();

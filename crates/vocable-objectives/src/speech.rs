@@ -30,11 +30,7 @@ pub fn spectrogram_loss(
     distance: SpectrogramDistance,
 ) -> Tensor<1> {
     let [_, frames, bins] = target.dims();
-    assert_eq!(
-        predicted.dims(),
-        target.dims(),
-        "spectrogram loss: prediction and target differ in shape"
-    );
+    assert_eq!(predicted.dims(), target.dims(), "spectrogram loss: prediction and target differ in shape");
     let valid = valid_frames(lengths, frames, &target.device());
     let difference = (predicted - target) * valid;
     let sum = match distance {
@@ -92,9 +88,7 @@ pub fn stop_loss(logits: Tensor<2>, labels: Tensor<2>, lengths: &[usize], positi
 /// part. With a layer's step t of T_out and position n of T_in the penalty is `1 − exp(−(n/T_in − t/T_out)²/(2σ²))`,
 /// σ = 0.4; the loss is the mean of penalty times weight over the valid entries. Source: specification 6.2, D31.
 pub fn guided_attention_loss(attention: &[Tensor<4>], steps: &[usize], positions: &[usize], heads: usize) -> Tensor<1> {
-    let first = attention
-        .first()
-        .expect("guided attention needs the weights of a layer");
+    let first = attention.first().expect("guided attention needs the weights of a layer");
     let [batch, all_heads, time_out, time_in] = first.dims();
     let heads = heads.min(all_heads);
     let mut penalty = Vec::with_capacity(batch * time_out * time_in);
@@ -102,11 +96,7 @@ pub fn guided_attention_loss(attention: &[Tensor<4>], steps: &[usize], positions
         penalty.extend(guide(steps, positions, time_out, time_in));
     }
     let penalty = Tensor::<4>::from_data(TensorData::new(penalty, [batch, 1, time_out, time_in]), &first.device());
-    let entries: usize = steps
-        .iter()
-        .zip(positions)
-        .map(|(&steps, &positions)| steps * positions)
-        .sum();
+    let entries: usize = steps.iter().zip(positions).map(|(&steps, &positions)| steps * positions).sum();
     let sum = attention
         .iter()
         .map(|weights| (weights.clone().narrow(1, 0, heads) * penalty.clone()).sum())
@@ -156,10 +146,7 @@ mod tests {
     fn distances_are_means_over_valid_frames_and_bins() {
         let target = Tensor::<3>::zeros([2, 3, 2], &device());
         let predicted = Tensor::<3>::from_floats(
-            [
-                [[1.0, -2.0], [3.0, 0.0], [9.0, 9.0]],
-                [[0.5, 0.5], [-9.0, 9.0], [9.0, 9.0]],
-            ],
+            [[[1.0, -2.0], [3.0, 0.0], [9.0, 9.0]], [[0.5, 0.5], [-9.0, 9.0], [9.0, 9.0]]],
             &device(),
         );
         let loss = |distance| value(spectrogram_loss(predicted.clone(), target.clone(), &[2, 1], distance));
@@ -172,29 +159,19 @@ mod tests {
     #[test]
     fn stop_labels_follow_the_rule() {
         // A cropped item (30 frames, 4 kept), an odd one cut from 5 to 4, and a shorter one of 2.
-        let labels = |rule: StopLabels| {
-            rule.labels(&[30, 5, 2], &[4, 4, 2], 4, &device())
-                .try_into_vec_as::<f32>()
-                .unwrap()
-        };
+        let labels =
+            |rule: StopLabels| rule.labels(&[30, 5, 2], &[4, 4, 2], 4, &device()).try_into_vec_as::<f32>().unwrap();
         let tail = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0];
         assert_eq!(labels(StopLabels::Tail), tail);
-        assert_eq!(
-            labels(StopLabels::Last),
-            [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
-        );
+        assert_eq!(labels(StopLabels::Last), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]
     fn stop_loss_equals_the_formula_and_survives_large_logits() {
         let host = [[0.3_f32, -1.2, 100.0], [-100.0, 2.0, 7.0]];
         let labels = [[0.0_f32, 1.0, 1.0], [0.0, 0.0, 1.0]];
-        let loss = stop_loss(
-            Tensor::from_floats(host, &device()),
-            Tensor::from_floats(labels, &device()),
-            &[3, 2],
-            5.0,
-        );
+        let loss =
+            stop_loss(Tensor::from_floats(host, &device()), Tensor::from_floats(labels, &device()), &[3, 2], 5.0);
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let expected = (-(1.0 - sigmoid(f64::from(0.3_f32))).ln()
             - 5.0 * sigmoid(f64::from(-1.2_f32)).ln()
@@ -232,9 +209,7 @@ mod tests {
         let uniform = Tensor::<4>::ones([2, 3, 5, 4], &device);
         // Heads beyond the first two, padded steps and padded positions must not count.
         let mut poisoned = uniform.clone().slice_fill([0..2, 2..3, 0..5, 0..4], f32::MAX / 1e3);
-        poisoned = poisoned
-            .slice_fill([1..2, 0..3, 2..5, 0..4], 1e9)
-            .slice_fill([1..2, 0..3, 0..5, 3..4], 1e9);
+        poisoned = poisoned.slice_fill([1..2, 0..3, 2..5, 0..4], 1e9).slice_fill([1..2, 0..3, 0..5, 3..4], 1e9);
         let loss = guided_attention_loss(&[poisoned.clone(), poisoned], &[5, 2], &[4, 3], 2);
         let sum: f32 = guide(5, 4, 5, 4).chain(guide(2, 3, 2, 3)).sum();
         assert!((value(loss) - f64::from(sum) / 26.0).abs() < 1e-6);

@@ -133,8 +133,7 @@ impl AsrConfig {
     /// The losses of one batch. `frozen` keeps gradients from pre-net and encoder; the CTC head trains all the same.
     pub fn pass(&self, model: &SpeechT5, batch: &AsrBatch, eos: u32, blank: u32, frozen: bool, mode: Mode) -> AsrPass {
         let waveforms = &batch.waveforms;
-        let mut encoded =
-            model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &batch.masks, mode);
+        let mut encoded = model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &batch.masks, mode);
         if frozen {
             encoded.states = encoded.states.detach();
         }
@@ -228,9 +227,7 @@ impl Recognition {
             .collect();
         let input: Vec<Vec<u32>> = target
             .iter()
-            .map(|tokens| {
-                std::iter::once(vocabulary.eos()).chain(tokens[..tokens.len() - 1].iter().copied()).collect()
-            })
+            .map(|tokens| std::iter::once(vocabulary.eos()).chain(tokens[..tokens.len() - 1].iter().copied()).collect())
             .collect();
         let waveforms = Waveforms::new(&audio, device);
         let masks = match masked {
@@ -277,13 +274,8 @@ impl Recognition {
         let mut transcripts = Vec::with_capacity(indices.len());
         for indices in indices.chunks(batch) {
             let waveforms = Waveforms::new(&self.dataset.audio(indices)?, &device);
-            let encoded = model.encode_speech(
-                waveforms.samples,
-                &waveforms.lengths,
-                None,
-                &SpeechMasks::default(),
-                Mode::Eval,
-            );
+            let encoded =
+                model.encode_speech(waveforms.samples, &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);
             let ctc_logits = model.ctc_logits(encoded.states.clone(), Mode::Eval);
             let ctc = ctc_greedy(ctc_logits, &encoded.lengths, vocabulary.blank());
             let limits = TextLimits {

@@ -244,13 +244,13 @@ impl ModelConfig {
                 self.mel,
                 self.speaker,
                 width,
-                &init.fold("speech_decoder_prenet")
+                &init.fold("speech_decoder_prenet"),
             ),
             speech_decoder_postnet: speech_decoder_postnet.init(
                 width,
                 self.mel,
                 self.reduction,
-                &init.fold("speech_decoder_postnet")
+                &init.fold("speech_decoder_postnet"),
             ),
             ctc_dropout: regularisation.dropout,
             positional_dropout: self.positional_dropout,

@@ -68,13 +68,8 @@ impl FrameStepper for SpeechDecoding<'_> {
         let [items, steps, mel] = inputs.dims();
         let newest = inputs.narrow(1, steps - 1, 1);
         let noise = self.noise.map(|key| key.fold(steps));
-        let x = self.model.speech_decoder_prenet.forward(
-            newest,
-            steps - 1,
-            Some(self.speaker.clone()),
-            noise,
-            Mode::Eval,
-        );
+        let x =
+            self.model.speech_decoder_prenet.forward(newest, steps - 1, Some(self.speaker.clone()), noise, Mode::Eval);
         let decoded = self.model.decoder.step(x, &mut self.cache, true);
         let (frames, stop) = self.model.speech_decoder_postnet.step(decoded.states);
         let reduction = stop.dims()[1];

@@ -273,7 +273,10 @@ mod tests {
             name("speech_decoder_postnet.blocks.4.norm.running_var").as_deref(),
             Some("speech_decoder_postnet.postnet.postnet.4.1.running_var")
         );
-        assert_eq!(name("encoder.layers.0.attention_norm.weight").unwrap(), "encoder.layers.0.self_attn_layer_norm.weight");
+        assert_eq!(
+            name("encoder.layers.0.attention_norm.weight").unwrap(),
+            "encoder.layers.0.self_attn_layer_norm.weight"
+        );
         assert_eq!(name("no.such.parameter"), None);
     }
 

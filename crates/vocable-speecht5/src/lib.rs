@@ -7,8 +7,8 @@
 pub mod asr;
 pub mod batch;
 mod config;
-pub mod decode;
 pub mod data;
+pub mod decode;
 mod error;
 pub mod fairseq;
 mod model;

@@ -7,7 +7,6 @@ use vocable_nets::{
 use vocable_nn::{Decoded, Decoder, Dropout, Encoder, Init, Linear, Mode};
 use vocable_random::Key;
 
-
 /// The shared encoder–decoder with its six modal nets (paper figure 2).
 ///
 /// The text-decoder pre-net and the text post-net have no parameters of their own: both read [`tokens`](Self::tokens).

@@ -77,6 +77,9 @@ pub struct SpeechPart {
     pub label_width: usize,
     /// Weight of the masked prediction L_mlm.
     pub mlm: f64,
+    /// Weight of the same prediction at the frames that are not masked (`pred_nomask_weight`): 0 in every published
+    /// run; short runs learn to hear faster with it. Scaled by `mlm`, so that a weight of zero there removes both.
+    pub mlm_unmasked: f64,
     /// Weight of the mean square of the convolutional features (table D25).
     pub feature_penalty: f64,
     /// Weight of each of the two spectrogram distances.
@@ -197,15 +200,27 @@ impl Pretrainer {
         let device = batch.waveforms.samples.device();
         let max_frames = batch.classes.iter().map(Vec::len).min();
         let masks = SpeechMasks { time: Some(mask_tensor(&batch.masked, &device)), channel: None };
-        let encoded =
-            self.core.encode_speech(batch.waveforms.samples.clone(), &batch.waveforms.lengths, max_frames, &masks, mode);
+        let encoded = self.core.encode_speech(
+            batch.waveforms.samples.clone(),
+            &batch.waveforms.lengths,
+            max_frames,
+            &masks,
+            mode,
+        );
         let mut losses = Losses::new(&device);
         if part.mlm != 0.0 {
-            let prediction =
-                self.mlm.forward(encoded.states.clone(), &encoded.lengths, &batch.masked, &batch.classes);
+            let prediction = self.mlm.forward(encoded.states.clone(), &encoded.lengths, &batch.masked, &batch.classes);
             losses = losses
                 .add("speech/mlm", part.mlm, prediction.loss.clone())
                 .log("speech/mlm_accuracy", prediction.accuracy());
+            if part.mlm_unmasked != 0.0 {
+                let heard: Vec<Vec<bool>> =
+                    batch.masked.iter().map(|mask| mask.iter().map(|masked| !masked).collect()).collect();
+                let prediction = self.mlm.forward(encoded.states.clone(), &encoded.lengths, &heard, &batch.classes);
+                losses = losses
+                    .add("speech/mlm_unmasked", part.mlm * part.mlm_unmasked, prediction.loss.clone())
+                    .log("speech/mlm_unmasked_accuracy", prediction.accuracy());
+            }
         }
         losses = losses.add("speech/feature_penalty", part.feature_penalty, feature_penalty(encoded.features.0));
         let (memory, losses) =
@@ -260,9 +275,8 @@ impl Pretrainer {
         let (memory, losses) = self.mix(config, "text", states.clone(), lengths, update, mode, forced, losses);
         let logits = self.core.decode_text(&batch.input, memory.clone(), lengths, mode.fold("decode"));
         let prediction = cross_entropy(logits.clone(), &batch.target, 0.0);
-        let losses = losses
-            .add("text/cross_entropy", 1.0, prediction.per_token())
-            .log("text/accuracy", prediction.accuracy());
+        let losses =
+            losses.add("text/cross_entropy", 1.0, prediction.per_token()).log("text/accuracy", prediction.accuracy());
         (losses, Trace { states: vec![("encoder_out", states), ("decoder_memory", memory), ("logits", logits)] })
     }
 

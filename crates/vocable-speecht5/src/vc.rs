@@ -11,9 +11,7 @@ use vocable_data::sampler::{BatchSampler, Limits};
 use vocable_decode::{SpeechLimits, StopRule, generate_speech};
 use vocable_nets::{SpeechMasks, SpeechOutput};
 use vocable_nn::Mode;
-use vocable_objectives::{
-    Losses, SpectrogramDistance, StopLabels, guided_attention_loss, spectrogram_loss, stop_loss,
-};
+use vocable_objectives::{Losses, SpectrogramDistance, StopLabels, guided_attention_loss, spectrogram_loss, stop_loss};
 use vocable_random::Key;
 use vocable_train::{Batch, Objective, ObjectiveError};
 
@@ -152,7 +150,8 @@ pub fn pairs(dataset: &Dataset, split: Split) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for same in by_text.values() {
         for &source in same {
-            let others = same.iter().filter(|&&other| dataset.utterance(other).speaker != dataset.utterance(source).speaker);
+            let others =
+                same.iter().filter(|&&other| dataset.utterance(other).speaker != dataset.utterance(source).speaker);
             pairs.extend(others.map(|&target| Pair { source, target }));
         }
     }
@@ -255,8 +254,7 @@ impl Conversion {
             let speaker = Tensor::from_data(TensorData::new(vectors.concat(), [pairs.len(), width]), &device);
             let noise = self.key.fold("generate").fold(n);
             let mut stepper = SpeechDecoding::new(model, &encoded.states, &encoded.lengths, speaker, Some(noise));
-            let spoken =
-                generate_speech(&mut stepper, &encoded.lengths, self.model.mel, &self.config.limits, &device);
+            let spoken = generate_speech(&mut stepper, &encoded.lengths, self.model.mel, &self.config.limits, &device);
             for (&pair, speech) in pairs.iter().zip(spoken) {
                 let refined = model.speech_decoder_postnet.refine(speech.mel.unsqueeze(), Mode::Eval);
                 let data = refined.try_into_vec_as::<f32>().expect("log-mels are readable floats");

@@ -99,7 +99,7 @@ fn fit(directory: &Path, stop: Option<usize>) -> Result<Network, TrainError> {
         _ => {}
     };
     let network = Network::new(key.fold("init"), &Device::flex().autodiff());
-    train(&config, network, &Sine { key }, directory, &interrupt, &mut observe)
+    train(&config, 1, network, &Sine { key }, directory, &interrupt, &mut observe)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -16,8 +16,6 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// AdamW and gradient clipping.
     pub optimiser: OptimiserConfig,
-    /// Seed of the run, kept in checkpoints: a run does not continue under another one.
-    pub seed: u64,
     /// Validate after every so many updates and at the end; 0 never validates.
     pub validate_every: usize,
     /// Save after every so many updates; 0 saves only at the end and when interrupted.
@@ -70,7 +68,6 @@ impl TrainConfig {
             learning_rate,
             schedule,
             optimiser,
-            seed: 1,
             validate_every: 0,
             checkpoint_every: 0,
             keep_last: 2,

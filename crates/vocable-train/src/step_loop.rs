@@ -46,6 +46,9 @@ pub enum Event<'a> {
 /// Trains `model` up to `config.updates` updates and returns it, continuing from the newest intact checkpoint if
 /// `directory` holds one.
 ///
+/// `seed` is the one that the model and the objective draw from; it is kept in checkpoints, and a run does not continue
+/// under another one.
+///
 /// `directory` receives `metrics.jsonl` (one [`Record`] per line) and `checkpoints/` (see [`crate::checkpoint`]). The
 /// model is on an autodiff device. A checkpoint restores weights, moments, schedule and records, and the objective is a
 /// pure function of the update, so a run that was interrupted or killed ends bit for bit as if it had not been, on
@@ -61,6 +64,7 @@ pub enum Event<'a> {
 /// belong to the run, and whatever the file system refuses.
 pub fn train<M: Module, O: Objective<M>>(
     config: &TrainConfig,
+    seed: u64,
     model: M,
     objective: &O,
     directory: &Path,
@@ -72,7 +76,7 @@ pub fn train<M: Module, O: Objective<M>>(
     if objective.micro_batches() == 0 {
         return Err(TrainError::Config("the objective has no micro-batches".into()));
     }
-    let (mut run, mut model) = Run::open(config, model, objective, directory, observe)?;
+    let (mut run, mut model) = Run::open(config, seed, model, objective, directory, observe)?;
     while run.state.update < config.updates {
         model = run.update(model)?;
         if run.due(config.validate_every) {
@@ -127,6 +131,7 @@ impl<'a, O> Run<'a, O> {
     /// Starts a run, or takes it and its model up where the newest intact checkpoint left them.
     fn open<M: Module>(
         config: &'a TrainConfig,
+        seed: u64,
         model: M,
         objective: &'a O,
         directory: &Path,
@@ -138,13 +143,13 @@ impl<'a, O> Run<'a, O> {
         let (model, state) = match &checkpoint {
             Some(checkpoint) => {
                 let state = checkpoint.state.clone();
-                if state.seed != config.seed || state.update > config.updates {
+                if state.seed != seed || state.update > config.updates {
                     return Err(TrainError::Checkpoint {
                         path: checkpoint.path.clone(),
                         reason: format!(
                             "saved by another run (seed {}, update {}; this run has seed {} and {} updates): \
                              use another directory",
-                            state.seed, state.update, config.seed, config.updates
+                            state.seed, state.update, seed, config.updates
                         ),
                     });
                 }
@@ -153,7 +158,7 @@ impl<'a, O> Run<'a, O> {
                 (model, state)
             }
             None => {
-                let state = State { update: 0, seed: config.seed, metrics_bytes: 0, skipped_in_a_row: 0, best: None };
+                let state = State { update: 0, seed, metrics_bytes: 0, skipped_in_a_row: 0, best: None };
                 (model, state)
             }
         };

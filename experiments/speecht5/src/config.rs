@@ -121,7 +121,12 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         false => Err(ConfigError::range(path, value, allowed)),
     };
     let model = &config.model;
-    range("model.heads", model.heads, "must divide model.width", model.heads > 0 && model.width.is_multiple_of(model.heads))?;
+    range(
+        "model.heads",
+        model.heads,
+        "must divide model.width",
+        model.heads > 0 && model.width.is_multiple_of(model.heads),
+    )?;
     range(
         "model.positional_groups",
         model.positional_groups,

@@ -193,10 +193,6 @@ impl CostModel {
         // The extractor's second block, at 1,600 frames per second, is half of its work.
         let extractor = heard * 1_600.0 * 2.0 * 3.0 * (self.channels * self.channels) as f64;
         let operations = 6.0 * (states + extractor) * train.updates as f64;
-        Cost {
-            steps: train.updates as u64,
-            parameters: self.parameters,
-            seconds: operations / OPERATIONS_PER_SECOND,
-        }
+        Cost { steps: train.updates as u64, parameters: self.parameters, seconds: operations / OPERATIONS_PER_SECOND }
     }
 }

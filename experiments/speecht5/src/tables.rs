@@ -33,12 +33,8 @@ fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
             });
         })
         .own_row("no pre-training", |c| c.pretrain = None)
-        .column(
-            Column::lower("ASR clean", "wer", move |c| clean.asr_score(c, "test-clean")).unit("WER %").decimals(1),
-        )
-        .column(
-            Column::lower("ASR other", "wer", move |c| other.asr_score(c, "test-other")).unit("WER %").decimals(1),
-        )
+        .column(Column::lower("ASR clean", "wer", move |c| clean.asr_score(c, "test-clean")).unit("WER %").decimals(1))
+        .column(Column::lower("ASR other", "wer", move |c| other.asr_score(c, "test-other")).unit("WER %").decimals(1))
         .column(Column::lower("VC", "mcd", move |c| vc.vc_score(c)).unit("MCD dB").decimals(2))
         .column(Column::higher("SID", "accuracy", move |c| sid.sid_score(c)).unit("acc. %").decimals(1))
         .column(
@@ -81,9 +77,11 @@ fn pretraining(config: &mut RunConfig, change: impl FnOnce(&mut vocable_speecht5
 /// What a reader must know to compare the two columns.
 fn caption(config: &RunConfig) -> String {
     let data = match config.data.manifest.as_str() {
-        "mini" => "Vocable mini: synthetic speech (five diphone and clustergen voices of flite and festival), sentences \
+        "mini" => {
+            "Vocable mini: synthetic speech (five diphone and clustergen voices of flite and festival), sentences \
                    of a grammar; ASR other is a voice heard nowhere else"
-            .to_owned(),
+                .to_owned()
+        }
         other => format!("the recordings of {other}; ASR other is voices heard nowhere else"),
     };
     format!(

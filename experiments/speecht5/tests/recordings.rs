@@ -12,8 +12,8 @@ fn the_ablation_runs_on_the_digits() {
         .expect("set VOCABLE_FSDD to the folder of the Free Spoken Digit Dataset (with recordings/ in it)");
     let folder = tempfile::tempdir().unwrap();
     let settings = fsdd::Settings { strings: 8, ..fsdd::Settings::default() };
-    let prepared = fsdd::prepare(&from, &folder.path().join("digits"), &settings, &())
-        .expect("the recordings are complete");
+    let prepared =
+        fsdd::prepare(&from, &folder.path().join("digits"), &settings, &()).expect("the recordings are complete");
     assert!(prepared.skipped.is_empty());
     assert_eq!(prepared.manifest.speakers(vocable_data::manifest::Split::Train).len(), 4);
     let output = Command::new(env!("CARGO_BIN_EXE_speecht5"))

@@ -9,9 +9,7 @@ use super::*;
 use crate::write_wav;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/audio")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audio").join(name)
 }
 
 /// A file of `bytes` in a folder of its own, and what reading it says.
@@ -20,22 +18,14 @@ fn refused(bytes: &[u8]) -> AudioError {
     let path = folder.path().join("spoilt.wav");
     fs::write(&path, bytes).unwrap();
     let error = read(&path).unwrap_err();
-    assert!(
-        error.to_string().contains("spoilt.wav: "),
-        "{error} does not name the file"
-    );
+    assert!(error.to_string().contains("spoilt.wav: "), "{error} does not name the file");
     error
 }
 
 fn wav(values: &[i32], bits: u16, channels: u16) -> Audio {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.wav");
-    let spec = WavSpec {
-        channels,
-        sample_rate: 12_345,
-        bits_per_sample: bits,
-        sample_format: SampleFormat::Int,
-    };
+    let spec = WavSpec { channels, sample_rate: 12_345, bits_per_sample: bits, sample_format: SampleFormat::Int };
     let mut writer = WavWriter::create(&path, spec).unwrap();
     values.iter().for_each(|&value| writer.write_sample(value).unwrap());
     writer.finalize().unwrap();
@@ -46,10 +36,7 @@ fn wav(values: &[i32], bits: u16, channels: u16) -> Audio {
 fn float_wav(bits: u16, samples: &[f64]) -> Vec<u8> {
     let width = u32::from(bits / 8);
     let data: Vec<u8> = match bits {
-        32 => samples
-            .iter()
-            .flat_map(|&sample| (sample as f32).to_le_bytes())
-            .collect(),
+        32 => samples.iter().flat_map(|&sample| (sample as f32).to_le_bytes()).collect(),
         _ => samples.iter().flat_map(|sample| sample.to_le_bytes()).collect(),
     };
     let mut bytes = b"RIFF".to_vec();
@@ -73,10 +60,7 @@ fn integers_of_every_width_reach_full_scale() {
         assert_eq!((audio.rate, audio.samples.len()), (12_345, 4), "{bits} bits");
         let step = 1.0 / f64::from(top);
         for (found, expected) in audio.samples.iter().zip([0.0, 1.0, -1.0, 0.5]) {
-            assert!(
-                (f64::from(*found) - expected).abs() <= step,
-                "{bits} bits: {found} for {expected}"
-            );
+            assert!((f64::from(*found) - expected).abs() <= step, "{bits} bits: {found} for {expected}");
         }
     }
 }
@@ -107,37 +91,17 @@ fn flac_is_exact() {
         let left = (37 * n % 2001) as f32 - 1000.0;
         assert_eq!(sample, (left + (n % 5) as f32) / 32768.0, "sample {n}");
     }
-    assert_eq!(
-        probe(fixture("tone.flac")).unwrap(),
-        Header {
-            samples: 5000,
-            rate: 22_050
-        }
-    );
+    assert_eq!(probe(fixture("tone.flac")).unwrap(), Header { samples: 5000, rate: 22_050 });
 }
 
 #[test]
 fn vorbis_is_what_libsndfile_decodes() {
-    let (ours, theirs) = (
-        read(fixture("tone.ogg")).unwrap(),
-        read(fixture("tone.decoded.wav")).unwrap(),
-    );
+    let (ours, theirs) = (read(fixture("tone.ogg")).unwrap(), read(fixture("tone.decoded.wav")).unwrap());
     assert_eq!((ours.rate, ours.samples.len()), (16_000, 4000));
-    let worst = ours
-        .samples
-        .iter()
-        .zip(&theirs.samples)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let worst = ours.samples.iter().zip(&theirs.samples).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     // Two decoders' single-precision transforms.
     assert!(worst < 1e-5, "{worst} off libsndfile");
-    assert_eq!(
-        probe(fixture("tone.ogg")).unwrap(),
-        Header {
-            samples: 4000,
-            rate: 16_000
-        }
-    );
+    assert_eq!(probe(fixture("tone.ogg")).unwrap(), Header { samples: 4000, rate: 16_000 });
 }
 
 #[test]
@@ -147,10 +111,7 @@ fn a_file_cut_anywhere_is_refused() {
     write_wav(&whole_wav, &vec![0.1; 5000], 16_000).unwrap();
     for path in [whole_wav, fixture("tone.flac"), fixture("tone.ogg")] {
         let whole = fs::read(&path).unwrap();
-        for cut in (4..whole.len())
-            .step_by(whole.len() / 61)
-            .chain([44, 45, 46, whole.len() - 1])
-        {
+        for cut in (4..whole.len()).step_by(whole.len() / 61).chain([44, 45, 46, whole.len() - 1]) {
             let error = refused(&whole[..cut]);
             assert!(
                 matches!(error, AudioError::Truncated { .. } | AudioError::Damaged { .. }),
@@ -167,22 +128,8 @@ fn a_cut_wav_says_how_much_is_there() {
     let mut bytes = float_wav(32, &[0.1; 3000]);
     bytes.truncate(44 + 4 * 1000);
     let error = refused(&bytes);
-    assert!(
-        matches!(
-            error,
-            AudioError::Truncated {
-                declared: Some(3000),
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("truncated: 1000 samples can be read of the 3000 it declares"),
-        "{error}"
-    );
+    assert!(matches!(error, AudioError::Truncated { declared: Some(3000), .. }), "{error}");
+    assert!(error.to_string().contains("truncated: 1000 samples can be read of the 3000 it declares"), "{error}");
 }
 
 #[test]
@@ -208,10 +155,7 @@ fn what_holds_no_audio_is_refused_by_reason() {
     assert!(matches!(refused(&text), AudioError::NotAudio { .. }));
     let error = refused(&float_wav(32, &[0.0, 0.5, f64::NAN]));
     assert!(matches!(error, AudioError::NonFinite { index: 2, .. }), "{error}");
-    assert!(matches!(
-        refused(&float_wav(64, &[f64::INFINITY])),
-        AudioError::NonFinite { index: 0, .. }
-    ));
+    assert!(matches!(refused(&float_wav(64, &[f64::INFINITY])), AudioError::NonFinite { index: 0, .. }));
     let missing = read("/nowhere/a.wav").unwrap_err();
     assert!(matches!(missing, AudioError::Missing { .. }) && missing.to_string().starts_with("/nowhere/a.wav: "));
     assert!(matches!(probe("/nowhere/a.wav"), Err(AudioError::Missing { .. })));
@@ -221,28 +165,7 @@ fn what_holds_no_audio_is_refused_by_reason() {
 #[test]
 fn another_rate_is_an_error() {
     let error = read(fixture("tone.flac")).unwrap().expect_rate(16_000).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            AudioError::Rate {
-                found: 22_050,
-                expected: 16_000,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("tone.flac: sampled at 22050 Hz where 16000 Hz is expected")
-    );
-    assert_eq!(
-        read(fixture("tone.ogg"))
-            .unwrap()
-            .expect_rate(16_000)
-            .unwrap()
-            .seconds(),
-        0.25
-    );
+    assert!(matches!(error, AudioError::Rate { found: 22_050, expected: 16_000, .. }), "{error}");
+    assert!(error.to_string().contains("tone.flac: sampled at 22050 Hz where 16000 Hz is expected"));
+    assert_eq!(read(fixture("tone.ogg")).unwrap().expect_rate(16_000).unwrap().seconds(), 0.25);
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder::residual;
 use super::{FeedForward, NormPlacement, TransformerConfig};
-use crate::{Attended, Attention, KeyValue, Init, LayerNorm, Mode, is_padded, padding_mask};
+use crate::{Attended, Attention, Init, KeyValue, LayerNorm, Mode, is_padded, padding_mask};
 
 /// Shape of a [`Decoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -40,10 +40,7 @@ impl Choices {
         };
         let gumbel = |key: Key| {
             let gumbel = Gumbel::new(0.0_f32, 1.0).expect("a standard distribution");
-            gumbel
-                .sample_iter(key.fold("gumbel").rng())
-                .take(batch * time * config.groups * config.codes)
-                .collect()
+            gumbel.sample_iter(key.fold("gumbel").rng()).take(batch * time * config.groups * config.codes).collect()
         };
         let noise = mode.key().filter(|_| config.kind == Selection::Gumbel).map(gumbel);
         Self { mixed, noise }
@@ -76,8 +73,7 @@ impl Mixed {
                 row[index] = true;
             }
         }
-        mask.contains(&true)
-            .then(|| Tensor::from_data(TensorData::new(mask, [batch, time]), device))
+        mask.contains(&true).then(|| Tensor::from_data(TensorData::new(mask, [batch, time]), device))
     }
 
     /// `states` with the mixed ones taken from `codes` (both `[batch, time, width]`).
@@ -120,13 +116,7 @@ mod tests {
         let official = QuantizerConfig::official();
         assert_eq!(eval(&official).mixed.of_item(0).len(), 10);
         assert!(eval(&official).noise.is_none());
-        let per_item = QuantizerConfig {
-            mixing: Mixing {
-                per_item: true,
-                ..config.mixing
-            },
-            ..config
-        };
+        let per_item = QuantizerConfig { mixing: Mixing { per_item: true, ..config.mixing }, ..config };
         let mixed = Choices::draw(&per_item, 2, 100, Mode::Train(Key::new(1))).mixed;
         assert_ne!(mixed.of_item(0), mixed.of_item(1));
     }
@@ -134,9 +124,7 @@ mod tests {
     #[test]
     fn noise_is_standard_gumbel() {
         let config = QuantizerConfig::official();
-        let noise = Choices::draw(&config, 2, 250, Mode::Train(Key::new(5)))
-            .noise
-            .expect("training");
+        let noise = Choices::draw(&config, 2, 250, Mode::Train(Key::new(5))).noise.expect("training");
         assert_eq!(noise.len(), 2 * 250 * 2 * 100);
         let mean = noise.iter().map(|&x| f64::from(x)).sum::<f64>() / noise.len() as f64;
         // Euler's constant; 5 standard errors of a deviation of 1.2825 over 100,000 draws.

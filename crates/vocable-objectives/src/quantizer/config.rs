@@ -55,11 +55,7 @@ impl Temperature {
 
 impl Default for Temperature {
     fn default() -> Self {
-        Self {
-            start: 2.0,
-            floor: 0.5,
-            decay: 0.999_995,
-        }
+        Self { start: 2.0, floor: 0.5, decay: 0.999_995 }
     }
 }
 
@@ -91,11 +87,7 @@ impl QuantizerConfig {
             diversity: Diversity::NegEntropy,
             groups: 2,
             codes: 100,
-            mixing: Mixing {
-                share: 0.1,
-                per_item: false,
-                in_evaluation: false,
-            },
+            mixing: Mixing { share: 0.1, per_item: false, in_evaluation: false },
             temperature: Temperature::default(),
             codebook_loss: false,
         }
@@ -106,10 +98,7 @@ impl QuantizerConfig {
         Self {
             kind: Selection::Gumbel,
             diversity: Diversity::Perplexity,
-            mixing: Mixing {
-                in_evaluation: true,
-                ..Self::paper().mixing
-            },
+            mixing: Mixing { in_evaluation: true, ..Self::paper().mixing },
             ..Self::paper()
         }
     }
@@ -124,11 +113,7 @@ mod tests {
         let temperature = Temperature::default();
         // The reference values have four decimals.
         for (update, expected) in [(0, 2.0), (100_000, 1.2131), (200_000, 0.7358)] {
-            assert!(
-                (temperature.at(update) - expected).abs() < 5e-5,
-                "{update}: {}",
-                temperature.at(update)
-            );
+            assert!((temperature.at(update) - expected).abs() < 5e-5, "{update}: {}", temperature.at(update));
         }
         assert!(temperature.at(277_258) > 0.5);
         assert_eq!(temperature.at(277_259), 0.5);

@@ -59,11 +59,7 @@ impl Quantizer {
         );
         let codebook = init.fold("codebook").uniform([1, groups * codes, width / groups], 0.0, 1.0);
         let scores = || Linear::new(width, groups * codes, &init.fold("scores"));
-        Self {
-            codebook: Param::from_tensor(codebook),
-            scores: (config.kind == Selection::Gumbel).then(scores),
-            config,
-        }
+        Self { codebook: Param::from_tensor(codebook), scores: (config.kind == Selection::Gumbel).then(scores), config }
     }
 
     /// The configuration it was built from.
@@ -107,10 +103,8 @@ impl Quantizer {
             _ => arg_max,
         };
         let chosen = picked.matmul(codebook).swap_dims(0, 1).reshape([batch, time, width]);
-        let codebook_loss = self
-            .config
-            .codebook_loss
-            .then(|| pull(states.clone(), chosen.clone(), counted.reshape([batch, time, 1])));
+        let codebook_loss =
+            self.config.codebook_loss.then(|| pull(states.clone(), chosen.clone(), counted.reshape([batch, time, 1])));
         let codes = match self.config.kind {
             Selection::Nearest => chosen + (states.clone() - states.clone().detach()),
             Selection::Gumbel => chosen,

@@ -17,11 +17,7 @@ fn config(kind: Selection) -> QuantizerConfig {
         Selection::Nearest => QuantizerConfig::paper(),
         Selection::Gumbel => QuantizerConfig::official(),
     };
-    QuantizerConfig {
-        groups: GROUPS,
-        codes: CODES,
-        ..base
-    }
+    QuantizerConfig { groups: GROUPS, codes: CODES, ..base }
 }
 
 fn quantizer(kind: Selection) -> Quantizer {
@@ -30,9 +26,7 @@ fn quantizer(kind: Selection) -> Quantizer {
 
 fn random_states(batch: usize, time: usize) -> (Vec<f32>, Tensor<3>) {
     let mut rng = Key::new(11).fold("states").rng();
-    let host: Vec<f32> = (0..batch * time * WIDTH)
-        .map(|_| rng.random_range(-0.5_f32..1.5))
-        .collect();
+    let host: Vec<f32> = (0..batch * time * WIDTH).map(|_| rng.random_range(-0.5_f32..1.5)).collect();
     let tensor = Tensor::from_data(TensorData::new(host.clone(), [batch, time, WIDTH]), &device()).require_grad();
     (host, tensor)
 }
@@ -47,10 +41,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// All time indices.
 fn mix_everything(time: usize) -> Choices {
-    Choices {
-        mixed: Mixed::Shared((0..time).collect()),
-        noise: None,
-    }
+    Choices { mixed: Mixed::Shared((0..time).collect()), noise: None }
 }
 
 #[test]
@@ -76,10 +67,7 @@ fn nearest_passes_the_gradient_to_the_state_and_to_the_chosen_rows() {
     let quantizer = quantizer(Selection::Nearest);
     let (_, states) = random_states(1, 4);
     // Only the first frame is replaced; its code is weighted by distinct numbers.
-    let choices = Choices {
-        mixed: Mixed::Shared(vec![0]),
-        noise: None,
-    };
+    let choices = Choices { mixed: Mixed::Shared(vec![0]), noise: None };
     let out = quantizer.forward_with(states.clone(), &[4], &choices, 1.0);
     let weights: Vec<f32> = (0..4 * WIDTH).map(|i| i as f32 - 5.5).collect();
     let weighted = out.states.clone() * Tensor::from_data(TensorData::new(weights.clone(), [1, 4, WIDTH]), &device());
@@ -93,11 +81,7 @@ fn nearest_passes_the_gradient_to_the_state_and_to_the_chosen_rows() {
     for (row, gradient) in rows.chunks(part).enumerate() {
         let group = row / CODES;
         let chosen = codebook[row * part..][..part] == code[group * part..][..part];
-        let expected = if chosen {
-            &weights[group * part..][..part]
-        } else {
-            &[0.0; WIDTH][..part]
-        };
+        let expected = if chosen { &weights[group * part..][..part] } else { &[0.0; WIDTH][..part] };
         assert_eq!(gradient, expected, "row {row}");
     }
 }
@@ -119,10 +103,7 @@ fn nearest_softmax_is_that_of_the_distances_over_valid_positions() {
                 .map(|code| (-squared_distance(state, &codebook[(group * CODES + code) * part..][..part])).exp())
                 .collect();
             let sum: f64 = weights.iter().sum();
-            average
-                .iter_mut()
-                .zip(&weights)
-                .for_each(|(average, weight)| *average += weight / sum / 8.0);
+            average.iter_mut().zip(&weights).for_each(|(average, weight)| *average += weight / sum / 8.0);
         }
         let negative_entropy: f64 = average.iter().map(|p| p * p.ln()).sum();
         loss += negative_entropy / CODES as f64;
@@ -136,10 +117,8 @@ fn nearest_softmax_is_that_of_the_distances_over_valid_positions() {
 #[test]
 fn uniform_use_has_the_extreme_diversity() {
     // Equal codes are used equally, whatever the states are.
-    for (kind, expected) in [
-        (Selection::Nearest, -2.0 * (CODES as f64).ln() / CODES as f64),
-        (Selection::Gumbel, 0.0),
-    ] {
+    for (kind, expected) in [(Selection::Nearest, -2.0 * (CODES as f64).ln() / CODES as f64), (Selection::Gumbel, 0.0)]
+    {
         let mut quantizer = quantizer(kind);
         quantizer.codebook = Param::from_tensor(quantizer.codebook.val().zeros_like());
         if let Some(scores) = &mut quantizer.scores {
@@ -173,10 +152,7 @@ fn gumbel_training_picks_the_noisy_maximum_and_trains_the_scores() {
     let rows = 2 * GROUPS;
     let mut noise = vec![0.0_f32; rows * CODES];
     (0..rows).for_each(|row| noise[row * CODES + (row + 1) % CODES] = 3.0);
-    let choices = Choices {
-        mixed: Mixed::Shared(vec![0, 1]),
-        noise: Some(noise),
-    };
+    let choices = Choices { mixed: Mixed::Shared(vec![0, 1]), noise: Some(noise) };
     let out = quantizer.forward_with(states.clone(), &[2], &choices, 2.0);
     let codebook = host(quantizer.codebook.val());
     let part = WIDTH / GROUPS;
@@ -186,11 +162,7 @@ fn gumbel_training_picks_the_noisy_maximum_and_trains_the_scores() {
     }
     let gradients = (out.states.clone() * out.states.detach()).sum().backward();
     let scores = quantizer.scores.as_ref().expect("Gumbel");
-    assert!(
-        host(scores.weight.val().grad(&gradients).expect("projection"))
-            .iter()
-            .any(|&g| g != 0.0)
-    );
+    assert!(host(scores.weight.val().grad(&gradients).expect("projection")).iter().any(|&g| g != 0.0));
     assert!(host(states.grad(&gradients).expect("states")).iter().any(|&g| g != 0.0));
 }
 
@@ -201,10 +173,7 @@ fn gumbel_counts_padding_and_nearest_does_not() {
         let states = random_states(1, 6).1;
         let padded = states.clone().slice_fill([0..1, 4..6, 0..WIDTH], 3.0);
         let loss = |states: Tensor<3>| {
-            quantizer
-                .forward_with(states, &[4], &mix_everything(0), 1.0)
-                .diversity
-                .into_scalar::<f32>()
+            quantizer.forward_with(states, &[4], &mix_everything(0), 1.0).diversity.into_scalar::<f32>()
         };
         assert_eq!(loss(states) != loss(padded), counts, "{kind:?}");
     }
@@ -218,11 +187,7 @@ fn mixing_touches_exactly_a_tenth_in_training_and_nothing_in_evaluation() {
         let out = quantizer.forward(states.clone(), &[57, 40], mode, 0);
         let before = host(states.clone());
         let after = host(out.states);
-        before
-            .chunks(WIDTH)
-            .zip(after.chunks(WIDTH))
-            .map(|(a, b)| a != b)
-            .collect::<Vec<bool>>()
+        before.chunks(WIDTH).zip(after.chunks(WIDTH)).map(|(a, b)| a != b).collect::<Vec<bool>>()
     };
     let train = changed(Mode::Train(Key::new(3)));
     assert_eq!(train[..57], train[57..], "items share the indices");
@@ -243,11 +208,7 @@ fn the_codebook_loss_moves_codes_and_states_apart_from_each_other() {
     assert!((f64::from(loss.clone().into_scalar::<f32>()) - 1.25 * expected).abs() < 1e-6);
     let gradient = host(states.grad(&loss.backward()).expect("states"));
     for i in 0..3 * WIDTH {
-        let expected = if i < 2 * WIDTH {
-            0.25 * (values[i] - codes[i]) / WIDTH as f32
-        } else {
-            0.0
-        };
+        let expected = if i < 2 * WIDTH { 0.25 * (values[i] - codes[i]) / WIDTH as f32 } else { 0.0 };
         assert!((gradient[i] - expected).abs() < 1e-6, "element {i}");
     }
 }

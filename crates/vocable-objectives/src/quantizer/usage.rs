@@ -17,9 +17,7 @@ impl Usage {
 
     /// `Σ_g exp(−Σ_k p ln(p + 1e-7))`, shape `[1]`; the constant is fairseq's.
     pub(super) fn perplexity(&self) -> Tensor<1> {
-        let entropy = (self.0.clone() * self.0.clone().add_scalar(1e-7).log())
-            .sum_dim(2)
-            .neg();
+        let entropy = (self.0.clone() * self.0.clone().add_scalar(1e-7).log()).sum_dim(2).neg();
         entropy.exp().sum()
     }
 
@@ -30,9 +28,9 @@ impl Usage {
         match form {
             Diversity::Perplexity => self.perplexity().neg().add_scalar(all).div_scalar(all),
             // p ln p is 0 at p = 0, but its logarithm is not a number a gradient survives.
-            Diversity::NegEntropy => (self.0.clone() * self.0.clone().clamp_min(1e-12).log())
-                .sum()
-                .div_scalar(codes as f64),
+            Diversity::NegEntropy => {
+                (self.0.clone() * self.0.clone().clamp_min(1e-12).log()).sum().div_scalar(codes as f64)
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ fn every_row_loses_its_terms_and_no_others() {
         [
             "speech/mlm",
             "speech/mlm_accuracy",
+            "speech/mlm_unmasked",
+            "speech/mlm_unmasked_accuracy",
             "speech/feature_penalty",
             "speech/diversity",
             "speech/code_perplexity",

@@ -5,4 +5,5 @@ mod counts;
 mod decoding;
 mod over_fit;
 mod padding;
+mod resume;
 mod tiny;

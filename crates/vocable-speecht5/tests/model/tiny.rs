@@ -52,9 +52,7 @@ pub fn waveforms(items: usize) -> Waveforms {
 
 pub fn target(items: usize) -> SpeechTarget {
     let log_mel = LogMel::default();
-    let tone = |n: usize| -> Vec<f32> {
-        (0..4_000).map(|t| 0.3 * (t as f32 * 0.05 * (n + 1) as f32).sin()).collect()
-    };
+    let tone = |n: usize| -> Vec<f32> { (0..4_000).map(|t| 0.3 * (t as f32 * 0.05 * (n + 1) as f32).sin()).collect() };
     let mels: Vec<Frames> = (0..items).map(|n| log_mel.log_mel(&tone(n))).collect();
     let speakers: Vec<Vec<f32>> = (0..items).map(|n| vec![n as f32, 1.0, 0.0, -1.0]).collect();
     SpeechTarget::whole(&mels.iter().collect::<Vec<_>>(), 2, StopLabels::Tail, &speakers, &device())
@@ -62,9 +60,13 @@ pub fn target(items: usize) -> SpeechTarget {
 
 pub fn asr_batch() -> AsrBatch {
     let target: Vec<Vec<u32>> = vec![vec![5, 6, 7, 6, EOS], vec![8, 9, EOS]];
-    let input: Vec<Vec<u32>> =
-        target.iter().map(|t| [&[EOS], &t[..t.len() - 1]].concat()).collect();
-    AsrBatch { waveforms: waveforms(2), masks: SpeechMasks::default(), input: Tokens::new(&input, PAD, &device()), target }
+    let input: Vec<Vec<u32>> = target.iter().map(|t| [&[EOS], &t[..t.len() - 1]].concat()).collect();
+    AsrBatch {
+        waveforms: waveforms(2),
+        masks: SpeechMasks::default(),
+        input: Tokens::new(&input, PAD, &device()),
+        target,
+    }
 }
 
 pub fn vc_batch() -> VcBatch {
@@ -105,6 +107,7 @@ pub fn pretraining() -> PretrainConfig {
             mask_length: 10,
             label_width: 16,
             mlm: 1.0,
+            mlm_unmasked: 0.5,
             feature_penalty: 10.0,
             spectrogram: 1.0,
             distance: vocable_objectives::SpectrogramDistance::L1,

@@ -144,7 +144,8 @@ impl File {
 
 impl Folder {
     pub fn open(path: &Path) -> Self {
-        let read = |name: &str| fs::read(path.join(name)).unwrap_or_else(|e| panic!("{}: {e}", path.join(name).display()));
+        let read =
+            |name: &str| fs::read(path.join(name)).unwrap_or_else(|e| panic!("{}: {e}", path.join(name).display()));
         Self {
             config: serde_json::from_slice(&read("config.json")).expect("config.json is JSON"),
             weights: File::read(&path.join("model.safetensors")),
@@ -203,11 +204,7 @@ impl Folder {
 
     pub fn quantizer(&self) -> QuantizerConfig {
         let number = |key: &str| self.argument(key).as_u64().expect("a whole number") as usize;
-        QuantizerConfig {
-            groups: number("latent_groups"),
-            codes: number("latent_vars"),
-            ..QuantizerConfig::official()
-        }
+        QuantizerConfig { groups: number("latent_groups"), codes: number("latent_vars"), ..QuantizerConfig::official() }
     }
 
     /// A core with the folder's weights.

@@ -6,9 +6,7 @@ use vocable_objectives::{SpectrogramDistance, StopLabels};
 use vocable_random::Key;
 use vocable_speecht5::Pretrainer;
 use vocable_speecht5::batch::Waveforms;
-use vocable_speecht5::pretrain::{
-    Forced, Modalities, PretrainConfig, SpeechBatch, SpeechPart, TextBatch,
-};
+use vocable_speecht5::pretrain::{Forced, Modalities, PretrainConfig, SpeechBatch, SpeechPart, TextBatch};
 use vocable_speecht5::{ModelConfig, Regularisation};
 
 use super::folder::{Case, Folder, device};
@@ -26,6 +24,7 @@ fn config(folder: &Folder) -> PretrainConfig {
             mask_length: 10,
             label_width: folder.size("final"),
             mlm: 1.0,
+            mlm_unmasked: 0.0,
             feature_penalty: 10.0,
             spectrogram: 1.0,
             distance: SpectrogramDistance::L1,

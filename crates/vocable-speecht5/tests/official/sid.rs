@@ -20,10 +20,8 @@ pub fn check(folder: &Folder) -> Report {
     let (classifier, loaded) = folder.fill_from(classifier, Some(&case));
     assert_eq!(loaded, Loaded::default());
 
-    let waveforms = Waveforms {
-        samples: source.float("in.source", &device()),
-        lengths: source.numbers("in.source_lengths"),
-    };
+    let waveforms =
+        Waveforms { samples: source.float("in.source", &device()), lengths: source.numbers("in.source_lengths") };
     let mut report = Report::default();
     let core = &classifier.core;
     let encoded =

@@ -29,7 +29,7 @@ fn run(
     let fresh =
         !directory.join("checkpoints").join("step-000005").exists() && !directory.join("metrics.jsonl").exists();
     let model = Tiny::new(if fresh { 7 } else { 8 });
-    let result = train(config, model, objective, directory, &interrupt, &mut observe);
+    let result = train(config, 7, model, objective, directory, &interrupt, &mut observe);
     (result, heard)
 }
 
@@ -102,7 +102,7 @@ fn a_run_that_died_before_its_first_checkpoint_starts_over() {
     let broken = Regression { broken: Some(3), ..Regression::new(7) };
     run(&config, &broken, directory.path(), None).0.unwrap_err();
     let quiet = &mut |_: Event| {};
-    train(&config, Tiny::new(7), &objective, directory.path(), &AtomicBool::new(false), quiet).unwrap();
+    train(&config, 7, Tiny::new(7), &objective, directory.path(), &AtomicBool::new(false), quiet).unwrap();
     assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
 }
 
@@ -186,7 +186,7 @@ fn micro_batches_are_averaged() {
         let directory = tempdir().unwrap();
         let config = TrainConfig { updates: 1, validate_every: 0, ..config() };
         let quiet = &mut |_: Event| {};
-        train(&config, Tiny::new(1), &Pull(pulls), directory.path(), &AtomicBool::new(false), quiet).unwrap();
+        train(&config, 1, Tiny::new(1), &Pull(pulls), directory.path(), &AtomicBool::new(false), quiet).unwrap();
         let Record::Update { gradient_norm, .. } =
             records::read(&directory.path().join("metrics.jsonl")).unwrap().remove(0)
         else {
@@ -269,9 +269,11 @@ fn another_run_is_not_continued() {
     let objective = Regression::new(7);
     let directory = tempdir().unwrap();
     run(&config(), &objective, directory.path(), Some(10)).0.unwrap_err();
-    let other = TrainConfig { seed: 2, ..config() };
-    let error = run(&other, &objective, directory.path(), None).0.unwrap_err().to_string();
-    assert!(error.contains("step-000010") && error.contains("seed 1"), "{error}");
+    let model = Tiny::new(2);
+    let interrupt = AtomicBool::new(false);
+    let error =
+        train(&config(), 2, model, &objective, directory.path(), &interrupt, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("step-000010") && error.contains("seed 7"), "{error}");
     let shorter = TrainConfig { updates: 5, ..config() };
     let error = run(&shorter, &objective, directory.path(), None).0.unwrap_err().to_string();
     assert!(error.contains("5 updates"), "{error}");
@@ -286,7 +288,7 @@ fn a_model_that_cannot_train_is_refused() {
     let interrupt = AtomicBool::new(false);
     let directory = tempdir().unwrap();
     let mut attempt = |config: &TrainConfig, model: Tiny| {
-        let result = train(config, model, &Regression::new(7), directory.path(), &interrupt, quiet);
+        let result = train(config, 7, model, &Regression::new(7), directory.path(), &interrupt, quiet);
         result.unwrap_err().to_string()
     };
     assert!(attempt(&config(), Tiny::new(1).valid()).contains("autodiff"));

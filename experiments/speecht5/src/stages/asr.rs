@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use burn::module::Module;
 use vocable_data::manifest::Split;
-use vocable_lab::{Cost, Score, Scores, Stage};
+use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
 use vocable_metrics::{Bootstrap, EditCounts, character_errors, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
@@ -13,7 +13,7 @@ use vocable_speecht5::asr::{Recognition, Transcript};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
-use super::{MODEL, device, starting_point, train};
+use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
 
@@ -21,27 +21,16 @@ const TRANSCRIPTS: &str = "transcripts.json";
 
 /// Trains recognition.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
-    let (recipe, model, seed, datasets) = (c.asr.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
-    let validation = c.evaluation.validation;
-    let mut stage = Stage::new("finetune-asr", 1, (&model, &recipe, seed, validation))
-        .input("prepare", &inputs.prepare)
-        .cost(inputs.cost.of(&recipe.train, recipe.task.batch_samples, recipe.task.batch_items));
-    if let Some(pretrain) = &inputs.pretrain {
-        stage = stage.input("pretrain", pretrain);
-    }
-    let pretrained = inputs.pretrain.is_some();
-    stage.run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
-        let key = Key::new(seed);
-        let regularisation = &recipe.task.regularisation;
-        let start = starting_point(run, pretrained, &model, &dataset.vocabulary, regularisation, key)?;
-        let objective =
-            Recognition::new(recipe.task.clone(), model.clone(), dataset, validation, key.fold("asr"), device())?;
-        let mut config = recipe.train.clone();
-        config.seed = seed;
-        let trained = train(run, &config, start, &objective)?;
+    let (recipe, model, validation) = (c.asr.clone(), c.model.clone(), c.evaluation.validation);
+    let (task, seed) = (&c.asr.task, c.seed);
+    let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
+    let learn = move |run: &StageRun, start, dataset, key: Key| {
+        let task = recipe.task.clone();
+        let objective = Recognition::new(task, model.clone(), dataset, validation, key.fold("asr"), device())?;
+        let trained = train(run, &recipe.train, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
-    })
+    };
+    super::finetune("finetune-asr", c, &c.asr, &task.regularisation, heard, inputs, datasets, learn)
 }
 
 /// Transcribes a test split.

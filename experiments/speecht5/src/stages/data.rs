@@ -46,7 +46,8 @@ impl Datasets {
         if let Some(dataset) = open.get(&name) {
             return Ok(Arc::clone(dataset));
         }
-        let kept: Kept = vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
+        let kept: Kept =
+            vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
         let source = self.1.lock().expect("as above").get(&PathBuf::from(&kept.hash)).cloned();
         let mut manifest = Manifest::read(source.context("the corpus of a run is known")?)?;
         let ids: HashSet<&str> = kept.ids.iter().map(String::as_str).collect();

@@ -8,15 +8,21 @@ pub mod units;
 pub mod vc;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use burn::module::Module;
 use burn::tensor::Device;
-use vocable_lab::{Interrupted, StageRun};
+use serde::Serialize;
+use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
-use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
-use vocable_text::CharVocabulary;
+use vocable_speecht5::data::Dataset;
+use vocable_speecht5::{Regularisation, SpeechT5};
 use vocable_train::{Checkpoint, Checkpoints, Event, Objective, Record, TrainConfig, TrainError, load_model};
+
+use self::data::Datasets;
+use crate::config::{Recipe, RunConfig};
+use crate::pipeline::Inputs;
 
 /// Where a finished training stage leaves its weights.
 pub const MODEL: &str = "model.safetensors";
@@ -32,26 +38,46 @@ pub fn device() -> Device {
     device.autodiff()
 }
 
-/// The pre-trained core if there is one, else initial weights.
-pub fn starting_point(
-    run: &StageRun,
-    pretrained: bool,
-    config: &ModelConfig,
-    vocabulary: &CharVocabulary,
+/// A fine-tuning stage: from pre-trained weights, or initial ones where there is no pre-training, to trained ones.
+///
+/// `heard` bounds the samples and utterances of an update, for the estimate. `learn` gets the model to start from, the
+/// corpus and the run's key, and leaves its weights under [`MODEL`].
+pub fn finetune<T: Serialize>(
+    kind: &'static str,
+    c: &RunConfig,
+    recipe: &Recipe<T>,
     regularisation: &Regularisation,
-    key: Key,
-) -> anyhow::Result<SpeechT5> {
-    let model = config.init(vocabulary.len(), vocabulary.pad(), regularisation, key.fold("model"), &device());
-    match pretrained {
-        true => Ok(load_model(model, &run.input("pretrain").join(MODEL))?),
-        false => Ok(model),
+    heard: (usize, usize),
+    inputs: Inputs,
+    datasets: &Arc<Datasets>,
+    learn: impl Fn(&StageRun, SpeechT5, Arc<Dataset>, Key) -> anyhow::Result<()> + Send + Sync + 'static,
+) -> Arc<Stage> {
+    let (model, seed, datasets) = (c.model.clone(), c.seed, Arc::clone(datasets));
+    let mut stage = Stage::new(kind, 1, (&model, recipe, seed, c.evaluation.validation))
+        .input("prepare", &inputs.prepare)
+        .cost(inputs.cost.of(&recipe.train, heard.0, heard.1));
+    if let Some(pretrain) = &inputs.pretrain {
+        stage = stage.input("pretrain", pretrain);
     }
+    let (pretrained, regularisation) = (inputs.pretrain.is_some(), regularisation.clone());
+    stage.run(move |run| {
+        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+        let (key, vocabulary) = (Key::new(seed), &dataset.vocabulary);
+        let initial = key.fold("model");
+        let start = model.init(vocabulary.len(), vocabulary.pad(), &regularisation, initial, &device());
+        let start = match pretrained {
+            true => load_model(start, &run.input("pretrain").join(MODEL))?,
+            false => start,
+        };
+        learn(run, start, dataset, key)
+    })
 }
 
 /// Runs the step loop in a stage's directory with its progress, and returns the best or else the last model.
 pub fn train<M: Module, O: Objective<M>>(
     run: &StageRun,
     config: &TrainConfig,
+    seed: u64,
     model: M,
     objective: &O,
 ) -> anyhow::Result<M> {
@@ -63,7 +89,7 @@ pub fn train<M: Module, O: Objective<M>>(
             log_error.get_or_insert(error);
         }
     };
-    let trained = vocable_train::train(config, model, objective, run.dir(), &interrupt, &mut observe);
+    let trained = vocable_train::train(config, seed, model, objective, run.dir(), &interrupt, &mut observe);
     if let Some(error) = log_error {
         return Err(error);
     }

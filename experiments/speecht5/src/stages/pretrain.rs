@@ -60,9 +60,7 @@ pub fn stage(
             key.fold("pretrain"),
             device(),
         )?;
-        let mut config = recipe.train.clone();
-        config.seed = seed;
-        let trained = train(run, &config, pretrainer, &objective)?;
+        let trained = train(run, &recipe.train, seed, pretrainer, &objective)?;
         save_model(&trained, &run.outputs().join("pretrainer.safetensors"))?;
         Ok(save_model(&trained.core, &run.outputs().join(MODEL))?)
     })

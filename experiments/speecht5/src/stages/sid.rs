@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use vocable_lab::{Cost, Score, Scores, Stage};
+use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
 use vocable_metrics::Bootstrap;
 use vocable_random::Key;
 use vocable_speecht5::sid::{Hearing, Identification, Identified};
@@ -13,7 +13,7 @@ use vocable_speecht5::{Regularisation, SpeakerClassifier};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
-use super::{MODEL, device, starting_point, train};
+use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
 
@@ -27,28 +27,26 @@ struct Named {
 
 /// Trains identification.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
-    let (recipe, model, seed, datasets) = (c.sid.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
-    let validation = c.evaluation.validation;
-    let samples = recipe.task.segment * recipe.task.batch_items;
-    let mut stage = Stage::new("finetune-sid", 1, (&model, &recipe, seed, validation))
-        .input("prepare", &inputs.prepare)
-        .cost(inputs.cost.of(&recipe.train, samples, recipe.task.batch_items));
-    if let Some(pretrain) = &inputs.pretrain {
-        stage = stage.input("pretrain", pretrain);
-    }
-    let pretrained = inputs.pretrain.is_some();
-    stage.run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
-        let key = Key::new(seed);
-        let regularisation = &recipe.task.regularisation;
-        let core = starting_point(run, pretrained, &model, &dataset.vocabulary, regularisation, key)?;
+    let (recipe, model, validation) = (c.sid.clone(), c.model.clone(), c.evaluation.validation);
+    let (task, seed) = (&c.sid.task, c.seed);
+    let items = task.batch_items * task.micro_batches;
+    let learn = move |run: &StageRun, start, dataset, key: Key| {
         let objective = Identification::new(recipe.task.clone(), dataset, validation, key.fold("sid"), device())?;
-        let start = SpeakerClassifier::new(core, model.width, objective.classes(), &model.initial(key.fold("classifier"), &device()));
-        let mut config = recipe.train.clone();
-        config.seed = seed;
-        let trained = train(run, &config, start, &objective)?;
+        let head = model.initial(key.fold("classifier"), &device());
+        let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
+        let trained = train(run, &recipe.train, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
-    })
+    };
+    super::finetune(
+        "finetune-sid",
+        c,
+        &c.sid,
+        &task.regularisation,
+        (task.segment * items, items),
+        inputs,
+        datasets,
+        learn,
+    )
 }
 
 /// Names the speakers of the test utterances, whole and as short crops in noise.

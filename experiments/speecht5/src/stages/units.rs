@@ -37,8 +37,7 @@ pub fn from_mfcc(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) 
         .run(move |run| {
             let dataset = datasets.open(&run.input("prepare"), speaker)?;
             let mfcc = Mfcc::new(RATE);
-            let features =
-                |index: usize| Ok(mfcc.mfcc_with_deltas(dataset.corpus.audio(index)?).every(2));
+            let features = |index: usize| Ok(mfcc.mfcc_with_deltas(dataset.corpus.audio(index)?).every(2));
             cluster(run, &dataset, &units, units.clusters, Key::new(seed).fold("units"), features)
         })
 }
@@ -95,8 +94,7 @@ fn cluster(
         run.progress().step(index as u64 + 1, "features");
         run.check()?;
     }
-    let train: Vec<&[f32]> =
-        dataset.split(Split::Train).into_iter().flat_map(|index| all[index].rows()).collect();
+    let train: Vec<&[f32]> = dataset.split(Split::Train).into_iter().flat_map(|index| all[index].rows()).collect();
     let width = all.first().map_or(0, |frames| frames.width);
     let sample = index::sample(&mut key.fold("sample").rng(), train.len(), units.frames.min(train.len()));
     let rows: Vec<f32> = sample.into_iter().flat_map(|row| train[row].iter().copied()).collect();
@@ -104,7 +102,10 @@ fn cluster(
     let settings = MiniBatch { max_iter: units.max_iter, n_init: units.n_init, ..MiniBatch::new(clusters) };
     let kmeans = KMeans::fit(&rows, width, settings, key)?;
     let frames = rows.len() / width;
-    run.log(format!("{clusters} clusters over {frames} frames, inertia {:.4} a frame", kmeans.inertia(&rows) / frames as f64))?;
+    run.log(format!(
+        "{clusters} clusters over {frames} frames, inertia {:.4} a frame",
+        kmeans.inertia(&rows) / frames as f64
+    ))?;
     kmeans.save(&run.outputs().join("kmeans.safetensors"))?;
     let labels: Vec<Vec<u32>> = all.iter().map(|frames| kmeans.assign(&frames.data)).collect();
     let used = labels.iter().flatten().collect::<std::collections::HashSet<_>>().len();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use vocable_audio::{Frames, GriffinLim, LogMel, drop_quiet_frames, mel_cepstrum, write_wav};
 use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
-use vocable_lab::{Cost, Score, Scores, Stage};
+use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
 use vocable_metrics::{Bootstrap, log_mel_cepstral_distance};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
@@ -18,7 +18,7 @@ use vocable_speecht5::vc::{Conversion, pairs, spread};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
-use super::{MODEL, device, starting_point, train};
+use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
 
@@ -46,27 +46,16 @@ struct Item {
 
 /// Trains conversion.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
-    let (recipe, model, seed, datasets) = (c.vc.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
-    let validation = c.evaluation.validation;
-    let mut stage = Stage::new("finetune-vc", 1, (&model, &recipe, seed, validation))
-        .input("prepare", &inputs.prepare)
-        .cost(inputs.cost.of(&recipe.train, recipe.task.batch_samples, recipe.task.batch_items));
-    if let Some(pretrain) = &inputs.pretrain {
-        stage = stage.input("pretrain", pretrain);
-    }
-    let pretrained = inputs.pretrain.is_some();
-    stage.run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
-        let key = Key::new(seed);
-        let regularisation = &recipe.task.regularisation;
-        let start = starting_point(run, pretrained, &model, &dataset.vocabulary, regularisation, key)?;
-        let objective =
-            Conversion::new(recipe.task.clone(), model.clone(), dataset, validation, key.fold("vc"), device())?;
-        let mut config = recipe.train.clone();
-        config.seed = seed;
-        let trained = train(run, &config, start, &objective)?;
+    let (recipe, model, validation) = (c.vc.clone(), c.model.clone(), c.evaluation.validation);
+    let (task, seed) = (&c.vc.task, c.seed);
+    let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
+    let learn = move |run: &StageRun, start, dataset, key: Key| {
+        let task = recipe.task.clone();
+        let objective = Conversion::new(task, model.clone(), dataset, validation, key.fold("vc"), device())?;
+        let trained = train(run, &recipe.train, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
-    })
+    };
+    super::finetune("finetune-vc", c, &c.vc, &task.regularisation, heard, inputs, datasets, learn)
 }
 
 /// Converts test pairs; writes log-mels, and a few of them as sound.
@@ -85,8 +74,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let model = load_model(model, &run.input("model").join(MODEL))?.valid();
             let test = spread(&pairs(&dataset, Split::TestClean), recipe.test_pairs);
             run.progress().start(test.len() as u64, "pairs");
-            let objective =
-                Conversion::new(recipe.clone(), config.clone(), Arc::clone(&dataset), 0, key, device())?;
+            let objective = Conversion::new(recipe.clone(), config.clone(), Arc::clone(&dataset), 0, key, device())?;
             let progress = |done: usize| run.progress().step(done as u64, "converted");
             let converted = objective.convert(&model, &test, evaluation.batch, progress)?;
             let mut values = Vec::new();

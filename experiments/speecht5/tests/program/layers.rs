@@ -40,7 +40,11 @@ fn packages() -> Vec<serde_json::Value> {
 fn dependencies_run_downwards() {
     let layer: HashMap<&str, usize> = LAYERS.iter().enumerate().map(|(n, &name)| (name, n)).collect();
     let packages = packages();
-    assert_eq!(packages.len(), LAYERS.len(), "a crate is missing from the list of layers, or the list has one too many");
+    assert_eq!(
+        packages.len(),
+        LAYERS.len(),
+        "a crate is missing from the list of layers, or the list has one too many"
+    );
     for package in &packages {
         let name = package["name"].as_str().unwrap();
         let own = *layer.get(name).unwrap_or_else(|| panic!("{name} is in no layer"));
