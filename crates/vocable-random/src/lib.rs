@@ -4,8 +4,8 @@
 //! use vocable_random::Key;
 //! use rand::RngExt;
 //!
-//! let step = Key::new(1337).fold("dropout").fold(42);
-//! let again = Key::new(1337).fold("dropout").fold(42);
+//! let step = Key::new(1337).fold("dropout").fold(42_usize);
+//! let again = Key::new(1337).fold("dropout").fold(42_usize);
 //! assert_eq!(step, again);
 //! let coin: bool = step.rng().random_bool(0.5);
 //! # let _ = coin;

@@ -130,7 +130,7 @@ fn mini(mut c: RunConfig) -> RunConfig {
     pretrain.task.text.as_mut().expect("the full model reads").batch_tokens = 400;
     pretrain.task.quantizer.as_mut().expect("the full model mixes").codes = 50;
 
-    short(&mut c.asr.train, 1_500, 1e-3);
+    short(&mut c.asr.train, 2_000, 1e-3);
     c.asr.task.batch_samples = 12 * 16_000;
     c.asr.task.freeze_encoder_updates = 0;
     c.asr.task.time_mask = None;

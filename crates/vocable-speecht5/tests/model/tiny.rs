@@ -75,7 +75,7 @@ pub fn vc_batch() -> VcBatch {
 
 pub fn speech_batch() -> SpeechBatch {
     let frames = config().extractor().frames(8_000);
-    let row = |n: usize| (0..frames).map(|t| (t / 3 + n) % 2 == 0).collect();
+    let row = |n: usize| (0..frames).map(|t| (t / 3 + n).is_multiple_of(2)).collect();
     let classes = |n: usize| (0..frames).map(|t| 4 + ((t / 4 + n) % CLUSTERS) as u32).collect();
     SpeechBatch {
         waveforms: waveforms(2),

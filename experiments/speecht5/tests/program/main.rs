@@ -73,8 +73,8 @@ fn the_ablation_runs_prints_its_table_and_runs_again_for_free() {
 #[test]
 fn looking_costs_nothing() {
     let runs = tempfile::tempdir().unwrap();
-    let list = speecht5(runs.path(), &["list"]);
-    assert!(text(&list.stdout).contains("ablation"));
+    let list = Command::new(env!("CARGO_BIN_EXE_speecht5")).arg("list").output().expect("the program starts");
+    assert!(text(&list.stdout).contains("ablation"), "{}", text(&list.stderr));
     let show = text(&speecht5(runs.path(), &["show", "ablation"]).stdout);
     assert!(show.contains("pretrain.task.quantizer") && show.contains("none"), "{show}");
     let plan = text(&speecht5(runs.path(), &["plan", "ablation"]).stdout);
