@@ -18,16 +18,16 @@ const SAMPLES: usize = 48_000;
 /// A small model of the paper's shape.
 pub fn model() -> ModelConfig {
     ModelConfig {
-        width: 192,
-        feed_forward: 768,
+        width: 128,
+        feed_forward: 512,
         heads: 4,
-        encoder_layers: 4,
+        encoder_layers: 3,
         decoder_layers: 2,
-        extractor_channels: 96,
-        positional_kernel: 64,
+        extractor_channels: 64,
+        positional_kernel: 32,
         positional_groups: 8,
-        prenet_units: 96,
-        postnet_channels: 96,
+        prenet_units: 64,
+        postnet_channels: 64,
         speaker: 160,
         ..ModelConfig::base(Preset::Paper)
     }

@@ -79,7 +79,9 @@ pub fn greedy(stepper: &mut dyn TextStepper, batch: usize, limits: &TextLimits, 
             }
         }
         if kept.len() < active.len() {
-            stepper.select(&kept);
+            if !kept.is_empty() {
+                stepper.select(&kept);
+            }
             active = kept.iter().map(|&row| active[row]).collect();
             prefixes = kept.iter().map(|&row| std::mem::take(&mut prefixes[row])).collect();
         }

@@ -15,7 +15,7 @@ use vocable_random::Key;
 use vocable_train::{Batch, Objective, ObjectiveError};
 
 use crate::batch::Waveforms;
-use crate::data::Dataset;
+use crate::data::{Dataset, in_order};
 use crate::decode::TextDecoding;
 use crate::pretrain::mask_tensor;
 use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
@@ -26,7 +26,7 @@ use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, Spee
 pub struct AsrConfig {
     /// Dropouts.
     pub regularisation: Regularisation,
-    /// Samples of a micro-batch (`max_tokens`).
+    /// Samples of a micro-batch (`max_tokens`); longer utterances are left out.
     pub batch_samples: usize,
     /// Utterances of a micro-batch at most.
     pub batch_items: usize,
@@ -200,17 +200,18 @@ impl Recognition {
         key: Key,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let fits = |&index: &usize| dataset.tokens(index).len() < config.max_tokens;
+        let fits = |&index: &usize| {
+            dataset.tokens(index).len() < config.max_tokens && dataset.declared_samples(index) <= config.batch_samples
+        };
         let utterances: Vec<usize> = dataset.split(Split::Train).into_iter().filter(fits).collect();
         if utterances.is_empty() {
-            let message = "no training utterance has a transcript that fits: check the manifest's `train` split".into();
+            let message = "no training utterance fits asr.task.batch_samples and asr.task.max_tokens".into();
             return Err(ModelError::Unsuitable { task: "recognition", message });
         }
         let lengths: Vec<usize> = utterances.iter().map(|&index| dataset.declared_samples(index)).collect();
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
-        let mut valid = dataset.split(Split::Valid);
-        valid.truncate(validation);
+        let valid = crate::vc::sample(&dataset.split(Split::Valid), validation);
         Ok(Self { config, model, dataset, utterances, validation: valid, batches, key, device })
     }
 
@@ -272,7 +273,10 @@ impl Recognition {
             false => Vec::new(),
         };
         let mut transcripts = Vec::with_capacity(indices.len());
-        for indices in indices.chunks(batch) {
+        // Utterances of one length pad each other least; the first block's norm hears padding.
+        let order = self.dataset.by_length(indices, |&index| index);
+        for rows in order.chunks(batch) {
+            let indices: &Vec<usize> = &rows.iter().map(|&row| indices[row]).collect();
             let waveforms = Waveforms::new(&self.dataset.audio(indices)?, &device);
             let encoded =
                 model.encode_speech(waveforms.samples, &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);
@@ -287,7 +291,9 @@ impl Recognition {
             };
             let mut stepper = TextDecoding::new(model, &encoded);
             let found = greedy(&mut stepper, indices.len(), &limits, &suppressed);
-            for ((&index, hypothesis), ctc) in indices.iter().zip(found).zip(ctc) {
+            for (n, ((&index, mut hypothesis), ctc)) in indices.iter().zip(found).zip(ctc).enumerate() {
+                // An utterance's own limit, whatever its neighbours in the batch allow.
+                hypothesis.tokens.truncate(encoded.lengths[n]);
                 let utterance = self.dataset.utterance(index);
                 transcripts.push(Transcript {
                     id: utterance.id.clone(),
@@ -298,7 +304,7 @@ impl Recognition {
             }
             progress(transcripts.len());
         }
-        Ok(transcripts)
+        Ok(in_order(transcripts, &order))
     }
 }
 
@@ -354,6 +360,7 @@ impl Mean {
     }
 
     pub(crate) fn finish(self) -> Vec<(String, f64)> {
-        self.sums.into_iter().map(|(name, sum)| (name, sum / self.items as f64)).collect()
+        let items = self.items as f64;
+        self.sums.into_iter().map(|(name, sum)| (name, sum / items)).collect()
     }
 }

@@ -22,7 +22,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Speaker vectors of width `speaker` are statistics of each voice's log-mels relative to the mean voice (without
+    /// Speaker vectors of width `speaker` are statistics of each voice's training log-mels (of whatever it has, for a
+    /// voice without training utterances) relative to the mean voice (without
     /// that, all voices point the same way), where the manifest names no file.
     ///
     /// # Errors
@@ -79,10 +80,24 @@ impl Dataset {
         indices.iter().map(|&index| Ok(self.speakers.of_utterance(&self.corpus, index)?)).collect()
     }
 
+    /// The order of items by the length of the utterance that `utterance` finds in each, the shortest first.
+    pub fn by_length<T>(&self, items: &[T], utterance: impl Fn(&T) -> usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_key(|&row| self.declared_samples(utterance(&items[row])));
+        order
+    }
+
     /// Samples of an utterance as its manifest declares them, without decoding it.
     pub fn declared_samples(&self, index: usize) -> usize {
         (self.utterance(index).seconds * f64::from(vocable_data::corpus::RATE)).round() as usize
     }
+}
+
+/// Undoes an order: `results[n]` belongs to item `order[n]`.
+pub fn in_order<T>(results: Vec<T>, order: &[usize]) -> Vec<T> {
+    let mut pairs: Vec<(usize, T)> = order.iter().copied().zip(results).collect();
+    pairs.sort_by_key(|&(row, _)| row);
+    pairs.into_iter().map(|(_, result)| result).collect()
 }
 
 impl std::fmt::Debug for Dataset {

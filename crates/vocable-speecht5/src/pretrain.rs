@@ -43,6 +43,8 @@ pub struct PretrainConfig {
     pub codebook: f64,
     /// How micro-batches of the two modalities follow each other (table D21).
     pub modalities: Modalities,
+    /// Rounds of micro-batches per update (`update_freq`): a round is one of each modality if paired, else one.
+    pub accumulate: usize,
     /// Dropouts.
     pub regularisation: Regularisation,
 }
@@ -110,6 +112,13 @@ pub struct TextPart {
     pub poisson_lambda: f64,
     /// Share of the spans that become a random token.
     pub mask_random: f64,
+}
+
+impl SpeechPart {
+    /// Samples of the longest crop: one utterance never exceeds a batch.
+    fn longest(&self) -> usize {
+        self.max_samples.min(self.batch_samples)
+    }
 }
 
 /// A [`SpeechT5`] with what only pre-training needs.
@@ -374,15 +383,22 @@ impl Pretraining {
         Ok(Self { config, model, dataset, speech, text, interleave, key, device })
     }
 
+    /// Micro-batches of a round.
+    fn kinds(&self) -> usize {
+        let both = self.speech.is_some() && self.text.is_some();
+        if both && self.config.modalities == Modalities::Paired { 2 } else { 1 }
+    }
+
     /// Which stream gives a micro-batch, and the position in it.
     fn draw(&self, update: usize, micro: usize) -> (bool, usize) {
+        let (round, kind) = (update * self.config.accumulate + micro / self.kinds(), micro % self.kinds());
         match (&self.speech, &self.text) {
-            (Some(_), None) => (true, update),
-            (None, _) => (false, update),
+            (Some(_), None) => (true, round),
+            (None, _) => (false, round),
             (Some(_), Some(_)) => match self.config.modalities {
-                Modalities::Paired => (micro == 0, update),
+                Modalities::Paired => (kind == 0, round),
                 Modalities::Shuffled => {
-                    let draw = self.interleave.at(update);
+                    let draw = self.interleave.at(round);
                     (draw.stream == 0, draw.position)
                 }
             },
@@ -399,7 +415,7 @@ impl Pretraining {
         let part = &stream.part;
         let audio = self.dataset.audio(indices)?;
         let shortest = audio.iter().map(|item| item.len()).min().expect("a batch has items");
-        let size = shortest.min(part.max_samples);
+        let size = shortest.min(part.longest());
         let starts: Vec<usize> =
             audio.iter().enumerate().map(|(n, item)| crop::start(item.len(), size, key.fold(n))).collect();
         let samples: Vec<&[f32]> = audio.iter().zip(&starts).map(|(item, &start)| &item[start..start + size]).collect();
@@ -433,10 +449,11 @@ impl Pretraining {
         Ok(SpeechBatch { waveforms: Waveforms::new(&samples, device), masked, classes, target })
     }
 
-    fn text_batch(&self, stream: &TextStream, sentences: &[&Vec<u32>], key: Key, device: &Device) -> TextBatch {
+    /// `keys` draw the noise of each sentence.
+    fn text_batch(&self, stream: &TextStream, sentences: &[&Vec<u32>], keys: &[Key], device: &Device) -> TextBatch {
         let vocabulary = &self.dataset.vocabulary;
         let noised: Vec<Vec<u32>> =
-            sentences.iter().enumerate().map(|(n, tokens)| stream.noise.infill(tokens, key.fold(n))).collect();
+            sentences.iter().zip(keys).map(|(tokens, &key)| stream.noise.infill(tokens, key)).collect();
         let shifted: Vec<Vec<u32>> = sentences
             .iter()
             .map(|tokens| {
@@ -474,12 +491,14 @@ impl SpeechStream {
             );
             return Err(ModelError::Unsuitable { task: "speech pre-training", message });
         }
+        let longest = part.longest();
         let lengths: Vec<usize> =
-            utterances.iter().map(|&index| dataset.declared_samples(index).min(part.max_samples)).collect();
+            utterances.iter().map(|&index| dataset.declared_samples(index).min(longest)).collect();
         let limits = Limits { max_tokens: part.batch_samples, max_items: part.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key)?;
         let mut validation: Vec<usize> = dataset.split(Split::Valid).into_iter().filter(long_enough).collect();
-        validation.truncate(part.batch_items);
+        // One batch, whatever its crops come to.
+        validation.truncate((part.batch_samples / longest).clamp(1, part.batch_items));
         Ok(Self { part: part.clone(), utterances, units, batches, validation })
     }
 }
@@ -488,10 +507,11 @@ impl TextStream {
     fn new(part: &TextPart, dataset: &Dataset, sentences: &[String], key: Key) -> Result<Self, ModelError> {
         let vocabulary = &dataset.vocabulary;
         let marked = |text: &str| marked(vocabulary, text);
+        let limit = part.max_tokens.min(part.batch_tokens);
         let sentences: Vec<Vec<u32>> =
-            sentences.iter().map(|text| marked(text)).filter(|tokens| tokens.len() <= part.max_tokens).collect();
+            sentences.iter().map(|text| marked(text)).filter(|tokens| tokens.len() <= limit).collect();
         if sentences.is_empty() {
-            let message = format!("no sentence has {} tokens or fewer", part.max_tokens);
+            let message = format!("no sentence has {limit} tokens or fewer");
             return Err(ModelError::Unsuitable { task: "text pre-training", message });
         }
         let lengths: Vec<usize> = sentences.iter().map(Vec::len).collect();
@@ -518,8 +538,7 @@ fn marked(vocabulary: &CharVocabulary, text: &str) -> Vec<u32> {
 
 impl Objective<Pretrainer> for Pretraining {
     fn micro_batches(&self) -> usize {
-        let both = self.speech.is_some() && self.text.is_some();
-        if both && self.config.modalities == Modalities::Paired { 2 } else { 1 }
+        self.kinds() * self.config.accumulate
     }
 
     fn loss(&self, model: &Pretrainer, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
@@ -533,7 +552,11 @@ impl Objective<Pretrainer> for Pretraining {
         } else {
             let stream = self.text.as_ref().expect("a text draw has a stream");
             let sentences: Vec<&Vec<u32>> = indices.iter().map(|&n| &stream.sentences[n]).collect();
-            let batch = self.text_batch(stream, &sentences, key.fold("batch"), &self.device);
+            // A sentence's noise belongs to it and the epoch, not to the batch it is in (spec section 5.3).
+            let epoch = self.draw(update, micro).1 / stream.batches.batches_per_epoch();
+            let noise = self.key.fold("noise").fold(epoch);
+            let keys: Vec<Key> = indices.iter().map(|&n| noise.fold(n)).collect();
+            let batch = self.text_batch(stream, &sentences, &keys, &self.device);
             model.text(&self.config, &batch, update, mode, None).0
         };
         Ok(losses)
@@ -561,7 +584,8 @@ impl Objective<Pretrainer> for Pretraining {
         }
         if let Some(stream) = self.text.as_ref().filter(|stream| !stream.validation.is_empty()) {
             let sentences: Vec<&Vec<u32>> = stream.validation.iter().collect();
-            let batch = self.text_batch(stream, &sentences, key, &device);
+            let keys: Vec<Key> = (0..sentences.len()).map(|n| key.fold(n)).collect();
+            let batch = self.text_batch(stream, &sentences, &keys, &device);
             numbers.extend(model.text(&self.config, &batch, 0, Mode::Eval, None).0.terms);
         }
         Ok(numbers)

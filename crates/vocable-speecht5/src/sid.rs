@@ -34,10 +34,6 @@ pub struct SidConfig {
     pub batch_items: usize,
     /// Micro-batches of an update (`update_freq`).
     pub micro_batches: usize,
-    /// The harder test: samples of a crop from the middle of each test utterance.
-    pub noisy_segment: usize,
-    /// And the signal-to-noise ratio of the white noise added to it, in dB.
-    pub noisy_snr: f64,
 }
 
 impl SidConfig {
@@ -49,8 +45,6 @@ impl SidConfig {
             segment: if official { 51_200 } else { 48_000 },
             batch_items: if official { 8 } else { 64 },
             micro_batches: if official { 2 } else { 1 },
-            noisy_segment: 8_000,
-            noisy_snr: 0.0,
         }
     }
 }
@@ -89,12 +83,17 @@ pub struct Identified {
 }
 
 /// What part of a test utterance is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Hearing {
     /// All of it.
     Whole,
-    /// A short crop from its middle in white noise (see [`SidConfig::noisy_segment`]).
-    NoisyCrop,
+    /// A crop of so many samples from its middle, in white noise at this signal-to-noise ratio in dB.
+    NoisyCrop {
+        /// Samples.
+        samples: usize,
+        /// Signal-to-noise ratio in dB.
+        snr: f64,
+    },
 }
 
 impl Identification {
@@ -120,7 +119,7 @@ impl Identification {
         let limits = Limits { max_tokens: usize::MAX >> 1, max_items: config.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
         let known = |&index: &usize| speakers.contains(&dataset.utterance(index).speaker);
-        let validation = crate::vc::spread(
+        let validation = crate::vc::sample(
             &dataset.split(Split::Valid).into_iter().filter(|index| known(index)).collect::<Vec<_>>(),
             validation,
         );
@@ -166,11 +165,11 @@ impl Identification {
             let audio = self.dataset.corpus.audio(index)?;
             let heard = match hearing {
                 Hearing::Whole => audio.to_vec(),
-                Hearing::NoisyCrop => {
-                    let size = self.config.noisy_segment.min(audio.len());
+                Hearing::NoisyCrop { samples, snr } => {
+                    let size = samples.min(audio.len());
                     let start = (audio.len() - size) / 2;
                     let key = self.key.fold("noise").fold(index);
-                    vocable_audio::add_white_noise(&audio[start..start + size], self.config.noisy_snr, key)
+                    vocable_audio::add_white_noise(&audio[start..start + size], snr, key)
                 }
             };
             let waveform = Waveforms::new(&[&heard], &device);

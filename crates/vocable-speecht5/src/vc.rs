@@ -17,7 +17,7 @@ use vocable_train::{Batch, Objective, ObjectiveError};
 
 use crate::asr::Mean;
 use crate::batch::{SpeechTarget, Waveforms};
-use crate::data::Dataset;
+use crate::data::{Dataset, in_order};
 use crate::decode::SpeechDecoding;
 use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 
@@ -27,7 +27,7 @@ use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, Spee
 pub struct VcConfig {
     /// Dropouts.
     pub regularisation: Regularisation,
-    /// Source samples of a micro-batch (`max_tokens`).
+    /// Samples of a micro-batch, of sources or of targets, whichever are longer (`max_tokens`); longer pairs are left out.
     pub batch_samples: usize,
     /// Utterances of a micro-batch at most.
     pub batch_items: usize,
@@ -47,7 +47,7 @@ pub struct VcConfig {
     pub guided_heads: usize,
     /// When generation stops.
     pub limits: SpeechLimits,
-    /// Pairs of utterances that are scored at most, spread evenly over the split.
+    /// Pairs of utterances that are scored at most, a fixed random choice of the split's.
     pub test_pairs: usize,
 }
 
@@ -158,10 +158,12 @@ pub fn pairs(dataset: &Dataset, split: Split) -> Vec<Pair> {
     pairs
 }
 
-/// At most `count` of the items, spread evenly.
-pub fn spread<T: Copy>(items: &[T], count: usize) -> Vec<T> {
+/// At most `count` of the items, the same random choice every time: an even stride could meet one voice only.
+pub fn sample<T: Copy>(items: &[T], count: usize) -> Vec<T> {
     let count = count.min(items.len());
-    (0..count).map(|n| items[n * items.len() / count]).collect()
+    let mut chosen = rand::seq::index::sample(&mut Key::new(0).fold("sample").rng(), items.len(), count).into_vec();
+    chosen.sort_unstable();
+    chosen.into_iter().map(|index| items[index]).collect()
 }
 
 /// The conversion objective over a corpus.
@@ -203,15 +205,17 @@ impl Conversion {
         key: Key,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let train = pairs(&dataset, Split::Train);
+        let longer = |pair: &Pair| dataset.declared_samples(pair.source).max(dataset.declared_samples(pair.target));
+        let mut train = pairs(&dataset, Split::Train);
         if train.is_empty() {
             let message = "no two voices of the `train` split say the same sentence".into();
             return Err(ModelError::Unsuitable { task: "voice conversion", message });
         }
-        let lengths: Vec<usize> = train.iter().map(|pair| dataset.declared_samples(pair.source)).collect();
+        train.retain(|pair| longer(pair) <= config.batch_samples);
+        let lengths: Vec<usize> = train.iter().map(longer).collect();
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
-        let validation = spread(&pairs(&dataset, Split::Valid), validation);
+        let validation = sample(&pairs(&dataset, Split::Valid), validation);
         Ok(Self { config, model, dataset, pairs: train, validation, batches, key, device })
     }
 
@@ -243,7 +247,10 @@ impl Conversion {
     ) -> Result<Vec<Converted>, ModelError> {
         let device = self.device.clone().inner();
         let mut converted = Vec::with_capacity(pairs.len());
-        for (n, pairs) in pairs.chunks(batch).enumerate() {
+        // Utterances of one length pad each other least; the first block's norm hears padding.
+        let order = self.dataset.by_length(pairs, |pair| pair.source);
+        for (n, rows) in order.chunks(batch).enumerate() {
+            let pairs: Vec<Pair> = rows.iter().map(|&row| pairs[row]).collect();
             let sources: Vec<usize> = pairs.iter().map(|pair| pair.source).collect();
             let targets: Vec<usize> = pairs.iter().map(|pair| pair.target).collect();
             let waveforms = Waveforms::new(&self.dataset.audio(&sources)?, &device);
@@ -255,7 +262,7 @@ impl Conversion {
             let noise = self.key.fold("generate").fold(n);
             let mut stepper = SpeechDecoding::new(model, &encoded.states, &encoded.lengths, speaker, Some(noise));
             let spoken = generate_speech(&mut stepper, &encoded.lengths, self.model.mel, &self.config.limits, &device);
-            for (&pair, speech) in pairs.iter().zip(spoken) {
+            for (pair, speech) in pairs.into_iter().zip(spoken) {
                 let refined = model.speech_decoder_postnet.refine(speech.mel.unsqueeze(), Mode::Eval);
                 let data = refined.try_into_vec_as::<f32>().expect("log-mels are readable floats");
                 let mel = Frames::new(data, self.model.mel);
@@ -263,7 +270,7 @@ impl Conversion {
             }
             progress(converted.len());
         }
-        Ok(converted)
+        Ok(in_order(converted, &order))
     }
 }
 

@@ -86,6 +86,8 @@ pub struct UnitsConfig {
     pub n_init: usize,
     /// Frames that k-means sees at most.
     pub frames: usize,
+    /// How the model is pre-trained whose features the second iteration clusters.
+    pub teacher: Recipe<PretrainConfig>,
     /// A second, HuBERT-style iteration over features of a model that was pre-trained with the first; none stops after
     /// one.
     pub second: Option<SecondUnits>,
@@ -111,6 +113,18 @@ pub struct EvaluationConfig {
     pub batch: usize,
     /// Converted pairs that are also written as sound.
     pub samples: usize,
+    /// The harder test of speaker identification: samples of a crop from the middle of each test utterance ..
+    pub noisy_segment: usize,
+    /// .. in white noise at this signal-to-noise ratio, in dB.
+    pub noisy_snr: f64,
+}
+
+/// A probability that leaves something over.
+fn share(path: &str, value: f64) -> Result<(), ConfigError> {
+    match (0.0..1.0).contains(&value) {
+        true => Ok(()),
+        false => Err(ConfigError::range(path, value, "must be from 0 to below 1")),
+    }
 }
 
 /// Checks what types cannot.
@@ -156,11 +170,69 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
             let good = quantizer.groups > 0 && model.width.is_multiple_of(quantizer.groups);
             range("pretrain.task.quantizer.groups", quantizer.groups, "must divide model.width", good)?;
         }
+        range("pretrain.task.accumulate", task.accumulate, "must be 1 or more", task.accumulate > 0)?;
         if let Some(speech) = &task.speech {
-            let least = model.extractor().layers.iter().rev().fold(1, |n, layer| (n - 1) * layer.stride + layer.kernel);
-            let allowed = format!("must be {least} or more, the receptive field");
-            range("pretrain.task.speech.min_samples", speech.min_samples, &allowed, speech.min_samples >= least)?;
+            // Two frames of the extractor: a crop of one may miss every label.
+            let least = |samples| samples >= 720;
+            let allowed = "must be 720 or more, two frames of the extractor";
+            range("pretrain.task.speech.min_samples", speech.min_samples, allowed, least(speech.min_samples))?;
+            range("pretrain.task.speech.max_samples", speech.max_samples, allowed, least(speech.max_samples))?;
+            range("pretrain.task.speech.batch_samples", speech.batch_samples, allowed, least(speech.batch_samples))?;
+            range("pretrain.task.speech.mask_length", speech.mask_length, "must be 1 or more", speech.mask_length > 0)?;
         }
+        if let Some(text) = &task.text {
+            share("pretrain.task.text.mask_ratio", text.mask_ratio.into())?;
+            share("pretrain.task.text.mask_random", text.mask_random)?;
+            if text.poisson_lambda <= 0.0 {
+                let (path, value) = ("pretrain.task.text.poisson_lambda", text.poisson_lambda);
+                return Err(ConfigError::range(path, value, "must be above 0"));
+            }
+        }
+    }
+    let regularisations = [
+        ("asr", &config.asr.task.regularisation),
+        ("vc", &config.vc.task.regularisation),
+        ("sid", &config.sid.task.regularisation),
+    ];
+    let pretrained = config.pretrain.iter().map(|pretrain| ("pretrain", &pretrain.task.regularisation));
+    for (name, r) in regularisations.into_iter().chain(pretrained) {
+        for (field, value) in [
+            ("dropout", r.dropout),
+            ("attention", r.attention),
+            ("activation", r.activation),
+            ("projection", r.projection),
+            ("encoder_layer_drop", r.encoder_layer_drop),
+            ("decoder_layer_drop", r.decoder_layer_drop),
+        ] {
+            share(&format!("{name}.task.regularisation.{field}"), value)?;
+        }
+    }
+    for (path, value) in [
+        ("model.prenet_dropout", model.prenet_dropout),
+        ("model.positional_dropout", model.positional_dropout),
+        ("model.postnet_dropout", model.postnet_dropout),
+    ] {
+        share(path, value)?;
+    }
+    for (path, value) in [
+        ("asr.task.batch_samples", config.asr.task.batch_samples),
+        ("vc.task.batch_samples", config.vc.task.batch_samples),
+        ("sid.task.segment", config.sid.task.segment),
+        ("evaluation.noisy_segment", config.evaluation.noisy_segment),
+    ] {
+        range(path, value, "must be 400 samples or more, the receptive field", value >= 400)?;
+    }
+    for (path, value) in [
+        ("asr.task.batch_items", config.asr.task.batch_items),
+        ("asr.task.micro_batches", config.asr.task.micro_batches),
+        ("vc.task.batch_items", config.vc.task.batch_items),
+        ("vc.task.micro_batches", config.vc.task.micro_batches),
+        ("sid.task.batch_items", config.sid.task.batch_items),
+        ("sid.task.micro_batches", config.sid.task.micro_batches),
+        ("model.speaker", model.speaker),
+        ("model.postnet_layers", model.postnet_layers),
+    ] {
+        range(path, value, "must be 1 or more", value > 0)?;
     }
     for (name, train) in trains {
         train.check().map_err(|error| ConfigError::Other(format!("{name}.train: {error}")))?;

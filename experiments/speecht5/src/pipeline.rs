@@ -13,8 +13,8 @@ use vocable_random::Key;
 use vocable_speecht5::Regularisation;
 use vocable_train::TrainConfig;
 
-use crate::config::{DataConfig, RunConfig};
-use crate::stages::data::{Datasets, Source};
+use crate::config::{DataConfig, Recipe, RunConfig};
+use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::{asr, pretrain, sid, units, vc};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
@@ -29,6 +29,15 @@ pub struct Pipeline {
     datasets: Arc<Datasets>,
 }
 
+/// What a quantizer hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modality {
+    /// Encoder states of speech.
+    Speech,
+    /// Encoder states of text.
+    Text,
+}
+
 /// What is known about a corpus before it is prepared.
 #[derive(Debug)]
 struct Known {
@@ -36,7 +45,18 @@ struct Known {
     hash: String,
     /// Mean length of a training utterance in seconds.
     seconds: f64,
-    parallel: bool,
+    /// Whether the training split, and the clean test split, have a sentence in two voices.
+    parallel: [bool; 2],
+    /// Utterances of each split, in the order of [`Split::ALL`].
+    sizes: [usize; 4],
+    /// Whether two voices are trained on and one of them is tested.
+    identifiable: bool,
+}
+
+impl Known {
+    fn size(&self, split: Split) -> usize {
+        Split::ALL.iter().zip(self.sizes).find(|(other, _)| **other == split).map_or(0, |(_, size)| size)
+    }
 }
 
 /// The manifest that a configuration means.
@@ -65,20 +85,24 @@ impl Pipeline {
     }
 
     /// The stage that scores recognition on a test split.
-    pub fn asr_score(&self, c: &RunConfig, split: &'static str) -> Result<Arc<Stage>, Unavailable> {
+    pub fn asr_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
+        let known = self.known(&c.data)?;
+        for needed in [Split::Train, split] {
+            if known.size(needed) == 0 {
+                return Err(Unavailable(format!("the corpus has no `{needed}` split")));
+            }
+        }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
-        let split = match split {
-            "test-other" => Split::TestOther,
-            _ => Split::TestClean,
-        };
         Ok(asr::score(c, &asr::decode(c, &prepare, &model, split, &self.datasets), split))
     }
 
     /// The stage that scores voice conversion.
     pub fn vc_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        if !self.known(&c.data)?.parallel {
-            return Err(Unavailable("no sentence of the training split is spoken by two voices".into()));
+        for (parallel, split) in self.known(&c.data)?.parallel.into_iter().zip([Split::Train, Split::TestClean]) {
+            if !parallel {
+                return Err(Unavailable(format!("no sentence of the `{split}` split is spoken by two voices")));
+            }
         }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| vc::finetune(c, inputs, &self.datasets))?;
@@ -87,9 +111,30 @@ impl Pipeline {
 
     /// The stage that scores speaker identification.
     pub fn sid_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        if !self.known(&c.data)?.identifiable {
+            return Err(Unavailable(
+                "identification needs two voices in `train`, and one of them in `test-clean`".into(),
+            ));
+        }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| sid::finetune(c, inputs, &self.datasets))?;
         Ok(sid::score(c, &sid::decode(c, &prepare, &model, &self.datasets)))
+    }
+
+    /// The stage that reports the use of the codes at the end of pre-training.
+    pub fn codes_score(&self, c: &RunConfig, modality: Modality) -> Result<Arc<Stage>, Unavailable> {
+        let quantized = c.pretrain.as_ref().is_some_and(|Recipe { task, .. }| {
+            let present = match modality {
+                Modality::Speech => task.speech.is_some(),
+                Modality::Text => task.text.is_some(),
+            };
+            present && task.quantizer.is_some()
+        });
+        if !quantized {
+            return Err(Unavailable("this row quantizes no such states".into()));
+        }
+        let prepare = self.prepare(c)?;
+        Ok(pretrain::score(&self.pretrain(c, &prepare)?))
     }
 
     /// A fine-tuning stage with what it starts from.
@@ -108,7 +153,8 @@ impl Pipeline {
 
     fn prepare(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         let known = self.known(&c.data)?;
-        let source = Source { manifest: known.path.clone(), hash: known.hash.clone(), data: c.data.clone() };
+        let text = Text::of(&c.data).map_err(|error| Unavailable(format!("data.text: {}: {error}", c.data.text)))?;
+        let source = Source { manifest: known.path.clone(), hash: known.hash.clone(), text, data: c.data.clone() };
         Ok(crate::stages::data::prepare(source, &self.datasets))
     }
 
@@ -120,7 +166,9 @@ impl Pipeline {
             _ if !hears => None,
             None => Some(first()),
             Some(second) => {
-                let teacher = pretrain::stage(c, c.units.clusters, prepare, Some(&first()), cost, &self.datasets);
+                // The teacher is the same for every row: a row's change is to what learns from the units.
+                let taught = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
+                let teacher = pretrain::stage(&taught, c.units.clusters, prepare, Some(&first()), cost, &self.datasets);
                 Some(units::from_states(c, second, prepare, &teacher, &self.datasets))
             }
         };
@@ -138,16 +186,21 @@ impl Pipeline {
         let train = manifest.split(Split::Train);
         let utterances = &manifest.utterances;
         let seconds: f64 = train.iter().map(|&index| utterances[index].seconds).sum();
-        let mut speaker_of = HashMap::new();
-        let parallel = train.iter().any(|&index| {
-            let utterance = &utterances[index];
-            speaker_of.insert(&utterance.text, &utterance.speaker).is_some_and(|other| *other != utterance.speaker)
-        });
+        let parallel = |split| {
+            let mut speaker_of = HashMap::new();
+            manifest.split(split).into_iter().any(|index| {
+                let utterance = &utterances[index];
+                speaker_of.insert(&utterance.text, &utterance.speaker).is_some_and(|other| *other != utterance.speaker)
+            })
+        };
+        let (trained, tested) = (manifest.speakers(Split::Train), manifest.speakers(Split::TestClean));
         let known = Rc::new(Known {
-            hash: manifest.hash().map_err(unusable)?,
+            hash: manifest.hash(),
             path,
             seconds: seconds / train.len().max(1) as f64,
-            parallel,
+            parallel: [parallel(Split::Train), parallel(Split::TestClean)],
+            sizes: Split::ALL.map(|split| manifest.split(split).len()),
+            identifiable: trained.len() > 1 && tested.iter().any(|speaker| trained.contains(speaker)),
         });
         self.sources.borrow_mut().insert(data.manifest.clone(), Rc::clone(&known));
         Ok(known)

@@ -127,6 +127,7 @@ pub fn pretraining() -> PretrainConfig {
         diversity: 0.1,
         codebook: 0.0,
         modalities: Modalities::Paired,
+        accumulate: 1,
         regularisation: Regularisation::none(),
     }
 }

@@ -37,6 +37,7 @@ fn config(folder: &Folder) -> PretrainConfig {
         diversity: 0.1,
         codebook: 0.0,
         modalities: Modalities::Shuffled,
+        accumulate: 1,
         regularisation: Regularisation { extractor_gradient, ..Regularisation::none() },
     }
 }

@@ -1,25 +1,28 @@
 //! Stage `prepare`: checks every recording, chooses the sentences, makes the vocabulary and the text.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::{fs, io};
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 use vocable_data::corpus::{Corpus, RATE};
 use vocable_data::manifest::{Manifest, Split};
-use vocable_data::verify;
+use vocable_data::verify::{self, BadFile};
 use vocable_lab::{Cost, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
-use vocable_text::CharVocabulary;
 use vocable_text::grammar::Grammar;
+use vocable_text::{CharVocabulary, normalise};
 
 use crate::config::{DataConfig, Limit};
 
 const UTTERANCES: &str = "utterances.json";
 const VOCABULARY: &str = "vocabulary.json";
 const SENTENCES: &str = "sentences.txt";
+/// Seconds below which a recording is refused: durations are checked to 50 ms, and a frame needs 25.
+const SHORTEST: f64 = 0.1;
 /// Seed of the generated text: the text belongs to the corpus, not to a run.
 const TEXT_SEED: u64 = 1;
 
@@ -30,8 +33,32 @@ pub struct Source {
     pub manifest: PathBuf,
     /// The hash of everything in it.
     pub hash: String,
+    /// The text of text pre-training.
+    pub text: Text,
     /// What is taken.
     pub data: DataConfig,
+}
+
+/// Where the text of text pre-training comes from.
+#[derive(Clone, Debug, Serialize)]
+pub enum Text {
+    /// The grammar of the shipped corpus.
+    Grammar,
+    /// The transcripts of the training split.
+    Transcripts,
+    /// Lines of a file, by their content.
+    Lines(Vec<String>),
+}
+
+impl Text {
+    /// What a configuration means; a file is read at once.
+    pub fn of(data: &DataConfig) -> io::Result<Self> {
+        Ok(match (data.text.as_str(), data.manifest.as_str()) {
+            ("grammar", _) | ("auto", "mini") => Self::Grammar,
+            ("transcripts" | "auto", _) => Self::Transcripts,
+            (file, _) => Self::Lines(fs::read_to_string(file)?.lines().map(str::to_owned).collect()),
+        })
+    }
 }
 
 /// Opened corpora, so that the stages of one process decode each recording once.
@@ -82,7 +109,8 @@ pub fn sentences(prepared: &Path) -> anyhow::Result<Vec<String>> {
 pub fn prepare(source: Source, datasets: &Arc<Datasets>) -> Arc<Stage> {
     datasets.locate(&source);
     // Where the corpus lies does not matter, what is in it does.
-    let identity = (&source.hash, source.data.limit, &source.data.text, source.data.sentences, source.data.skip_bad);
+    let identity =
+        (&source.hash, source.data.limit, text_identity(&source.text), source.data.sentences, source.data.skip_bad);
     Stage::new("prepare", 1, identity)
         .cost(Cost { steps: 0, parameters: 0, seconds: 2.0 })
         .run(move |run| body(run, &source))
@@ -94,7 +122,14 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
         keep(&mut manifest, limit);
     }
     run.progress().start(manifest.utterances.len() as u64, "recordings");
-    let bad = verify::check(&manifest, RATE, &|| {});
+    let mut bad = verify::check(&manifest, RATE, &|| {});
+    let named: HashSet<PathBuf> = bad.iter().map(|file| file.path.clone()).collect();
+    for utterance in manifest.utterances.iter().filter(|utterance| utterance.seconds < SHORTEST) {
+        let path = manifest.resolve(&utterance.audio);
+        if !named.contains(&path) {
+            bad.push(BadFile::new(&path, format!("shorter than {SHORTEST} s, too short for the extractor")));
+        }
+    }
     run.progress().step(manifest.utterances.len() as u64, format!("{} unusable", bad.len()));
     for file in &bad {
         run.log(file)?;
@@ -151,31 +186,32 @@ fn keep(manifest: &mut Manifest, limit: Limit) {
     manifest.utterances.retain(|utterance| kept.contains(&(utterance.split, utterance.text.clone())));
 }
 
-/// The text of text pre-training; no sentence of a validation or test split is in it.
+/// A file's lines enter a stage's identity by their hash, which is all that its configuration file should hold of them.
+fn text_identity(text: &Text) -> String {
+    vocable_lab::config::hash(&vocable_lab::config::tree(text))
+}
+
+/// The text of text pre-training; no sentence of a validation or test split is in it, however it is spelled.
 fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     let whole = Manifest::read(&source.manifest)?;
     let held_out: HashSet<String> = whole
         .utterances
         .iter()
         .filter(|utterance| utterance.split != Split::Train)
-        .map(|utterance| utterance.text.clone())
+        .map(|utterance| normalise(&utterance.text))
         .collect();
-    let transcripts = || {
-        let mut seen = HashSet::new();
-        let texts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.clone());
-        texts.filter(|text| !held_out.contains(text) && seen.insert(text.clone())).collect()
-    };
-    let mut sentences: Vec<String> = match (source.data.text.as_str(), source.data.manifest.as_str()) {
-        ("grammar", _) | ("auto", "mini") => {
-            Grammar::default().text(Key::new(TEXT_SEED).fold("text"), source.data.sentences, &held_out).collect()
+    let sentences: Box<dyn Iterator<Item = String>> = match &source.text {
+        Text::Grammar => {
+            let key = Key::new(TEXT_SEED).fold("text");
+            Box::new(Grammar::default().text(key, source.data.sentences, &held_out))
         }
-        ("transcripts" | "auto", _) => transcripts(),
-        (file, _) => {
-            let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-            let lines = text.lines().map(vocable_text::normalise);
-            lines.filter(|line: &String| !line.is_empty() && !held_out.contains(line)).collect()
+        Text::Transcripts => {
+            let mut seen = HashSet::new();
+            let texts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.clone());
+            Box::new(texts.filter(move |text| seen.insert(text.clone())))
         }
+        Text::Lines(lines) => Box::new(lines.iter().map(|line| line.trim().to_owned())),
     };
-    sentences.truncate(source.data.sentences);
-    Ok(sentences)
+    let usable = |line: &String| !line.is_empty() && !held_out.contains(&normalise(line));
+    Ok(sentences.filter(usable).take(source.data.sentences).collect())
 }

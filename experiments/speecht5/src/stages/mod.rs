@@ -10,7 +10,7 @@ pub mod vc;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -81,6 +81,12 @@ pub fn train<M: Module, O: Objective<M>>(
     model: M,
     objective: &O,
 ) -> anyhow::Result<M> {
+    if config.best.is_some() && objective.validate(&model.valid()).is_ok_and(|numbers| numbers.is_empty()) {
+        bail!(
+            "the best checkpoint is chosen on the `valid` split, which is empty (or evaluation.validation is 0): add \
+             utterances to it, or take the last checkpoint with TASK.train.best=none"
+        );
+    }
     run.progress().start(config.updates as u64, "updates");
     let interrupt = run.interrupt_flag();
     let mut log_error = None;

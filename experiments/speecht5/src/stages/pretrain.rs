@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use vocable_lab::Stage;
+use anyhow::Context;
+use vocable_lab::{Score, Scores, Stage};
 use vocable_random::Key;
 use vocable_speecht5::Pretrainer;
 use vocable_speecht5::pretrain::Pretraining;
-use vocable_train::save_model;
+use vocable_train::{Record, save_model};
 
 use super::data::{Datasets, sentences};
 use super::{MODEL, device, train, units};
 use crate::config::RunConfig;
 use crate::pipeline::CostModel;
 
-/// Seconds of speech that cost as much as a text token, for the estimate: a token is a state, as is a 20 ms frame.
+/// Samples of speech that cost as much as a text token, for the estimate: a token is a state, as is a 20 ms frame.
 const SAMPLES_PER_TOKEN: usize = 320;
 
 /// The stage; `units` are the targets of the masked prediction, which text alone does not need.
@@ -63,5 +64,24 @@ pub fn stage(
         let trained = train(run, &recipe.train, seed, pretrainer, &objective)?;
         save_model(&trained, &run.outputs().join("pretrainer.safetensors"))?;
         Ok(save_model(&trained.core, &run.outputs().join(MODEL))?)
+    })
+}
+
+/// Scores the use of the codes at the last validation: arg-max perplexities, over the codes of all groups.
+pub fn score(pretrain: &Arc<Stage>) -> Arc<Stage> {
+    Stage::new("score-codes", 1, ()).input("pretrain", pretrain).run(|run| {
+        let records = vocable_train::records::read(&run.input_dir("pretrain").join("metrics.jsonl"))?;
+        let last = records.iter().rev().find_map(|record| match record {
+            Record::Validation { numbers, .. } => Some(numbers),
+            _ => None,
+        });
+        let numbers = last.context("pre-training was never validated: set pretrain.train.validate_every")?;
+        let mut scores = Scores::new();
+        for (name, key) in [("speech/code_perplexity", "speech"), ("text/code_perplexity", "text")] {
+            if let Some((_, value)) = numbers.iter().find(|(other, _)| other == name) {
+                scores = scores.with(key, Score::new(*value, 1));
+            }
+        }
+        Ok(run.write_scores(&scores)?)
     })
 }

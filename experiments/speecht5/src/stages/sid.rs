@@ -52,7 +52,8 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
 /// Names the speakers of the test utterances, whole and as short crops in noise.
 pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, config, seed, datasets) = (c.sid.task.clone(), c.model.clone(), c.seed, Arc::clone(datasets));
-    Stage::new("decode-sid", 1, (recipe.noisy_segment, recipe.noisy_snr, seed))
+    let (samples, snr) = (c.evaluation.noisy_segment, c.evaluation.noisy_snr);
+    Stage::new("decode-sid", 1, (samples, snr, seed))
         .input("prepare", prepare)
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
@@ -69,7 +70,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let whole = objective.identify(&model, &test, Hearing::Whole, |done| {
                 run.progress().step(done as u64, "whole");
             })?;
-            let noisy = objective.identify(&model, &test, Hearing::NoisyCrop, |done| {
+            let noisy = objective.identify(&model, &test, Hearing::NoisyCrop { samples, snr }, |done| {
                 run.progress().step((test.len() + done) as u64, "in noise");
             })?;
             Ok(run.write_json(IDENTIFIED, &Named { whole, noisy })?)

@@ -29,9 +29,9 @@ pub fn read(units: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
 
 /// First iteration: MFCCs with their first and second differences.
 pub fn from_mfcc(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
-    let (units, seed, speaker) = (UnitsConfig { second: None, ..c.units.clone() }, c.seed, c.model.speaker);
+    let (units, seed, speaker) = (c.units.clone(), c.seed, c.model.speaker);
     let datasets = Arc::clone(datasets);
-    Stage::new("units", 1, (&units, seed))
+    Stage::new("units", 1, (units.clusters, units.max_iter, units.n_init, units.frames, seed))
         .input("prepare", prepare)
         .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 2e-5 })
         .run(move |run| {
@@ -52,7 +52,7 @@ pub fn from_states(
 ) -> Arc<Stage> {
     let (units, seed, model) = (c.units.clone(), c.seed, c.model.clone());
     let datasets = Arc::clone(datasets);
-    Stage::new("units-hidden", 1, (&units, seed))
+    Stage::new("units-hidden", 1, (second, units.max_iter, units.n_init, units.frames, seed))
         .input("prepare", prepare)
         .input("pretrain", teacher)
         .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 1e-4 })

@@ -14,7 +14,7 @@ use vocable_metrics::{Bootstrap, log_mel_cepstral_distance};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
 use vocable_speecht5::data::Dataset;
-use vocable_speecht5::vc::{Conversion, pairs, spread};
+use vocable_speecht5::vc::{Conversion, pairs, sample};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
@@ -72,7 +72,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let (none, key) = (Regularisation::none(), Key::new(seed).fold("decode-vc"));
             let model = config.init(vocabulary.len(), vocabulary.pad(), &none, key, &device().inner());
             let model = load_model(model, &run.input("model").join(MODEL))?.valid();
-            let test = spread(&pairs(&dataset, Split::TestClean), recipe.test_pairs);
+            let test = sample(&pairs(&dataset, Split::TestClean), recipe.test_pairs);
             run.progress().start(test.len() as u64, "pairs");
             let objective = Conversion::new(recipe.clone(), config.clone(), Arc::clone(&dataset), 0, key, device())?;
             let progress = |done: usize| run.progress().step(done as u64, "converted");
