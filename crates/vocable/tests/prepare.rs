@@ -113,7 +113,7 @@ fn digits_become_parallel_strings_and_a_second_run_keeps_them() {
     assert!(leftovers(&to).is_empty() && leftovers(&to.join("wav")).is_empty());
 
     // One recording is lost and one is cut, as if the first run had been killed: these two are made again.
-    let hash = manifest.hash().unwrap();
+    let hash = manifest.hash();
     let wav = |place: usize| to.join(&manifest.utterances[place].audio);
     fs::remove_file(wav(0)).unwrap();
     let bytes = fs::read(wav(1)).unwrap();
@@ -122,12 +122,12 @@ fn digits_become_parallel_strings_and_a_second_run_keeps_them() {
     let second = vocable(&arguments);
     assert!(text(&second.stdout).contains("(110 recordings kept, 0 files skipped)"), "{}", text(&second.stdout));
     assert_eq!(modified(&wav(2)), before);
-    assert_eq!(Manifest::read(to.join("manifest.jsonl")).unwrap().hash().unwrap(), hash);
+    assert_eq!(Manifest::read(to.join("manifest.jsonl")).unwrap().hash(), hash);
 
     // Another seed is another preparation: nothing is kept.
     let other = [&arguments[..arguments.len() - 1], &["8"]].concat();
     assert!(text(&vocable(&other).stdout).contains("(0 recordings kept"));
-    assert_ne!(Manifest::read(to.join("manifest.jsonl")).unwrap().hash().unwrap(), hash);
+    assert_ne!(Manifest::read(to.join("manifest.jsonl")).unwrap().hash(), hash);
 }
 
 #[test]
