@@ -103,3 +103,61 @@ fn mistakes_exit_2_and_say_what_to_do() {
     }
     assert!(!runs.path().join("stages").exists());
 }
+
+/// A manifest of the shipped corpus' parallel sentences `range`, with absolute paths, except for one file that is gone.
+fn with_a_missing_file(folder: &Path) -> std::path::PathBuf {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora/mini");
+    let manifest = std::fs::read_to_string(corpus.join("manifest.jsonl")).unwrap();
+    let mut lines = Vec::new();
+    let mut gone = false;
+    for line in manifest.lines() {
+        let mut utterance: serde_json::Value = serde_json::from_str(line).unwrap();
+        let audio = corpus.join(utterance["audio"].as_str().unwrap());
+        let first = !std::mem::replace(&mut gone, true);
+        utterance["audio"] = match first {
+            true => "gone.ogg".into(),
+            false => audio.canonicalize().unwrap().to_str().unwrap().into(),
+        };
+        lines.push(utterance.to_string());
+    }
+    let path = folder.join("manifest.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    path
+}
+
+#[test]
+fn a_missing_recording_is_named_and_can_be_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = with_a_missing_file(folder.path());
+    let runs = folder.path().join("runs");
+    // Every sentence is kept, so that the missing one is met; what follows is cut short.
+    let limit = "data.limit=none";
+    let mut args = vec!["run", "ablation", "--data", manifest.to_str().unwrap(), limit, "pretrain=none"];
+    args.extend(["asr.train.updates=1", "vc.train.updates=1", "sid.train.updates=1", "vc.task.test_pairs=2"]);
+    let refused = speecht5(&runs, &args);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("gone.ogg"), "{}", text(&refused.stderr));
+    let prepared = || {
+        let entries = std::fs::read_dir(runs.join("stages")).unwrap();
+        let done = |path: &Path| std::fs::read_to_string(path.join("manifest.json")).unwrap().contains("\"done\"");
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_str().unwrap().contains("prepare") && done(path))
+            .count()
+    };
+    assert_eq!(prepared(), 0);
+    args.push("--skip-bad");
+    let accepted = speecht5(&runs, &args);
+    assert!(accepted.status.success(), "{}", text(&accepted.stderr));
+    assert_eq!(prepared(), 1);
+}
+
+#[test]
+fn every_row_learns_from_the_same_second_units() {
+    let runs = tempfile::tempdir().unwrap();
+    let output = speecht5(runs.path(), &["plan", "ablation", "units.second={layer=1,clusters=12}"]);
+    let plan = text(&output.stdout);
+    let stages = |kind: &str| plan.lines().filter(|line| line.starts_with(kind)).count();
+    // Four rows hear; the teacher is the pre-training on MFCC units that they share.
+    assert_eq!((stages("units-hidden-"), stages("units-"), stages("pretrain-")), (1, 2, 6), "{plan}");
+}
