@@ -6,11 +6,11 @@ speecht5 := "cargo run --release --bin speecht5 --"
 
 # List the recipes
 default:
-    @just --list
+    @{{ just_executable() }} --list
 
 # The ablation table of the paper: just ablation [scale=smoke|mini|base] [KEY=VALUE ...]
 ablation *args:
-    @just run ablation "$@"
+    @{{ just_executable() }} run ablation "$@"
 
 # Any table by name: just run TABLE [scale=...] [KEY=VALUE ...]
 run table *args:
