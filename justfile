@@ -29,7 +29,7 @@ plan table *args:
 
 # The Free Spoken Digit Dataset as a corpus: just digits DIR (with its recordings/) [OUT]
 digits from to="data/digits":
-    cargo run --release --bin vocable -- prepare fsdd --from {{ from }} --to {{ to }}
+    cargo run --release --bin vocable -- prepare fsdd --from {{ from }} --to {{ to }} --strings 600
 
 # All tests that need nothing but Rust
 test:
@@ -37,9 +37,9 @@ test:
 
 # Tests on real recordings; fails where they are missing: just test-recordings DIR (the digits' recordings/)
 test-recordings from:
-    VOCABLE_FSDD={{ from }} cargo test --release -p speecht5-experiments --test recordings --features recordings
+    VOCABLE_FSDD={{ from }} cargo test --workspace --features speecht5-experiments/recordings --test recordings
 
-# Regenerate the shipped corpus from Debian's flite, festival, sox and vorbis-tools
+# Regenerate the shipped corpus from Debian's flite, festival and vorbis-tools
 corpus:
     python3 corpora/mini/make.py
 
