@@ -45,7 +45,7 @@ corpus:
 
 # Time a whole training step
 bench:
-    cargo bench -p vocable-benches
+    cargo bench --bench training_step
 
 # Everything CI checks
 ci:
