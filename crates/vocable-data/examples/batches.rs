@@ -41,12 +41,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vectors = SpeakerVectors::statistics(&corpus, &LogMel::new(LogMelConfig::default()), 160, Origin::MeanVoice)?;
     println!("the vector of `low` has {} values", vectors.of("low").map_or(0, <[f32]>::len));
 
-    let lengths = train.iter().map(|&index| corpus.audio(index).map(<[f32]>::len)).collect::<Result<Vec<_>, _>>()?;
+    let lengths =
+        train.iter().map(|&index| corpus.audio(index).map(|audio| [audio.len()])).collect::<Result<Vec<_>, _>>()?;
     let key = Key::new(1337);
     let sampler = BatchSampler::new(&lengths, Limits { max_tokens: 100_000, max_items: 8 }, key)?;
     for update in 0..sampler.batches_per_epoch() {
         let batch = sampler.at(update);
-        let frames: Vec<usize> = batch.iter().map(|&index| lengths[index] / 320).collect();
+        let frames: Vec<usize> = batch.iter().map(|&index| lengths[index][0] / 320).collect();
         let size = frames.iter().copied().max().unwrap_or(0);
         let spans = SpanMask { probability: 0.8, length: 10, minimum: 2 };
         let masked = compute_mask_indices(&frames, size, spans, key.fold(update));

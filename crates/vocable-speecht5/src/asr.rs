@@ -208,7 +208,8 @@ impl Recognition {
             let message = "no training utterance fits asr.task.batch_samples and asr.task.max_tokens".into();
             return Err(ModelError::Unsuitable { task: "recognition", message });
         }
-        let lengths: Vec<usize> = utterances.iter().map(|&index| dataset.declared_samples(index)).collect();
+        let length = |&index: &usize| [dataset.declared_samples(index), dataset.tokens(index).len() + 1];
+        let lengths: Vec<[usize; 2]> = utterances.iter().map(length).collect();
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
         let valid = crate::vc::sample(&dataset.split(Split::Valid), validation);

@@ -114,8 +114,8 @@ impl Identification {
             let message = format!("the `train` split has {} voices; two are needed", speakers.len());
             return Err(ModelError::Unsuitable { task: "speaker identification", message });
         }
-        let lengths: Vec<usize> =
-            utterances.iter().map(|&index| dataset.declared_samples(index).min(config.segment)).collect();
+        let length = |&index: &usize| [dataset.declared_samples(index).min(config.segment)];
+        let lengths: Vec<[usize; 1]> = utterances.iter().map(length).collect();
         let limits = Limits { max_tokens: usize::MAX >> 1, max_items: config.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
         let known = |&index: &usize| speakers.contains(&dataset.utterance(index).speaker);

@@ -212,7 +212,8 @@ impl Conversion {
             return Err(ModelError::Unsuitable { task: "voice conversion", message });
         }
         train.retain(|pair| longer(pair) <= config.batch_samples);
-        let lengths: Vec<usize> = train.iter().map(longer).collect();
+        let length = |pair: &Pair| [pair.source, pair.target].map(|index| dataset.declared_samples(index));
+        let lengths: Vec<[usize; 2]> = train.iter().map(length).collect();
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
         let validation = sample(&pairs(&dataset, Split::Valid), validation);

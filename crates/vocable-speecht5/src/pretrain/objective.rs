@@ -191,8 +191,8 @@ impl SpeechStream {
             return Err(ModelError::Unsuitable { task: "speech pre-training", message });
         }
         let longest = part.longest();
-        let lengths: Vec<usize> =
-            utterances.iter().map(|&index| dataset.declared_samples(index).min(longest)).collect();
+        let length = |&index: &usize| [dataset.declared_samples(index).min(longest)];
+        let lengths: Vec<[usize; 1]> = utterances.iter().map(length).collect();
         let limits = Limits { max_tokens: part.batch_samples, max_items: part.batch_items };
         let batches = BatchSampler::new(&lengths, limits, key)?;
         let mut validation: Vec<usize> = dataset.split(Split::Valid).into_iter().filter(long_enough).collect();
@@ -213,7 +213,7 @@ impl TextStream {
             let message = format!("no sentence has {limit} tokens or fewer");
             return Err(ModelError::Unsuitable { task: "text pre-training", message });
         }
-        let lengths: Vec<usize> = sentences.iter().map(Vec::len).collect();
+        let lengths: Vec<[usize; 1]> = sentences.iter().map(|tokens| [tokens.len()]).collect();
         let limits = Limits { max_tokens: part.batch_tokens, max_items: part.batch_items };
         let noise = Infilling {
             mask_ratio: part.mask_ratio,

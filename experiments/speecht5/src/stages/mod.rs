@@ -53,7 +53,7 @@ pub fn finetune<T: Serialize>(
     learn: impl Fn(&StageRun, SpeechT5, Arc<Dataset>, Key) -> anyhow::Result<()> + Send + Sync + 'static,
 ) -> Arc<Stage> {
     let (model, seed, datasets) = (c.model.clone(), c.seed, Arc::clone(datasets));
-    let mut stage = Stage::new(kind, 1, (&model, recipe, seed, c.evaluation.validation))
+    let mut stage = Stage::new(kind, 2, (&model, recipe, seed, c.evaluation.validation))
         .input("prepare", &inputs.prepare)
         .cost(inputs.cost.of(&recipe.train, heard.0, heard.1));
     if let Some(pretrain) = &inputs.pretrain {

@@ -30,7 +30,7 @@ pub fn stage(
     let (model, seed, datasets) = (c.model.clone(), c.seed, Arc::clone(datasets));
     let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
     let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
-    let mut stage = Stage::new("pretrain", 1, (&model, &recipe, seed, clusters))
+    let mut stage = Stage::new("pretrain", 2, (&model, &recipe, seed, clusters))
         .input("prepare", prepare)
         .cost(cost.of(&recipe.train, heard + read, usize::MAX));
     if let Some(units) = units {
