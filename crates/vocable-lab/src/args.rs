@@ -41,7 +41,9 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
     let settings = |command: Command| {
         let tables = "Tables, and overrides such as `seed=7`; `part=none` removes an optional part";
         let patch = file("patch", "TOML file with changes to the base configuration").action(ArgAction::Append);
-        let command = command.args([words_arg(tables), scale_arg(), patch, runs_arg()]);
+        let row = some_of("row", "Only this row (may be given more than once); the others keep what has run");
+        let column = some_of("column", "Only this column (may be given more than once)");
+        let command = command.args([words_arg(tables), row, column, scale_arg(), patch, runs_arg()]);
         aliases.iter().fold(command, |command, alias| command.arg(alias.arg()))
     };
     let show = Command::new("show").about("Shows each row's difference from the base");
@@ -72,6 +74,10 @@ fn words_arg(help: &'static str) -> Arg {
     Arg::new("words").value_name("TABLE|KEY=VALUE").num_args(0..).help(help)
 }
 
+fn some_of(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("NAME").action(ArgAction::Append).help(help)
+}
+
 fn scale_arg() -> Arg {
     let help =
         format!("Size of the run: {}; the first by default, all for `report`", Scale::ALL.map(Scale::name).join(", "));
@@ -96,6 +102,11 @@ fn file(name: &'static str, help: &'static str) -> Arg {
 /// The words that belong to no option: tables and overrides.
 pub fn words(matches: &ArgMatches) -> impl Iterator<Item = &str> {
     matches.get_many::<String>("words").into_iter().flatten().map(String::as_str)
+}
+
+/// The names given with `--row` or `--column`; none stand for all.
+pub fn selected<'m>(matches: &'m ArgMatches, option: &str) -> Vec<&'m str> {
+    matches.get_many::<String>(option).into_iter().flatten().map(String::as_str).collect()
 }
 
 /// The scale, if one was given.

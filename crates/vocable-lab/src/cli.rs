@@ -19,7 +19,8 @@ use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
-use crate::table::{Cells, Resolved, Table};
+use crate::stage::Stage;
+use crate::table::{Cells, Column, Resolved, Row, Table};
 
 /// Exit code of a run in which something failed.
 const FAILED: u8 = 1;
@@ -41,6 +42,8 @@ struct Job<'t, C> {
     table: &'t Table<C>,
     resolved: Resolved<C>,
     cells: Cells,
+    /// The score stages of the cells that were asked for.
+    goals: Vec<Arc<Stage>>,
 }
 
 impl<C: Config> Cli<C> {
@@ -149,7 +152,7 @@ impl<C: Config> Cli<C> {
         let provenance = Provenance::of_this_process(command.to_owned(), self.version);
         let runner = Runner::new(runs.to_owned(), provenance, interrupt);
         let outcome = runner.run(&joint_plan(&jobs))?;
-        for Job { table, resolved, cells } in &jobs {
+        for Job { table, resolved, cells, .. } in &jobs {
             let record = Record::collect(table, resolved, cells, runs, &outcome, command, label(matches))?;
             let path = record.write(runs)?;
             writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
@@ -202,7 +205,13 @@ impl<C: Config> Cli<C> {
             let table = self.table(name)?;
             let resolved = table.resolve(scale, &patch)?;
             let cells = table.cells(&resolved);
-            Ok(Job { table, resolved, cells })
+            let rows = selection("row", &args::selected(matches, "row"), table.rows().iter().map(Row::name))?;
+            let columns =
+                selection("column", &args::selected(matches, "column"), table.columns().iter().map(Column::name))?;
+            let wanted =
+                cells.iter().zip(rows).filter(|(_, wanted)| *wanted).flat_map(|(row, _)| row.iter().zip(&columns));
+            let goals = wanted.filter(|(_, wanted)| **wanted).filter_map(|(cell, _)| cell.clone().ok()).collect();
+            Ok(Job { table, resolved, cells, goals })
         };
         names.iter().map(job).collect()
     }
@@ -257,7 +266,20 @@ fn dry_run<C: Config>(jobs: &[Job<'_, C>], runs: &Path, out: &mut dyn Write) -> 
 }
 
 fn joint_plan<C>(jobs: &[Job<'_, C>]) -> Plan {
-    Plan::new(jobs.iter().flat_map(|job| job.cells.iter().flatten().flatten()))
+    Plan::new(jobs.iter().flat_map(|job| &job.goals))
+}
+
+/// Which of a table's rows or columns were asked for: all if none is named.
+fn selection(
+    what: &'static str,
+    named: &[&str],
+    all: impl Iterator<Item = &'static str>,
+) -> Result<Vec<bool>, ConfigError> {
+    let all: Vec<&str> = all.collect();
+    if let Some(unknown) = named.iter().find(|name| !all.contains(name)) {
+        return Err(ConfigError::Name { what, name: (*unknown).to_owned(), valid: all.join(", ") });
+    }
+    Ok(all.iter().map(|name| named.is_empty() || named.contains(name)).collect())
 }
 
 /// The records of a table, of one scale and name if they are given: smallest scale first, the unnamed one first.

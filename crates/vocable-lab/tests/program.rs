@@ -164,6 +164,21 @@ fn a_second_run_reuses_everything_and_a_change_repeats_only_what_depends_on_it()
 }
 
 #[test]
+fn rows_and_columns_can_be_run_one_by_one() {
+    let coffee = Coffee::new();
+    // Of the coarse coffee's strength nothing else is needed, the failing row among it.
+    let coarse = ["run", "cups", "--row", "coarse", "--column", "strength"];
+    coffee.run(&coarse).ends(0).says("3 stages: 0 done before, 3 to run");
+    let record = coffee.record("cups-smoke.json");
+    let value = |row: usize, column: usize| record["rows"][row]["cells"][column]["value"].as_f64();
+    let filled = (0..4).flat_map(|row| [value(row, 0).is_some(), value(row, 1).is_some()]);
+    assert!(filled.eq([false, false, false, false, false, false, true, false]));
+    // The record keeps what ran before.
+    coffee.run(&["run", "cups", "--row", "Coffee", "--row", "w/o milk"]).ends(0).says("6 stages: 0 done before");
+    assert!(coffee.record("cups-smoke.json")["rows"][3]["cells"][0]["value"].is_f64());
+}
+
+#[test]
 fn a_failing_stage_costs_only_the_cells_that_need_it() {
     let coffee = Coffee::new();
     let run = coffee.run(&["run", "cups"]).ends(1);
@@ -194,7 +209,7 @@ fn two_processes_do_not_run_the_same_stage() {
 #[test]
 fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
     let coffee = Coffee::new();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (
             &["run", "warm", "grind.stpes=3"],
             "error: unknown key `grind.stpes`; the nearest valid key is `grind.steps`\n",
@@ -212,6 +227,7 @@ fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
             "error: row \"hotter\" of table `warm` is invalid\n  because `brew.temperature` = 102 is out of range: must be from 0 to 100 °C\n",
         ),
         (&["run", "wram"], "error: unknown table `wram`; valid: cups, warm\n"),
+        (&["plan", "warm", "--row", "colder"], "error: unknown row `colder`; valid: Coffee, hotter\n"),
         (&["run"], "error: say which table: cups, warm\n"),
         (&["run", "warm", "--scale", "huge"], "unknown scale `huge`; valid: smoke, mini, base"),
         (&["run", "warm", "--patch", "missing.toml"], "error: patch file missing.toml: No such file"),
