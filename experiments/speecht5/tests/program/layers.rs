@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "vocable-random",
     "vocable-audio",
     "vocable-text",
     "vocable-metrics",
     "vocable-data",
+    "vocable-weights",
     "vocable-lab",
     "vocable-kernels",
     "vocable-nn",
@@ -23,7 +24,7 @@ const LAYERS: [&str; 16] = [
     "vocable-benches",
 ];
 /// Layers without Burn.
-const HOST: usize = 6;
+const HOST: usize = 7;
 
 fn packages() -> Vec<serde_json::Value> {
     let output = Command::new(env!("CARGO"))

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod pickle;
+mod pytorch;
+mod tensor;
+mod weights;
+mod write;
+mod zip;
+
+pub use error::WeightsError;
+pub use safetensors::{Dtype, View};
+pub use tensor::Tensor;
+pub use weights::Weights;
+pub use write::write_safetensors;
