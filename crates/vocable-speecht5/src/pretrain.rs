@@ -15,7 +15,7 @@ use vocable_objectives::{
 use vocable_random::Key;
 
 use crate::batch::{SpeechTarget, Waveforms};
-use crate::{ModelConfig, Regularisation, SpeechT5};
+use crate::{ModelConfig, Preset, Regularisation, SpeechT5};
 
 pub use objective::Pretraining;
 
@@ -106,10 +106,63 @@ pub struct TextPart {
     pub mask_random: f64,
 }
 
+impl PretrainConfig {
+    /// The recipe of the base model (spec sections 1.2, 4.12 and 5) under a preset's switches; transformers has no
+    /// pre-training, so that preset `hf` is the paper's.
+    pub fn base(preset: Preset) -> Self {
+        let official = preset == Preset::Official;
+        Self {
+            speech: Some(SpeechPart::base()),
+            text: Some(TextPart::base()),
+            quantizer: Some(if official { QuantizerConfig::official() } else { QuantizerConfig::paper() }),
+            diversity: 0.1,
+            codebook: 1.0,
+            modalities: if official { Modalities::Shuffled } else { Modalities::Paired },
+            accumulate: if official { 2 } else { 1 },
+            regularisation: Regularisation::new(0.1, 0.0, [0.05, 0.05], 0.1).preset(preset),
+        }
+    }
+}
+
 impl SpeechPart {
+    /// The recipe of the base model (spec section 5.2), in which all presets agree.
+    pub fn base() -> Self {
+        Self {
+            min_samples: 32_000,
+            max_samples: 250_000,
+            batch_samples: 1_400_000,
+            batch_items: 1024,
+            mask_probability: 0.8,
+            mask_length: 10,
+            label_width: 256,
+            mlm: 1.0,
+            mlm_unmasked: 0.0,
+            feature_penalty: 10.0,
+            spectrogram: 1.0,
+            distance: SpectrogramDistance::L1,
+            stop: 1.0,
+            stop_positive: 5.0,
+            stop_labels: StopLabels::Tail,
+        }
+    }
+
     /// Samples of the longest crop: one utterance never exceeds a batch.
     fn longest(&self) -> usize {
         self.max_samples.min(self.batch_samples)
+    }
+}
+
+impl TextPart {
+    /// The recipe of the base model (spec section 5.3), in which all presets agree.
+    pub fn base() -> Self {
+        Self {
+            batch_tokens: 12_040,
+            batch_items: 1024,
+            max_tokens: 600,
+            mask_ratio: 0.3,
+            poisson_lambda: 3.5,
+            mask_random: 0.1,
+        }
     }
 }
 

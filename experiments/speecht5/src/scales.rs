@@ -2,10 +2,8 @@
 //! the code does not.
 
 use vocable_lab::Scale;
-use vocable_objectives::quantizer::QuantizerConfig;
-use vocable_objectives::{SpectrogramDistance, StopLabels};
 use vocable_speecht5::asr::AsrConfig;
-use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechPart, TextPart};
+use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation};
@@ -78,39 +76,7 @@ fn paper() -> RunConfig {
 fn pretraining() -> Recipe<PretrainConfig> {
     Recipe {
         train: train(500_000, 2e-4, Schedule::Linear { warmup: 0.08 }, 1e-6, 0.01, 5.0),
-        task: PretrainConfig {
-            speech: Some(SpeechPart {
-                min_samples: 32_000,
-                max_samples: 250_000,
-                batch_samples: 1_400_000,
-                batch_items: 1024,
-                mask_probability: 0.8,
-                mask_length: 10,
-                label_width: 256,
-                mlm: 1.0,
-                mlm_unmasked: 0.0,
-                feature_penalty: 10.0,
-                spectrogram: 1.0,
-                distance: SpectrogramDistance::L1,
-                stop: 1.0,
-                stop_positive: 5.0,
-                stop_labels: StopLabels::Tail,
-            }),
-            text: Some(TextPart {
-                batch_tokens: 12_040,
-                batch_items: 1024,
-                max_tokens: 600,
-                mask_ratio: 0.3,
-                poisson_lambda: 3.5,
-                mask_random: 0.1,
-            }),
-            quantizer: Some(QuantizerConfig::paper()),
-            diversity: 0.1,
-            codebook: 1.0,
-            modalities: Modalities::Paired,
-            accumulate: 1,
-            regularisation: Regularisation::new(0.1, 0.0, [0.05, 0.05], 0.1),
-        },
+        task: PretrainConfig::base(Preset::Paper),
     }
 }
 

@@ -8,7 +8,7 @@ use vocable_objectives::quantizer::QuantizerConfig;
 use vocable_random::Key;
 use vocable_speecht5::asr::AsrBatch;
 use vocable_speecht5::batch::{SpeechTarget, Waveforms};
-use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechBatch, SpeechPart, TextBatch, TextPart};
+use vocable_speecht5::pretrain::{PretrainConfig, SpeechBatch, SpeechPart, TextBatch, TextPart};
 use vocable_speecht5::vc::VcBatch;
 use vocable_speecht5::{ModelConfig, Preset, Pretrainer, Regularisation};
 
@@ -103,32 +103,14 @@ pub fn pretraining() -> PretrainConfig {
             max_samples: 16_000,
             batch_samples: 32_000,
             batch_items: 4,
-            mask_probability: 0.8,
-            mask_length: 10,
             label_width: 16,
-            mlm: 1.0,
             mlm_unmasked: 0.5,
-            feature_penalty: 10.0,
-            spectrogram: 1.0,
-            distance: vocable_objectives::SpectrogramDistance::L1,
-            stop: 1.0,
-            stop_positive: 5.0,
-            stop_labels: StopLabels::Tail,
+            ..SpeechPart::base()
         }),
-        text: Some(TextPart {
-            batch_tokens: 100,
-            batch_items: 4,
-            max_tokens: 50,
-            mask_ratio: 0.3,
-            poisson_lambda: 3.5,
-            mask_random: 0.1,
-        }),
+        text: Some(TextPart { batch_tokens: 100, batch_items: 4, max_tokens: 50, ..TextPart::base() }),
         quantizer: Some(QuantizerConfig { codes: 8, ..QuantizerConfig::paper() }),
-        diversity: 0.1,
-        codebook: 0.0,
-        modalities: Modalities::Paired,
-        accumulate: 1,
         regularisation: Regularisation::none(),
+        ..PretrainConfig::base(Preset::Paper)
     }
 }
 

@@ -2,12 +2,11 @@
 
 use vocable_nn::Mode;
 use vocable_objectives::quantizer::{Choices, Mixed};
-use vocable_objectives::{SpectrogramDistance, StopLabels};
 use vocable_random::Key;
 use vocable_speecht5::Pretrainer;
 use vocable_speecht5::batch::Waveforms;
-use vocable_speecht5::pretrain::{Forced, Modalities, PretrainConfig, SpeechBatch, SpeechPart, TextBatch};
-use vocable_speecht5::{ModelConfig, Regularisation};
+use vocable_speecht5::pretrain::{Forced, PretrainConfig, SpeechBatch, SpeechPart, TextBatch};
+use vocable_speecht5::{ModelConfig, Preset, Regularisation};
 
 use super::folder::{Case, Folder, device};
 use super::report::Report;
@@ -15,30 +14,10 @@ use super::report::Report;
 fn config(folder: &Folder) -> PretrainConfig {
     let extractor_gradient = folder.argument("feature_grad_mult").as_f64().expect("a number");
     PretrainConfig {
-        speech: Some(SpeechPart {
-            min_samples: 0,
-            max_samples: usize::MAX,
-            batch_samples: usize::MAX,
-            batch_items: usize::MAX,
-            mask_probability: 0.8,
-            mask_length: 10,
-            label_width: folder.size("final"),
-            mlm: 1.0,
-            mlm_unmasked: 0.0,
-            feature_penalty: 10.0,
-            spectrogram: 1.0,
-            distance: SpectrogramDistance::L1,
-            stop: 1.0,
-            stop_positive: 5.0,
-            stop_labels: StopLabels::Tail,
-        }),
-        text: None,
+        speech: Some(SpeechPart { label_width: folder.size("final"), ..SpeechPart::base() }),
         quantizer: Some(folder.quantizer()),
-        diversity: 0.1,
-        codebook: 0.0,
-        modalities: Modalities::Shuffled,
-        accumulate: 1,
         regularisation: Regularisation { extractor_gradient, ..Regularisation::none() },
+        ..PretrainConfig::base(Preset::Official)
     }
 }
 
