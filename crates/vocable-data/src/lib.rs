@@ -12,6 +12,7 @@ pub mod mask;
 pub mod readers;
 pub mod sampler;
 pub mod speaker;
+pub mod store;
 pub mod verify;
 
 pub use corpus::Corpus;

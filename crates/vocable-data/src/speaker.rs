@@ -111,7 +111,7 @@ impl SpeakerVectors {
         let statistics = voices.into_par_iter().map(|(speaker, own)| {
             let mut statistics: Option<MelStatistics> = None;
             for index in own {
-                let mel = log_mel.log_mel(corpus.audio(index)?);
+                let mel = log_mel.log_mel(&corpus.audio(index)?);
                 statistics.get_or_insert_with(|| MelStatistics::new(mel.width)).add(&mel);
             }
             let statistics = statistics.expect("a voice has an utterance");

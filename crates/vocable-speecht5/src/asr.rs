@@ -6,17 +6,18 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::Split;
 use vocable_data::mask::{SpanMask, compute_mask_indices};
-use vocable_data::sampler::{BatchSampler, Limits};
+use vocable_data::sampler::Limits;
 use vocable_decode::{TextLimits, ctc_greedy, greedy};
 use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, cross_entropy, ctc_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, Objective, ObjectiveError};
+use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
 use crate::batch::Waveforms;
 use crate::data::{Dataset, in_order};
 use crate::decode::TextDecoding;
+use crate::items::{Items, keep, update_key};
 use crate::pretrain::mask_tensor;
 use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 
@@ -167,11 +168,21 @@ pub struct Recognition {
     config: AsrConfig,
     model: ModelConfig,
     dataset: Arc<Dataset>,
-    utterances: Vec<usize>,
-    validation: Vec<usize>,
-    batches: BatchSampler,
+    utterances: Items<usize>,
+    notes: Vec<String>,
     key: Key,
     device: Device,
+}
+
+/// A batch of utterances in host memory.
+#[derive(Debug)]
+pub struct AsrData {
+    audio: Vec<Arc<[f32]>>,
+    /// `[batch][frames]` and `[batch][width]`; see [`SpeechMasks`].
+    time_mask: Option<Vec<Vec<bool>>>,
+    channel_mask: Option<Vec<Vec<bool>>>,
+    /// `x </s>` per utterance.
+    target: Vec<Vec<u32>>,
 }
 
 /// What was said and what was heard.
@@ -200,60 +211,56 @@ impl Recognition {
         key: Key,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let fits = |&index: &usize| {
-            dataset.tokens(index).len() < config.max_tokens && dataset.declared_samples(index) <= config.batch_samples
+        let mut notes = Vec::new();
+        let mut select = |utterances: Vec<usize>, why: String, fits: &dyn Fn(&usize) -> bool| {
+            let name = |&index: &usize| dataset.utterance(index).id.clone();
+            keep(utterances, "training utterances", &why, fits, name, &mut notes)
         };
-        let utterances: Vec<usize> = dataset.split(Split::Train).into_iter().filter(fits).collect();
-        if utterances.is_empty() {
+        let why = format!("longer than asr.task.batch_samples = {} samples", config.batch_samples);
+        let short = |&index: &usize| dataset.declared_samples(index) <= config.batch_samples;
+        let train = select(dataset.split(Split::Train), why, &short);
+        let why = format!("a transcript of asr.task.max_tokens = {} tokens or more", config.max_tokens);
+        let train = select(train, why, &|&index| dataset.tokens(index).len() < config.max_tokens);
+        if train.is_empty() {
             let message = "no training utterance fits asr.task.batch_samples and asr.task.max_tokens".into();
             return Err(ModelError::Unsuitable { task: "recognition", message });
         }
-        let length = |&index: &usize| [dataset.declared_samples(index), dataset.tokens(index).len() + 1];
-        let lengths: Vec<[usize; 2]> = utterances.iter().map(length).collect();
-        let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
-        let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
         let valid = crate::vc::sample(&dataset.split(Split::Valid), validation);
-        Ok(Self { config, model, dataset, utterances, validation: valid, batches, key, device })
+        let length = |index: usize| [dataset.declared_samples(index), dataset.tokens(index).len() + 1];
+        let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
+        let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;
+        Ok(Self { config, model, dataset, utterances, notes, key, device })
     }
 
-    fn indices(&self, update: usize, micro: usize) -> Vec<usize> {
-        self.batches.at(update * self.micro_batches() + micro).into_iter().map(|n| self.utterances[n]).collect()
-    }
-
-    fn assemble(&self, indices: &[usize], masked: Option<Key>, device: &Device) -> Result<AsrBatch, ModelError> {
-        let vocabulary = &self.dataset.vocabulary;
-        let audio = self.dataset.audio(indices)?;
-        let target: Vec<Vec<u32>> = indices
-            .iter()
-            .map(|&index| self.dataset.tokens(index).into_iter().chain([vocabulary.eos()]).collect())
-            .collect();
-        let input: Vec<Vec<u32>> = target
-            .iter()
-            .map(|tokens| std::iter::once(vocabulary.eos()).chain(tokens[..tokens.len() - 1].iter().copied()).collect())
-            .collect();
-        let waveforms = Waveforms::new(&audio, device);
-        let masks = match masked {
-            Some(key) => self.masks(&waveforms, key, device),
-            None => SpeechMasks::default(),
-        };
-        Ok(AsrBatch { waveforms, masks, input: Tokens::new(&input, vocabulary.pad(), device), target })
-    }
-
-    fn masks(&self, waveforms: &Waveforms, key: Key, device: &Device) -> SpeechMasks {
-        let samples = waveforms.samples.dims()[1];
+    /// Masks over time and channels for utterances of these lengths.
+    fn masks(&self, lengths: &[usize], key: Key) -> [Option<Vec<Vec<bool>>>; 2] {
+        let samples = lengths.iter().copied().max().unwrap_or(0);
         let extractor = self.model.extractor();
         let frames = extractor.frames(samples);
-        let lengths = self.model.padding_rule.frame_lengths(&extractor, &waveforms.lengths, samples, frames);
+        let lengths = self.model.padding_rule.frame_lengths(&extractor, lengths, samples, frames);
         let width = self.model.width;
-        let time = self.config.time_mask.map(|mask| {
-            let mask = compute_mask_indices(&lengths, frames, mask.spans(2), key.fold("time"));
-            mask_tensor(&mask, device)
-        });
-        let channel = self.config.channel_mask.map(|mask| {
-            let mask = compute_mask_indices(&vec![width; lengths.len()], width, mask.spans(0), key.fold("channel"));
-            mask_tensor(&mask, device)
-        });
-        SpeechMasks { time, channel }
+        let time =
+            self.config.time_mask.map(|mask| compute_mask_indices(&lengths, frames, mask.spans(2), key.fold("time")));
+        let channel = self
+            .config
+            .channel_mask
+            .map(|mask| compute_mask_indices(&vec![width; lengths.len()], width, mask.spans(0), key.fold("channel")));
+        [time, channel]
+    }
+
+    fn on_device(&self, data: &AsrData, device: &Device) -> AsrBatch {
+        let vocabulary = &self.dataset.vocabulary;
+        let shifted = |target: &Vec<u32>| {
+            std::iter::once(vocabulary.eos()).chain(target[..target.len() - 1].iter().copied()).collect()
+        };
+        let input: Vec<Vec<u32>> = data.target.iter().map(shifted).collect();
+        let mask = |mask: &Option<Vec<Vec<bool>>>| mask.as_ref().map(|mask| mask_tensor(mask, device));
+        AsrBatch {
+            waveforms: Waveforms::new(&data.audio, device),
+            masks: SpeechMasks { time: mask(&data.time_mask), channel: mask(&data.channel_mask) },
+            input: Tokens::new(&input, vocabulary.pad(), device),
+            target: data.target.clone(),
+        }
     }
 
     /// Decodes utterances greedily, `batch` at a time; `progress` hears how many are done.
@@ -310,58 +317,52 @@ impl Recognition {
 }
 
 impl Objective<SpeechT5> for Recognition {
+    type Data = AsrData;
+
     fn micro_batches(&self) -> usize {
-        self.config.micro_batches
+        self.utterances.micro_batches()
     }
 
-    fn loss(&self, model: &SpeechT5, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
-        let key = self.key.fold("update").fold(update).fold(micro);
-        let batch = self.assemble(&self.indices(update, micro), Some(key.fold("mask")), &self.device)?;
+    fn validation_batches(&self) -> usize {
+        self.utterances.validation_batches()
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<AsrData>, ObjectiveError> {
+        let indices = self.utterances.of(id);
+        let audio = self.dataset.audio(&indices)?;
+        let lengths: Vec<usize> = audio.iter().map(|item| item.len()).collect();
+        let eos = self.dataset.vocabulary.eos();
+        let target: Vec<Vec<u32>> =
+            indices.iter().map(|&index| self.dataset.tokens(index).into_iter().chain([eos]).collect()).collect();
+        let [time_mask, channel_mask] = match id {
+            BatchId::Train { update, micro } => self.masks(&lengths, update_key(self.key, update, micro).fold("mask")),
+            BatchId::Valid(_) => [None, None],
+        };
+        let sequences =
+            vec![Sequences::new("audio", lengths), Sequences::new("text", target.iter().map(|tokens| tokens.len()))];
+        Ok(Batch {
+            utterances: self.dataset.names(&indices),
+            bytes: 4 * sequences.iter().map(|sequences| sequences.valid).sum::<usize>(),
+            sequences,
+            data: AsrData { audio, time_mask, channel_mask, target },
+        })
+    }
+
+    fn losses(&self, model: &SpeechT5, data: &AsrData, id: BatchId) -> Result<Losses, ObjectiveError> {
         let vocabulary = &self.dataset.vocabulary;
-        let frozen = update < self.config.freeze_encoder_updates;
-        let mode = Mode::Train(key.fold("model"));
+        let (frozen, mode, device) = match id {
+            BatchId::Train { update, micro } => (
+                update < self.config.freeze_encoder_updates,
+                Mode::Train(update_key(self.key, update, micro).fold("model")),
+                self.device.clone(),
+            ),
+            BatchId::Valid(_) => (false, Mode::Eval, self.device.clone().inner()),
+        };
+        let batch = self.on_device(data, &device);
         Ok(self.config.pass(model, &batch, vocabulary.eos(), vocabulary.blank(), frozen, mode).losses)
     }
 
-    fn batch(&self, update: usize, micro: usize) -> Batch {
-        let indices = self.indices(update, micro);
-        let frames = indices.iter().map(|&index| self.dataset.declared_samples(index)).sum();
-        Batch { utterances: self.dataset.names(&indices), frames }
-    }
-
-    fn validate(&self, model: &SpeechT5) -> Result<Vec<(String, f64)>, ObjectiveError> {
-        let device = self.device.clone().inner();
-        let vocabulary = &self.dataset.vocabulary;
-        let mut mean = Mean::default();
-        for indices in self.validation.chunks(self.config.batch_items.min(16)) {
-            let batch = self.assemble(indices, None, &device)?;
-            let pass = self.config.pass(model, &batch, vocabulary.eos(), vocabulary.blank(), false, Mode::Eval);
-            mean.add(indices.len(), pass.losses.terms);
-        }
-        Ok(mean.finish())
-    }
-}
-
-/// Mean of named numbers over batches, weighted by their items.
-#[derive(Debug, Default)]
-pub(crate) struct Mean {
-    items: usize,
-    sums: Vec<(String, f64)>,
-}
-
-impl Mean {
-    pub(crate) fn add(&mut self, items: usize, terms: Vec<(String, f64)>) {
-        self.items += items;
-        for (n, (name, value)) in terms.into_iter().enumerate() {
-            if n == self.sums.len() {
-                self.sums.push((name, 0.0));
-            }
-            self.sums[n].1 += value * items as f64;
-        }
-    }
-
-    pub(crate) fn finish(self) -> Vec<(String, f64)> {
-        let items = self.items as f64;
-        self.sums.into_iter().map(|(name, sum)| (name, sum / items)).collect()
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 }

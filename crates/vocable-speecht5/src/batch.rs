@@ -1,5 +1,7 @@
 //! From host memory to batches of tensors: padding, and what the speech decoder reads and must say.
 
+use std::borrow::Borrow;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use vocable_audio::Frames;
 use vocable_objectives::StopLabels;
@@ -15,10 +17,11 @@ pub struct Waveforms {
 
 impl Waveforms {
     /// Pads to the longest item.
-    pub fn new(items: &[&[f32]], device: &Device) -> Self {
+    pub fn new(items: &[impl AsRef<[f32]>], device: &Device) -> Self {
+        let items: Vec<&[f32]> = items.iter().map(AsRef::as_ref).collect();
         let time = items.iter().map(|item| item.len()).max().unwrap_or(0);
         let mut values = Vec::with_capacity(items.len() * time);
-        for item in items {
+        for item in &items {
             values.extend_from_slice(item);
             values.resize(values.len() + time - item.len(), 0.0);
         }
@@ -51,7 +54,7 @@ impl SpeechTarget {
     ///
     /// `full` holds the frames of the whole utterances, which decide where the stop labels begin.
     pub fn new(
-        windows: &[&[f32]],
+        windows: &[impl AsRef<[f32]>],
         full: &[usize],
         mel: usize,
         reduction: usize,
@@ -59,6 +62,7 @@ impl SpeechTarget {
         speakers: &[Vec<f32>],
         device: &Device,
     ) -> Self {
+        let windows: Vec<&[f32]> = windows.iter().map(AsRef::as_ref).collect();
         let steps: Vec<usize> = windows.iter().map(|window| window.len() / mel / reduction).collect();
         let lengths: Vec<usize> = steps.iter().map(|steps| steps * reduction).collect();
         let longest = steps.iter().copied().max().unwrap_or(0);
@@ -90,12 +94,13 @@ impl SpeechTarget {
 
     /// Whole utterances.
     pub fn whole(
-        mels: &[&Frames],
+        mels: &[impl Borrow<Frames>],
         reduction: usize,
         labels: StopLabels,
         speakers: &[Vec<f32>],
         device: &Device,
     ) -> Self {
+        let mels: Vec<&Frames> = mels.iter().map(Borrow::borrow).collect();
         let windows: Vec<&[f32]> = mels.iter().map(|mel| mel.data.as_slice()).collect();
         let full: Vec<usize> = mels.iter().map(|mel| mel.len()).collect();
         let width = mels.first().map_or(0, |mel| mel.width);

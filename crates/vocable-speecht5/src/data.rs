@@ -1,16 +1,21 @@
 //! A corpus made ready for the tasks: audio, log-mels, tokens, speaker vectors.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use vocable_audio::{Frames, LogMel};
 use vocable_data::corpus::Corpus;
 use vocable_data::manifest::{Split, Utterance};
 use vocable_data::speaker::{Origin, SpeakerVectors};
+use vocable_data::store::Store;
 use vocable_text::CharVocabulary;
 
 use crate::ModelError;
 
-/// A corpus with its vocabulary and speaker vectors; audio and log-mels are computed when first asked for, then kept.
+/// Bytes of log-mels that a [`Dataset`] keeps unless told otherwise: half a gibibyte, 7.5 hours.
+pub const KEPT_MELS: usize = 512 << 20;
+
+/// A corpus with its vocabulary and speaker vectors; audio and log-mels are computed when asked for and kept as far as
+/// there is room.
 pub struct Dataset {
     /// The recordings.
     pub corpus: Corpus,
@@ -18,7 +23,7 @@ pub struct Dataset {
     pub vocabulary: CharVocabulary,
     speakers: SpeakerVectors,
     log_mel: LogMel,
-    mels: Vec<OnceLock<Frames>>,
+    mels: Store<Frames>,
 }
 
 impl Dataset {
@@ -31,8 +36,15 @@ impl Dataset {
     pub fn new(corpus: Corpus, vocabulary: CharVocabulary, speaker: usize) -> Result<Self, ModelError> {
         let log_mel = LogMel::default();
         let speakers = SpeakerVectors::statistics(&corpus, &log_mel, speaker, Origin::MeanVoice)?;
-        let mels = corpus.manifest().utterances.iter().map(|_| OnceLock::new()).collect();
+        let mels = Store::new(corpus.manifest().utterances.len(), KEPT_MELS);
         Ok(Self { corpus, vocabulary, speakers, log_mel, mels })
+    }
+
+    /// The same, keeping at most `bytes` bytes of log-mels; see [`Corpus::keep`] for the audio.
+    #[must_use]
+    pub fn keep_mels(self, bytes: usize) -> Self {
+        let mels = Store::new(self.corpus.manifest().utterances.len(), bytes);
+        Self { mels, ..self }
     }
 
     /// What is known about an utterance.
@@ -54,7 +66,7 @@ impl Dataset {
     ///
     /// # Errors
     /// An unusable recording, by name.
-    pub fn audio(&self, indices: &[usize]) -> Result<Vec<&[f32]>, ModelError> {
+    pub fn audio(&self, indices: &[usize]) -> Result<Vec<Arc<[f32]>>, ModelError> {
         indices.iter().map(|&index| Ok(self.corpus.audio(index)?)).collect()
     }
 
@@ -62,9 +74,17 @@ impl Dataset {
     ///
     /// # Errors
     /// An unusable recording, by name.
-    pub fn mel(&self, index: usize) -> Result<&Frames, ModelError> {
-        let samples = self.corpus.audio(index)?;
-        Ok(self.mels[index].get_or_init(|| self.log_mel.log_mel(samples)))
+    pub fn mel(&self, index: usize) -> Result<Arc<Frames>, ModelError> {
+        let size = |mel: &Frames| size_of_val(mel.data.as_slice());
+        self.mels.get(index, size, || Ok(Arc::new(self.log_mel.log_mel(&self.corpus.audio(index)?))))
+    }
+
+    /// Log-mels of utterances.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn mels(&self, indices: &[usize]) -> Result<Vec<Arc<Frames>>, ModelError> {
+        indices.iter().map(|&index| self.mel(index)).collect()
     }
 
     /// Tokens of an utterance's transcript, without sentence marks.

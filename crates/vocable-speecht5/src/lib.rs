@@ -11,6 +11,7 @@ pub mod data;
 pub mod decode;
 mod error;
 pub mod fairseq;
+mod items;
 mod model;
 mod preset;
 pub mod pretrain;

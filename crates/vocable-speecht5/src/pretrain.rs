@@ -17,7 +17,7 @@ use vocable_random::Key;
 use crate::batch::{SpeechTarget, Waveforms};
 use crate::{ModelConfig, Preset, Regularisation, SpeechT5};
 
-pub use objective::Pretraining;
+pub use objective::{PretrainData, Pretraining, SpeechData, TextData};
 
 /// What is pre-trained on, and how the parts weigh; a part that is none is absent from the loss and from its report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,15 +6,15 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vocable_data::crop;
 use vocable_data::manifest::Split;
-use vocable_data::sampler::{BatchSampler, Limits};
+use vocable_data::sampler::Limits;
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, speaker_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, Objective, ObjectiveError};
+use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
-use crate::asr::Mean;
 use crate::batch::Waveforms;
 use crate::data::Dataset;
+use crate::items::{Items, update_key};
 use crate::{ModelError, Preset, Regularisation, SpeakerClassifier};
 
 /// Rows before the first speaker: the dictionary's special symbols.
@@ -64,11 +64,16 @@ pub struct Identification {
     config: SidConfig,
     dataset: Arc<Dataset>,
     speakers: Vec<String>,
-    utterances: Vec<usize>,
-    validation: Vec<usize>,
-    batches: BatchSampler,
+    utterances: Items<usize>,
     key: Key,
     device: Device,
+}
+
+/// A batch of crops in host memory.
+#[derive(Debug)]
+pub struct SidData {
+    crops: Vec<Vec<f32>>,
+    classes: Vec<u32>,
 }
 
 /// Who spoke and who was named.
@@ -108,22 +113,18 @@ impl Identification {
         key: Key,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let utterances = dataset.split(Split::Train);
         let speakers = dataset.corpus.manifest().speakers(Split::Train);
         if speakers.len() < 2 {
             let message = format!("the `train` split has {} voices; two are needed", speakers.len());
             return Err(ModelError::Unsuitable { task: "speaker identification", message });
         }
-        let length = |&index: &usize| [dataset.declared_samples(index).min(config.segment)];
-        let lengths: Vec<[usize; 1]> = utterances.iter().map(length).collect();
+        let known = |index: &usize| speakers.contains(&dataset.utterance(*index).speaker);
+        let valid: Vec<usize> = dataset.split(Split::Valid).into_iter().filter(known).collect();
+        let (train, valid) = (dataset.split(Split::Train), crate::vc::sample(&valid, validation));
+        let length = |index: usize| [dataset.declared_samples(index).min(config.segment)];
         let limits = Limits { max_tokens: usize::MAX >> 1, max_items: config.batch_items };
-        let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
-        let known = |&index: &usize| speakers.contains(&dataset.utterance(index).speaker);
-        let validation = crate::vc::sample(
-            &dataset.split(Split::Valid).into_iter().filter(|index| known(index)).collect::<Vec<_>>(),
-            validation,
-        );
-        Ok(Self { config, dataset, speakers, utterances, validation, batches, key, device })
+        let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;
+        Ok(Self { config, dataset, speakers, utterances, key, device })
     }
 
     /// Rows of the class matrix: speakers and the dictionary's special symbols (spec section 4.10).
@@ -142,10 +143,6 @@ impl Identification {
         let speaker = &self.dataset.utterance(index).speaker;
         let position = self.speakers.iter().position(|other| other == speaker);
         SPECIAL_ROWS + position.expect("only known voices are classified") as u32
-    }
-
-    fn indices(&self, update: usize, micro: usize) -> Vec<usize> {
-        self.batches.at(update * self.micro_batches() + micro).into_iter().map(|n| self.utterances[n]).collect()
     }
 
     /// Names the speakers of utterances, one at a time (whole utterances differ in length).
@@ -172,7 +169,7 @@ impl Identification {
                     vocable_audio::add_white_noise(&audio[start..start + size], snr, key)
                 }
             };
-            let waveform = Waveforms::new(&[&heard], &device);
+            let waveform = Waveforms::new(&[heard], &device);
             let logits = model.forward(waveform.samples, &waveform.lengths, Mode::Eval);
             let winner = logits.argmax(1).into_scalar::<i64>() as u32;
             let utterance = self.dataset.utterance(index);
@@ -188,54 +185,48 @@ impl Identification {
         }
         Ok(found)
     }
-
-    fn losses(
-        &self,
-        model: &SpeakerClassifier,
-        indices: &[usize],
-        key: Key,
-        device: &Device,
-        mode: Mode,
-    ) -> Result<Losses, ModelError> {
-        let audio = self.dataset.audio(indices)?;
-        let crops: Vec<&[f32]> = audio
-            .iter()
-            .enumerate()
-            .map(|(n, audio)| {
-                let size = self.config.segment.min(audio.len());
-                let start = crop::start(audio.len(), size, key.fold(n));
-                &audio[start..start + size]
-            })
-            .collect();
-        let classes: Vec<u32> = indices.iter().map(|&index| self.class(index)).collect();
-        Ok(pass(model, &Waveforms::new(&crops, device), &classes, mode))
-    }
 }
 
 impl Objective<SpeakerClassifier> for Identification {
+    type Data = SidData;
+
     fn micro_batches(&self) -> usize {
-        self.config.micro_batches
+        self.utterances.micro_batches()
     }
 
-    fn loss(&self, model: &SpeakerClassifier, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
-        let key = self.key.fold("update").fold(update).fold(micro);
-        let mode = Mode::Train(key.fold("model"));
-        Ok(self.losses(model, &self.indices(update, micro), key, &self.device, mode)?)
+    fn validation_batches(&self) -> usize {
+        self.utterances.validation_batches()
     }
 
-    fn batch(&self, update: usize, micro: usize) -> Batch {
-        let indices = self.indices(update, micro);
-        let samples = |&index: &usize| self.dataset.declared_samples(index).min(self.config.segment);
-        Batch { utterances: self.dataset.names(&indices), frames: indices.iter().map(samples).sum() }
+    fn prepare(&self, id: BatchId) -> Result<Batch<SidData>, ObjectiveError> {
+        let indices = self.utterances.of(id);
+        let key = match id {
+            BatchId::Train { update, micro } => update_key(self.key, update, micro),
+            BatchId::Valid(index) => self.key.fold("validation").fold(index),
+        };
+        let audio = self.dataset.audio(&indices)?;
+        let crop = |(n, audio): (usize, &Arc<[f32]>)| {
+            let size = self.config.segment.min(audio.len());
+            let start = crop::start(audio.len(), size, key.fold(n));
+            audio[start..start + size].to_vec()
+        };
+        let crops: Vec<Vec<f32>> = audio.iter().enumerate().map(crop).collect();
+        let heard = Sequences::new("audio", crops.iter().map(Vec::len));
+        Ok(Batch {
+            utterances: self.dataset.names(&indices),
+            bytes: 4 * heard.valid,
+            sequences: vec![heard],
+            data: SidData { crops, classes: indices.iter().map(|&index| self.class(index)).collect() },
+        })
     }
 
-    fn validate(&self, model: &SpeakerClassifier) -> Result<Vec<(String, f64)>, ObjectiveError> {
-        let device = self.device.clone().inner();
-        let mut mean = Mean::default();
-        for indices in self.validation.chunks(self.config.batch_items.min(16)) {
-            let losses = self.losses(model, indices, self.key.fold("validation"), &device, Mode::Eval)?;
-            mean.add(indices.len(), losses.terms);
-        }
-        Ok(mean.finish())
+    fn losses(&self, model: &SpeakerClassifier, data: &SidData, id: BatchId) -> Result<Losses, ObjectiveError> {
+        let (mode, device) = match id {
+            BatchId::Train { update, micro } => {
+                (Mode::Train(update_key(self.key, update, micro).fold("model")), self.device.clone())
+            }
+            BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
+        };
+        Ok(pass(model, &Waveforms::new(&data.crops, &device), &data.classes, mode))
     }
 }

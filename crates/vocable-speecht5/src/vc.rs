@@ -7,18 +7,18 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use vocable_audio::Frames;
 use vocable_data::manifest::Split;
-use vocable_data::sampler::{BatchSampler, Limits};
+use vocable_data::sampler::Limits;
 use vocable_decode::{SpeechLimits, StopRule, generate_speech};
 use vocable_nets::{SpeechMasks, SpeechOutput};
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, SpectrogramDistance, StopLabels, guided_attention_loss, spectrogram_loss, stop_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, Objective, ObjectiveError};
+use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
-use crate::asr::Mean;
 use crate::batch::{SpeechTarget, Waveforms};
 use crate::data::{Dataset, in_order};
 use crate::decode::SpeechDecoding;
+use crate::items::{Items, keep, update_key};
 use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 
 /// The conversion recipe, apart from the step loop's part.
@@ -141,6 +141,12 @@ pub struct Pair {
     pub target: usize,
 }
 
+impl Pair {
+    fn name(self, dataset: &Dataset) -> String {
+        format!("{} → {}", dataset.utterance(self.source).id, dataset.utterance(self.target).id)
+    }
+}
+
 /// All ordered pairs of utterances of a split with the same text in different voices.
 pub fn pairs(dataset: &Dataset, split: Split) -> Vec<Pair> {
     let mut by_text: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -172,11 +178,18 @@ pub struct Conversion {
     config: VcConfig,
     model: ModelConfig,
     dataset: Arc<Dataset>,
-    pairs: Vec<Pair>,
-    validation: Vec<Pair>,
-    batches: BatchSampler,
+    pairs: Items<Pair>,
+    notes: Vec<String>,
     key: Key,
     device: Device,
+}
+
+/// A batch of pairs in host memory.
+#[derive(Debug)]
+pub struct VcData {
+    audio: Vec<Arc<[f32]>>,
+    mels: Vec<Arc<Frames>>,
+    speakers: Vec<Vec<f32>>,
 }
 
 /// A converted utterance.
@@ -205,34 +218,24 @@ impl Conversion {
         key: Key,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let longer = |pair: &Pair| dataset.declared_samples(pair.source).max(dataset.declared_samples(pair.target));
-        let mut train = pairs(&dataset, Split::Train);
+        let train = pairs(&dataset, Split::Train);
         if train.is_empty() {
             let message = "no two voices of the `train` split say the same sentence".into();
             return Err(ModelError::Unsuitable { task: "voice conversion", message });
         }
-        train.retain(|pair| longer(pair) <= config.batch_samples);
-        let length = |pair: &Pair| [pair.source, pair.target].map(|index| dataset.declared_samples(index));
-        let lengths: Vec<[usize; 2]> = train.iter().map(length).collect();
+        let lengths = |pair: Pair| [pair.source, pair.target].map(|index| dataset.declared_samples(index));
+        let mut notes = Vec::new();
+        let why = format!("longer than vc.task.batch_samples = {} samples", config.batch_samples);
+        let fits = |&pair: &Pair| lengths(pair).into_iter().all(|length| length <= config.batch_samples);
+        let train = keep(train, "training pairs", &why, fits, |&pair| pair.name(&dataset), &mut notes);
+        if train.is_empty() {
+            let message = "no training pair fits vc.task.batch_samples".into();
+            return Err(ModelError::Unsuitable { task: "voice conversion", message });
+        }
+        let valid = sample(&pairs(&dataset, Split::Valid), validation);
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
-        let batches = BatchSampler::new(&lengths, limits, key.fold("order"))?;
-        let validation = sample(&pairs(&dataset, Split::Valid), validation);
-        Ok(Self { config, model, dataset, pairs: train, validation, batches, key, device })
-    }
-
-    fn chosen(&self, update: usize, micro: usize) -> Vec<Pair> {
-        self.batches.at(update * self.micro_batches() + micro).into_iter().map(|n| self.pairs[n]).collect()
-    }
-
-    fn assemble(&self, pairs: &[Pair], device: &Device) -> Result<VcBatch, ModelError> {
-        let sources: Vec<usize> = pairs.iter().map(|pair| pair.source).collect();
-        let targets: Vec<usize> = pairs.iter().map(|pair| pair.target).collect();
-        let mels: Vec<&Frames> = targets.iter().map(|&index| self.dataset.mel(index)).collect::<Result<_, _>>()?;
-        let speakers = self.dataset.speaker_vectors(&targets)?;
-        Ok(VcBatch {
-            waveforms: Waveforms::new(&self.dataset.audio(&sources)?, device),
-            target: SpeechTarget::whole(&mels, self.model.reduction, self.config.stop_labels, &speakers, device),
-        })
+        let pairs = Items::new(train, &valid, lengths, limits, config.micro_batches, key.fold("order"))?;
+        Ok(Self { config, model, dataset, pairs, notes, key, device })
     }
 
     /// Converts pairs, `batch` at a time; `progress` hears how many are done.
@@ -276,33 +279,47 @@ impl Conversion {
 }
 
 impl Objective<SpeechT5> for Conversion {
+    type Data = VcData;
+
     fn micro_batches(&self) -> usize {
-        self.config.micro_batches
+        self.pairs.micro_batches()
     }
 
-    fn loss(&self, model: &SpeechT5, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
-        let key = self.key.fold("update").fold(update).fold(micro);
-        let batch = self.assemble(&self.chosen(update, micro), &self.device)?;
-        Ok(self.config.pass(model, &batch, Some(key.fold("prenet")), Mode::Train(key.fold("model"))).losses)
+    fn validation_batches(&self) -> usize {
+        self.pairs.validation_batches()
     }
 
-    fn batch(&self, update: usize, micro: usize) -> Batch {
-        let pairs = self.chosen(update, micro);
-        let name = |pair: &Pair| {
-            format!("{} → {}", self.dataset.utterance(pair.source).id, self.dataset.utterance(pair.target).id)
+    fn prepare(&self, id: BatchId) -> Result<Batch<VcData>, ObjectiveError> {
+        let pairs = self.pairs.of(id);
+        let (sources, targets): (Vec<usize>, Vec<usize>) = pairs.iter().map(|pair| (pair.source, pair.target)).unzip();
+        let (audio, mels) = (self.dataset.audio(&sources)?, self.dataset.mels(&targets)?);
+        let heard = Sequences::new("audio", audio.iter().map(|item| item.len()));
+        let spoken = Sequences::new("mel", mels.iter().map(|mel| mel.len()));
+        Ok(Batch {
+            utterances: pairs.iter().map(|pair| pair.name(&self.dataset)).collect(),
+            bytes: 4 * (heard.valid + spoken.valid * self.model.mel),
+            sequences: vec![heard, spoken],
+            data: VcData { audio, mels, speakers: self.dataset.speaker_vectors(&targets)? },
+        })
+    }
+
+    fn losses(&self, model: &SpeechT5, data: &VcData, id: BatchId) -> Result<Losses, ObjectiveError> {
+        let (noise, mode, device) = match id {
+            BatchId::Train { update, micro } => {
+                let key = update_key(self.key, update, micro);
+                (key.fold("prenet"), Mode::Train(key.fold("model")), self.device.clone())
+            }
+            BatchId::Valid(_) => (self.key.fold("validation"), Mode::Eval, self.device.clone().inner()),
         };
-        let frames = pairs.iter().map(|pair| self.dataset.declared_samples(pair.source)).sum();
-        Batch { utterances: pairs.iter().map(name).collect(), frames }
+        let (reduction, labels) = (self.model.reduction, self.config.stop_labels);
+        let batch = VcBatch {
+            waveforms: Waveforms::new(&data.audio, &device),
+            target: SpeechTarget::whole(&data.mels, reduction, labels, &data.speakers, &device),
+        };
+        Ok(self.config.pass(model, &batch, Some(noise), mode).losses)
     }
 
-    fn validate(&self, model: &SpeechT5) -> Result<Vec<(String, f64)>, ObjectiveError> {
-        let device = self.device.clone().inner();
-        let mut mean = Mean::default();
-        for pairs in self.validation.chunks(self.config.batch_items.min(16)) {
-            let noise = self.key.fold("validation");
-            let pass = self.config.pass(model, &self.assemble(pairs, &device)?, Some(noise), Mode::Eval);
-            mean.add(pairs.len(), pass.losses.terms);
-        }
-        Ok(mean.finish())
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 }

@@ -14,7 +14,8 @@ use rand::RngExt;
 use vocable_objectives::Losses;
 use vocable_random::Key;
 use vocable_train::{
-    Event, Objective, ObjectiveError, OptimiserConfig, Record, Schedule, TrainConfig, TrainError, save_model, train,
+    Batch, BatchId, Event, Objective, ObjectiveError, OptimiserConfig, Record, Schedule, TrainConfig, TrainError,
+    save_model, train,
 };
 
 const HIDDEN: usize = 32;
@@ -51,30 +52,33 @@ struct Sine {
     key: Key,
 }
 
-impl Sine {
-    fn squared_error(&self, network: &Network, key: Key, points: usize) -> Tensor<1> {
-        let mut rng = key.rng();
-        let x: Vec<f32> = (0..points).map(|_| rng.random_range(-PI..PI)).collect();
-        let y: Vec<f32> = x.iter().map(|x| x.sin()).collect();
-        let device = network.a.val().device();
-        let column = |values| Tensor::<2>::from_data(TensorData::new(values, [points, 1]), &device);
-        (network.forward(column(x)) - column(y)).square().mean()
-    }
-}
-
 impl Objective<Network> for Sine {
+    type Data = Vec<f32>;
+
     fn micro_batches(&self) -> usize {
         2
     }
 
-    fn loss(&self, network: &Network, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
-        let loss = self.squared_error(network, self.key.fold("train").fold(update).fold(micro), 16);
-        Ok(Losses::new(&network.a.val().device()).add("square", 1.0, loss))
+    fn validation_batches(&self) -> usize {
+        1
     }
 
-    fn validate(&self, network: &Network) -> Result<Vec<(String, f64)>, ObjectiveError> {
-        let loss = self.squared_error(network, self.key.fold("valid"), 200);
-        Ok(vec![("square".into(), loss.into_scalar::<f32>().into())])
+    fn prepare(&self, id: BatchId) -> Result<Batch<Vec<f32>>, ObjectiveError> {
+        let (key, points) = match id {
+            BatchId::Train { update, micro } => (self.key.fold("train").fold(update).fold(micro), 16),
+            BatchId::Valid(index) => (self.key.fold("valid").fold(index), 200),
+        };
+        let mut rng = key.rng();
+        let data: Vec<f32> = (0..points).map(|_| rng.random_range(-PI..PI)).collect();
+        Ok(Batch { bytes: 4 * points, data, utterances: vec![format!("{id:?}")], sequences: Vec::new() })
+    }
+
+    fn losses(&self, network: &Network, x: &Vec<f32>, _: BatchId) -> Result<Losses, ObjectiveError> {
+        let y = x.iter().map(|x| x.sin()).collect();
+        let device = network.a.val().device();
+        let column = |values| Tensor::<2>::from_data(TensorData::new(values, [x.len(), 1]), &device);
+        let error = network.forward(column(x.clone())) - column(y);
+        Ok(Losses::new(&device).add("square", 1.0, error.square().mean()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OptimiserConfig, Schedule, TrainError};
+use crate::{Loading, OptimiserConfig, Schedule, TrainError};
 
 /// A whole training recipe, apart from the model and the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,13 +26,16 @@ pub struct TrainConfig {
     pub max_skipped: usize,
     /// The validation number that chooses the best checkpoint, if any.
     pub best: Option<Best>,
+    /// How batches are prepared; no part of the recipe, since no result depends on it.
+    #[serde(skip)]
+    pub loading: Loading,
 }
 
 /// Which validation number chooses the best checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// Name of the number among those of [`Objective::validate`](crate::Objective::validate).
+    /// Name of the number among the terms of [`Objective::losses`](crate::Objective::losses) in validation.
     pub metric: String,
     /// Whether higher or lower is better.
     pub direction: Direction,
@@ -73,7 +76,18 @@ impl TrainConfig {
             keep_last: 2,
             max_skipped: 5,
             best: None,
+            loading: Loading::default(),
         }
+    }
+
+    /// Whether the run is validated after so many updates.
+    pub(crate) fn validates_after(&self, done: usize) -> bool {
+        self.validate_every > 0 && (done == self.updates || done.is_multiple_of(self.validate_every))
+    }
+
+    /// Whether the run is saved after so many updates.
+    pub(crate) fn saves_after(&self, done: usize) -> bool {
+        done == self.updates || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every))
     }
 
     /// Checks every range; the error names the field.

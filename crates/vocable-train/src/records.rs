@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{Memory, TrainError};
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +27,19 @@ pub enum Record {
         learning_rate: f64,
         /// Utterances in the update's batches; 0 when the objective names none.
         utterances: usize,
-        /// Frames (or whatever the objective counts) in the update's batches.
+        /// Frames (or whatever the objective counts) in the update's batches, without padding.
         frames: usize,
+        /// The share of padding in each kind of sequence (`audio`, `text`), from 0 to 1.
+        #[serde(with = "numbers", default)]
+        padding: Vec<(String, f64)>,
         /// Wall-clock time of the update.
         seconds: f64,
+        /// The part of it in which the step waited for its batches.
+        #[serde(default)]
+        waited: f64,
+        /// Memory of the process at the end of the update, and at most during it; none where the system does not tell.
+        #[serde(default)]
+        memory: Option<Memory>,
     },
     /// An update was skipped because a number was not finite: no parameter changed.
     Skipped {
@@ -52,6 +61,9 @@ pub enum Record {
         numbers: Vec<(String, f64)>,
         /// Wall-clock time of the validation.
         seconds: f64,
+        /// The part of it in which it waited for its batches.
+        #[serde(default)]
+        waited: f64,
     },
 }
 
@@ -165,7 +177,12 @@ mod tests {
     use super::*;
 
     fn record(update: usize) -> Record {
-        Record::Validation { update, numbers: vec![("zebra".into(), 0.1 + 0.2), ("ant".into(), 2.0)], seconds: 0.5 }
+        Record::Validation {
+            update,
+            numbers: vec![("zebra".into(), 0.1 + 0.2), ("ant".into(), 2.0)],
+            seconds: 0.5,
+            waited: 0.25,
+        }
     }
 
     #[test]
@@ -185,11 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn records_of_earlier_versions_are_read() {
+        let line = r#"{"kind":"update","update":1,"loss":2.0,"terms":{"a":1.0},"gradient_norm":1.0,"learning_rate":0.1,
+            "utterances":2,"frames":9,"seconds":0.5}"#;
+        let Record::Update { padding, memory, .. } = serde_json::from_str(line).unwrap() else { panic!() };
+        assert!(padding.is_empty() && memory.is_none());
+    }
+
+    #[test]
     fn a_number_that_is_not_finite_reads_back_as_nan() {
         let line = serde_json::to_string(&Record::Validation {
             update: 1,
             numbers: vec![("wer".into(), f64::INFINITY)],
             seconds: 0.0,
+            waited: 0.0,
         });
         let Record::Validation { numbers, .. } = serde_json::from_str(&line.unwrap()).unwrap() else { panic!() };
         assert!(numbers[0].1.is_nan());

@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 
 use crate::checkpoint::{BestSoFar, State};
+use crate::loader::{self, Loader};
+use crate::means::Means;
+use crate::memory;
 use crate::parameters::parameters;
 use crate::records::{Record, Writer};
-use crate::{Batch, Checkpoints, Objective, Optimiser, TrainConfig, TrainError};
+use crate::{Batch, BatchId, Checkpoints, Objective, Optimiser, Sequences, TrainConfig, TrainError};
 
 /// What an observer hears of a run.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ pub enum Event<'a> {
 /// pure function of the update, so a run that was interrupted or killed ends bit for bit as if it had not been, on
 /// devices whose arithmetic is deterministic.
 ///
+/// Batches are prepared on other threads ahead of their turn, as [`TrainConfig::loading`] says.
+///
 /// An update whose loss or gradient norm is not finite is skipped: no parameter changes and the next update sees the
 /// next batches. When `interrupt` becomes true, the update is finished and saved, and [`TrainError::Interrupted`]
 /// returned.
@@ -76,21 +82,36 @@ pub fn train<M: Module, O: Objective<M>>(
     if objective.micro_batches() == 0 {
         return Err(TrainError::Config("the objective has no micro-batches".into()));
     }
-    let (mut run, mut model) = Run::open(config, seed, model, objective, directory, observe)?;
-    while run.state.update < config.updates {
-        model = run.update(model)?;
-        if run.due(config.validate_every) {
-            run.validate(&model)?;
-        }
-        if run.due(config.checkpoint_every) {
-            run.save(&model)?;
-        }
-        if interrupt.load(Ordering::Relaxed) && run.state.update < config.updates {
-            let checkpoint = run.save(&model)?;
-            return Err(TrainError::Interrupted { update: run.state.update, checkpoint });
-        }
+    if config.best.is_some() && objective.validation_batches() == 0 {
+        let message = "the best checkpoint is chosen in validation, but there is nothing to validate on: add held-out \
+                       data, or take the last checkpoint with best=none";
+        return Err(TrainError::Config(message.into()));
     }
-    Ok(model)
+    let (mut run, mut model) = Run::open(config, seed, model, objective, directory, observe)?;
+    thread::scope(|scope| {
+        let order = loader::order(
+            run.state.update,
+            config.updates,
+            objective.micro_batches(),
+            objective.validation_batches(),
+            |done| config.validates_after(done),
+        );
+        let mut loader = Loader::start(scope, config.loading, order, |id| objective.prepare(id));
+        while run.state.update < config.updates {
+            model = run.update(model, &mut loader)?;
+            if config.validates_after(run.state.update) && objective.validation_batches() > 0 {
+                run.validate(&model, &mut loader)?;
+            }
+            if config.saves_after(run.state.update) {
+                run.save(&model)?;
+            }
+            if interrupt.load(Ordering::Relaxed) && run.state.update < config.updates {
+                let checkpoint = run.save(&model)?;
+                return Err(TrainError::Interrupted { update: run.state.update, checkpoint });
+            }
+        }
+        Ok(model)
+    })
 }
 
 /// Names must be unique and something must be trainable.
@@ -169,36 +190,37 @@ impl<'a, O> Run<'a, O> {
         Ok((Self { config, objective, observe, optimiser, state, checkpoints, records, saved, began }, model))
     }
 
-    /// Whether something that happens after every `every` updates, and at the end, happens now.
-    fn due(&self, every: usize) -> bool {
-        let Self { state, config, .. } = self;
-        state.update == config.updates || (every > 0 && state.update.is_multiple_of(every))
-    }
-
     /// Makes or skips one update, and records it.
-    fn update<M: Module>(&mut self, mut model: M) -> Result<M, TrainError>
+    fn update<M: Module>(&mut self, mut model: M, loader: &mut Loader<O::Data>) -> Result<M, TrainError>
     where
         O: Objective<M>,
     {
-        let start = Instant::now();
+        memory::forget_peak();
+        let (start, mut waited) = (Instant::now(), Duration::ZERO);
         let (index, micro_batches) = (self.state.update, self.objective.micro_batches());
         self.state.update += 1;
         let update = self.state.update;
 
-        let mut losses = MeanLosses::default();
+        let (mut total, mut terms) = (0.0, Means::default());
+        let mut contents = Contents::default();
         let mut gradients = GradientsAccumulator::new();
         let mut reason = None;
         for micro in 0..micro_batches {
-            let loss = self.objective.loss(&model, index, micro).map_err(|source| TrainError::Loss {
-                update,
-                micro,
-                source,
-            })?;
+            let failed = |source| TrainError::Loss { update, micro, source };
+            let batch = timed(&mut waited, || loader.next()).map_err(failed)?;
+            contents.add(&batch);
+            if reason.is_some() {
+                continue;
+            }
+            let id = BatchId::Train { update: index, micro };
+            let loss = self.objective.losses(&model, &batch.data, id).map_err(failed)?;
+            drop(batch);
             let value = f64::from(loss.total.clone().into_scalar::<f32>());
-            losses.add(value, loss.terms);
+            total += value;
+            terms.add(1.0, loss.terms);
             if !value.is_finite() {
                 reason = Some(format!("the loss of micro-batch {micro} is {value}"));
-                break;
+                continue;
             }
             // A loss without any trainable part, such as one of frozen weights, has no graph.
             if loss.total.is_tracked() {
@@ -216,26 +238,27 @@ impl<'a, O> Run<'a, O> {
             }
         }
 
-        let batches: Vec<Batch> = (0..micro_batches).map(|micro| self.objective.batch(index, micro)).collect();
-        let seconds = start.elapsed().as_secs_f64();
+        let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
         match reason {
             None => {
                 self.state.skipped_in_a_row = 0;
-                let (loss, terms) = losses.mean(micro_batches);
                 self.record(Record::Update {
                     update,
-                    loss,
-                    terms,
+                    loss: total / micro_batches as f64,
+                    terms: terms.finish(),
                     gradient_norm,
                     learning_rate,
-                    utterances: batches.iter().map(|batch| batch.utterances.len()).sum(),
-                    frames: batches.iter().map(|batch| batch.frames).sum(),
+                    utterances: contents.utterances.len(),
+                    frames: contents.frames,
+                    padding: contents.padding(),
                     seconds,
+                    waited,
+                    memory: memory::memory(),
                 })?;
             }
             Some(reason) => {
                 self.state.skipped_in_a_row += 1;
-                let utterances: Vec<String> = batches.into_iter().flat_map(|batch| batch.utterances).collect();
+                let utterances = contents.utterances;
                 let named = if utterances.is_empty() { "an unnamed batch".to_owned() } else { utterances.join(", ") };
                 self.record(Record::Skipped { update, reason: reason.clone(), utterances, seconds })?;
                 let in_a_row = self.state.skipped_in_a_row;
@@ -248,15 +271,21 @@ impl<'a, O> Run<'a, O> {
     }
 
     /// Validates, records the numbers, and saves if they are the best so far.
-    fn validate<M: Module>(&mut self, model: &M) -> Result<(), TrainError>
+    fn validate<M: Module>(&mut self, model: &M, loader: &mut Loader<O::Data>) -> Result<(), TrainError>
     where
         O: Objective<M>,
     {
-        let start = Instant::now();
+        let (start, mut waited) = (Instant::now(), Duration::ZERO);
         let update = self.state.update;
-        let numbers =
-            self.objective.validate(&model.valid()).map_err(|source| TrainError::Validation { update, source })?;
-        let seconds = start.elapsed().as_secs_f64();
+        let failed = |source| TrainError::Validation { update, source };
+        let (plain, mut means) = (model.valid(), Means::default());
+        for index in 0..self.objective.validation_batches() {
+            let batch = timed(&mut waited, || loader.next()).map_err(failed)?;
+            let losses = self.objective.losses(&plain, &batch.data, BatchId::Valid(index)).map_err(failed)?;
+            means.add(batch.utterances.len() as f64, losses.terms);
+        }
+        let numbers = means.finish();
+        let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
         let chosen = match &self.config.best {
             Some(best) => {
                 let value = numbers.iter().find(|(name, _)| *name == best.metric).map(|&(_, value)| value);
@@ -273,7 +302,7 @@ impl<'a, O> Run<'a, O> {
             }
             None => None,
         };
-        self.record(Record::Validation { update, numbers, seconds })?;
+        self.record(Record::Validation { update, numbers, seconds, waited })?;
         if let Some(value) = chosen {
             self.state.best = Some(BestSoFar { update, value });
             self.save(model)?;
@@ -304,32 +333,38 @@ impl<'a, O> Run<'a, O> {
     }
 }
 
-/// Losses and terms summed over the micro-batches of one update.
+/// What the batches of an update hold.
 #[derive(Default)]
-struct MeanLosses {
-    total: f64,
-    /// Name, sum, and how many micro-batches reported it.
-    terms: Vec<(String, f64, usize)>,
+struct Contents {
+    utterances: Vec<String>,
+    frames: usize,
+    sequences: Vec<Sequences>,
 }
 
-impl MeanLosses {
-    fn add(&mut self, total: f64, terms: Vec<(String, f64)>) {
-        self.total += total;
-        for (name, value) in terms {
-            match self.terms.iter_mut().find(|(known, ..)| *known == name) {
-                Some((_, sum, count)) => {
-                    *sum += value;
-                    *count += 1;
-                }
-                None => self.terms.push((name, value, 1)),
+impl Contents {
+    fn add<T>(&mut self, batch: &Batch<T>) {
+        self.utterances.extend(batch.utterances.iter().cloned());
+        self.frames += batch.sequences.first().map_or(0, |input| input.valid);
+        for &more in &batch.sequences {
+            match self.sequences.iter_mut().find(|known| known.name == more.name) {
+                Some(known) => (known.valid, known.padded) = (known.valid + more.valid, known.padded + more.padded),
+                None => self.sequences.push(more),
             }
         }
     }
 
-    fn mean(self, micro_batches: usize) -> (f64, Vec<(String, f64)>) {
-        let terms = self.terms.into_iter().map(|(name, sum, count)| (name, sum / count as f64));
-        (self.total / micro_batches as f64, terms.collect())
+    /// The share of padding in each kind of sequence.
+    fn padding(&self) -> Vec<(String, f64)> {
+        self.sequences.iter().map(|sequences| (sequences.name.to_owned(), sequences.padding())).collect()
     }
+}
+
+/// Adds the time that `work` takes to `total`.
+fn timed<R>(total: &mut Duration, work: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let result = work();
+    *total += start.elapsed();
+    result
 }
 
 #[cfg(test)]

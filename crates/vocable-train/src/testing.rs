@@ -6,7 +6,7 @@ use rand::RngExt;
 use vocable_objectives::Losses;
 use vocable_random::Key;
 
-use crate::{Batch, Objective, ObjectiveError, OptimiserConfig, Schedule, TrainConfig};
+use crate::{Batch, BatchId, Objective, ObjectiveError, OptimiserConfig, Schedule, Sequences, TrainConfig};
 
 /// Two layers, and a weight that only some batches touch.
 #[derive(Module, Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Regression {
     pub(crate) micro_batches: usize,
     /// Updates whose input holds a NaN.
     pub(crate) poisoned: Vec<usize>,
-    /// The update whose loss is an error.
+    /// The update whose batches cannot be prepared.
     pub(crate) broken: Option<usize>,
 }
 
@@ -62,55 +62,74 @@ impl Regression {
         (TensorData::new(x, [items, INPUTS]), TensorData::new(y, [items, 1]))
     }
 
-    fn squared_error(model: &Tiny, data: (TensorData, TensorData), kept: Option<TensorData>) -> Tensor<1> {
+    fn squared_error(model: &Tiny, data: &Points) -> Tensor<1> {
         let device = model.hidden.val().device();
-        let (x, y) = data;
-        let mut hidden = Tensor::from_data(x, &device).matmul(model.hidden.val()).tanh();
-        if let Some(kept) = kept {
-            hidden = hidden * Tensor::from_data(kept, &device);
+        let mut hidden = Tensor::from_data(data.x.clone(), &device).matmul(model.hidden.val()).tanh();
+        if let Some(kept) = &data.kept {
+            hidden = hidden * Tensor::from_data(kept.clone(), &device);
         }
-        (hidden.matmul(model.heads[0].val()) - Tensor::from_data(y, &device)).square().mean()
+        (hidden.matmul(model.heads[0].val()) - Tensor::from_data(data.y.clone(), &device)).square().mean()
     }
 }
 
+/// A batch of a [`Regression`].
+pub(crate) struct Points {
+    x: TensorData,
+    y: TensorData,
+    /// What the hidden values are multiplied by.
+    kept: Option<TensorData>,
+}
+
 impl Objective<Tiny> for Regression {
+    type Data = Points;
+
     fn micro_batches(&self) -> usize {
         self.micro_batches
     }
 
-    fn loss(&self, model: &Tiny, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
-        if self.broken == Some(update) {
-            return Err("the audio is gone".into());
-        }
-        let key = self.key.fold(update).fold(micro);
+    fn validation_batches(&self) -> usize {
+        2
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<Points>, ObjectiveError> {
         let items = 6;
-        let mut rng = key.fold("dropout").rng();
-        let kept = (0..items * HIDDEN).map(|_| if rng.random_bool(0.8) { 1.25 } else { 0.0_f32 }).collect::<Vec<_>>();
-        let mut loss = Self::squared_error(
-            model,
-            Self::data(key.fold("data"), items),
-            Some(TensorData::new(kept, [items, HIDDEN])),
-        );
+        let (data, name) = match id {
+            BatchId::Train { update, .. } if self.broken == Some(update) => return Err("the audio is gone".into()),
+            BatchId::Train { update, micro } => {
+                let key = self.key.fold(update).fold(micro);
+                let mut rng = key.fold("dropout").rng();
+                let kept = (0..items * HIDDEN).map(|_| if rng.random_bool(0.8) { 1.25 } else { 0.0_f32 });
+                let kept = TensorData::new(kept.collect::<Vec<_>>(), [items, HIDDEN]);
+                let (x, y) = Self::data(key.fold("data"), items);
+                (Points { x, y, kept: Some(kept) }, format!("u{update}-{micro}"))
+            }
+            BatchId::Valid(index) => {
+                let (x, y) = Self::data(self.key.fold("valid").fold(index), 16);
+                (Points { x, y, kept: None }, format!("v{index}"))
+            }
+        };
+        // Of eight positions, two are padding.
+        let sequences = vec![Sequences::new("points", [4, 2])];
+        Ok(Batch { data, utterances: vec![name], sequences, bytes: 1000 })
+    }
+
+    fn losses(&self, model: &Tiny, data: &Points, id: BatchId) -> Result<Losses, ObjectiveError> {
+        let device = model.hidden.val().device();
+        let mut loss = Self::squared_error(model, data);
+        let BatchId::Train { update, micro } = id else {
+            assert!(!device.is_autodiff(), "validation needs no graph");
+            return Ok(Losses::new(&device).add("square", 1.0, loss).log("constant", 1.0));
+        };
         if self.poisoned.contains(&update) {
             loss = loss.mul_scalar(f32::NAN);
         }
-        let losses = Losses::new(&model.hidden.val().device()).add("square", 1.0, loss);
+        let losses = Losses::new(&device).add("square", 1.0, loss);
         // Every third update touches the rare weight, and only in its second micro-batch.
         Ok(if update % 3 == 2 && micro == 1 {
             losses.add("rare", 0.1, model.rare.val().square().sum())
         } else {
             losses
         })
-    }
-
-    fn batch(&self, update: usize, micro: usize) -> Batch {
-        Batch { utterances: vec![format!("u{update}-{micro}")], frames: 6 }
-    }
-
-    fn validate(&self, model: &Tiny) -> Result<Vec<(String, f64)>, ObjectiveError> {
-        assert!(!model.hidden.val().device().is_autodiff(), "validation needs no graph");
-        let loss = Self::squared_error(model, Self::data(self.key.fold("valid"), 32), None);
-        Ok(vec![("square".into(), f64::from(loss.into_scalar::<f32>())), ("constant".into(), 1.0)])
     }
 }
 

@@ -7,7 +7,7 @@ use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::vc::VcConfig;
-use vocable_train::TrainConfig;
+use vocable_train::{Loading, TrainConfig};
 
 use crate::pipeline::check_data;
 
@@ -60,6 +60,12 @@ pub struct DataConfig {
     pub sentences: usize,
     /// Sentences per split at most, each with all its voices; none takes all.
     pub limit: Option<Limit>,
+    /// Bytes of decoded audio that are kept in memory; like the next two, no result depends on it.
+    pub audio_cache: usize,
+    /// Bytes of log-mels that are kept in memory.
+    pub mel_cache: usize,
+    /// How batches are prepared ahead of the step.
+    pub loading: Loading,
 }
 
 /// How much of each split is used.

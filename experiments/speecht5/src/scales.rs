@@ -7,7 +7,7 @@ use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation};
-use vocable_train::{Best, Decay, Direction, OptimiserConfig, Schedule, TrainConfig};
+use vocable_train::{Best, Decay, Direction, Loading, OptimiserConfig, Schedule, TrainConfig};
 
 use crate::config::{DataConfig, EvaluationConfig, Limit, Recipe, RunConfig, SecondUnits, UnitsConfig};
 
@@ -33,6 +33,9 @@ fn paper() -> RunConfig {
             text: "auto".into(),
             sentences: 1_000_000,
             limit: None,
+            audio_cache: vocable_data::corpus::KEPT,
+            mel_cache: vocable_speecht5::data::KEPT_MELS,
+            loading: Loading::default(),
         },
         model: ModelConfig::base(preset),
         units: UnitsConfig {

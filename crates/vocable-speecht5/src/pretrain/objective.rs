@@ -12,11 +12,12 @@ use vocable_nn::Mode;
 use vocable_objectives::{Losses, MlmHead};
 use vocable_random::Key;
 use vocable_text::{CharVocabulary, Infilling};
-use vocable_train::{Batch, Objective, ObjectiveError};
+use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
 use super::{Modalities, PretrainConfig, Pretrainer, SpeechBatch, SpeechPart, TextBatch, TextPart};
 use crate::batch::{SpeechTarget, Waveforms};
 use crate::data::Dataset;
+use crate::items::{keep, update_key};
 use crate::{ModelConfig, ModelError};
 
 /// Labels per second of the masked prediction.
@@ -30,8 +31,37 @@ pub struct Pretraining {
     speech: Option<SpeechStream>,
     text: Option<TextStream>,
     interleave: Interleave,
+    notes: Vec<String>,
     key: Key,
     device: Device,
+}
+
+/// A batch of either modality in host memory.
+#[derive(Debug)]
+pub enum PretrainData {
+    /// Crops of utterances.
+    Speech(SpeechData),
+    /// Sentences.
+    Text(TextData),
+}
+
+/// Crops of equal length, and what they are to be made into.
+#[derive(Debug)]
+pub struct SpeechData {
+    crops: Vec<Vec<f32>>,
+    masked: Vec<Vec<bool>>,
+    classes: Vec<Vec<u32>>,
+    /// The log-mels of the crops, row-major, and the frames of the whole utterances.
+    windows: Vec<Vec<f32>>,
+    full: Vec<usize>,
+    speakers: Vec<Vec<f32>>,
+}
+
+/// Sentences with and without noise.
+#[derive(Debug)]
+pub struct TextData {
+    noised: Vec<Vec<u32>>,
+    clean: Vec<Vec<u32>>,
 }
 
 struct SpeechStream {
@@ -51,6 +81,13 @@ struct TextStream {
     validation: Vec<Vec<u32>>,
 }
 
+/// What a batch is made of.
+enum Draw<'a> {
+    Speech(&'a SpeechStream, Vec<usize>),
+    /// Names and tokens of the sentences, and what each one's noise is drawn from.
+    Text(&'a TextStream, Vec<(String, &'a Vec<u32>, Key)>),
+}
+
 impl Pretraining {
     /// `units` holds the labels of every utterance of the corpus (empty where it has none); `sentences` are the text.
     ///
@@ -65,12 +102,13 @@ impl Pretraining {
         key: Key,
         device: Device,
     ) -> Result<Self, ModelError> {
+        let mut notes = Vec::new();
         let speech = match &config.speech {
-            Some(part) => Some(SpeechStream::new(part, &dataset, units, key.fold("speech"))?),
+            Some(part) => Some(SpeechStream::new(part, &dataset, units, key.fold("speech"), &mut notes)?),
             None => None,
         };
         let text = match &config.text {
-            Some(part) => Some(TextStream::new(part, &dataset, sentences, key.fold("text"))?),
+            Some(part) => Some(TextStream::new(part, &dataset, sentences, key.fold("text"), &mut notes)?),
             None => None,
         };
         if speech.is_none() && text.is_none() {
@@ -79,7 +117,7 @@ impl Pretraining {
         }
         let shares = [usize::from(speech.is_some()) * 8, usize::from(text.is_some()) * 8];
         let interleave = Interleave::new(&shares, key.fold("modalities"));
-        Ok(Self { config, model, dataset, speech, text, interleave, key, device })
+        Ok(Self { config, model, dataset, speech, text, interleave, notes, key, device })
     }
 
     /// Micro-batches of a round.
@@ -88,104 +126,113 @@ impl Pretraining {
         if both && self.config.modalities == Modalities::Paired { 2 } else { 1 }
     }
 
-    /// Which stream gives a micro-batch, and the position in it.
-    fn draw(&self, update: usize, micro: usize) -> (bool, usize) {
+    /// What a batch is made of.
+    fn draw(&self, id: BatchId) -> Draw<'_> {
+        let held_out = || {
+            let speech = self.speech.iter().filter(|stream| !stream.validation.is_empty());
+            let speech = speech.map(|stream| Draw::Speech(stream, stream.validation.clone()));
+            let text = self.text.iter().filter(|stream| !stream.validation.is_empty());
+            speech.chain(text.map(|stream| Draw::Text(stream, stream.held_out(self.key.fold("validation")))))
+        };
+        let (update, micro) = match id {
+            BatchId::Train { update, micro } => (update, micro),
+            BatchId::Valid(index) => return held_out().nth(index).expect("validation batches are counted"),
+        };
         let (round, kind) = (update * self.config.accumulate + micro / self.kinds(), micro % self.kinds());
-        match (&self.speech, &self.text) {
-            (Some(_), None) => (true, round),
-            (None, _) => (false, round),
-            (Some(_), Some(_)) => match self.config.modalities {
-                Modalities::Paired => (kind == 0, round),
+        let (speech, position) = match (&self.speech, &self.text) {
+            (Some(speech), None) => (Some(speech), round),
+            (None, _) => (None, round),
+            (Some(speech), Some(_)) => match self.config.modalities {
+                Modalities::Paired => (Some(speech).filter(|_| kind == 0), round),
                 Modalities::Shuffled => {
                     let draw = self.interleave.at(round);
-                    (draw.stream == 0, draw.position)
+                    (Some(speech).filter(|_| draw.stream == 0), draw.position)
                 }
             },
+        };
+        match (speech, &self.text) {
+            (Some(stream), _) => {
+                let utterances = stream.batches.at(position).into_iter().map(|n| stream.utterances[n]).collect();
+                Draw::Speech(stream, utterances)
+            }
+            (None, Some(stream)) => Draw::Text(stream, stream.at(position, self.key.fold("noise"))),
+            (None, None) => unreachable!("an objective has a modality"),
         }
     }
 
-    fn speech_batch(
-        &self,
-        stream: &SpeechStream,
-        indices: &[usize],
-        key: Key,
-        device: &Device,
-    ) -> Result<SpeechBatch, ModelError> {
+    fn speech_data(&self, stream: &SpeechStream, indices: &[usize], key: Key) -> Result<SpeechData, ModelError> {
         let part = &stream.part;
         let audio = self.dataset.audio(indices)?;
         let shortest = audio.iter().map(|item| item.len()).min().expect("a batch has items");
         let size = shortest.min(part.longest());
-        let starts: Vec<usize> =
-            audio.iter().enumerate().map(|(n, item)| crop::start(item.len(), size, key.fold(n))).collect();
-        let samples: Vec<&[f32]> = audio.iter().zip(&starts).map(|(item, &start)| &item[start..start + size]).collect();
-
-        let mut classes = Vec::with_capacity(indices.len());
-        let mut windows = Vec::with_capacity(indices.len());
-        let mut full = Vec::with_capacity(indices.len());
-        for ((&index, item), &start) in indices.iter().zip(&audio).zip(&starts) {
+        let count = indices.len();
+        let mut data = SpeechData {
+            crops: Vec::with_capacity(count),
+            masked: Vec::new(),
+            classes: Vec::with_capacity(count),
+            windows: Vec::with_capacity(count),
+            full: Vec::with_capacity(count),
+            speakers: self.dataset.speaker_vectors(indices)?,
+        };
+        for (n, (&index, item)) in indices.iter().zip(&audio).enumerate() {
+            let start = crop::start(item.len(), size, key.fold(n));
+            data.crops.push(item[start..start + size].to_vec());
             let units = &stream.units[index];
             let labels = crop::label_window(start, size, vocable_data::corpus::RATE, LABEL_RATE, units.len());
-            classes.push(units[labels].iter().map(|&unit| MlmHead::class(unit)).collect::<Vec<u32>>());
+            data.classes.push(units[labels].iter().map(|&unit| MlmHead::class(unit)).collect());
             let mel = self.dataset.mel(index)?;
             let frames = crop::mel_window(start, size, item.len(), mel.len());
-            windows.push(&mel.data[frames.start * mel.width..frames.end * mel.width]);
-            full.push(mel.len());
+            data.windows.push(mel.data[frames.start * mel.width..frames.end * mel.width].to_vec());
+            data.full.push(mel.len());
         }
-        let frames = self.model.extractor().frames(size).min(classes.iter().map(Vec::len).min().unwrap_or(0));
-        classes.iter_mut().for_each(|labels| labels.truncate(frames));
+        let frames = self.model.extractor().frames(size).min(data.classes.iter().map(Vec::len).min().unwrap_or(0));
+        data.classes.iter_mut().for_each(|labels| labels.truncate(frames));
         let mask = SpanMask { probability: part.mask_probability, length: part.mask_length, minimum: 2 };
-        let masked = compute_mask_indices(&vec![frames; indices.len()], frames, mask, key);
-        let speakers = self.dataset.speaker_vectors(indices)?;
-        let target = SpeechTarget::new(
-            &windows,
-            &full,
-            self.model.mel,
-            self.model.reduction,
-            part.stop_labels,
-            &speakers,
-            device,
-        );
-        Ok(SpeechBatch { waveforms: Waveforms::new(&samples, device), masked, classes, target })
+        data.masked = compute_mask_indices(&vec![frames; count], frames, mask, key);
+        Ok(data)
     }
 
-    /// `keys` draw the noise of each sentence.
-    fn text_batch(&self, stream: &TextStream, sentences: &[&Vec<u32>], keys: &[Key], device: &Device) -> TextBatch {
-        let vocabulary = &self.dataset.vocabulary;
-        let noised: Vec<Vec<u32>> =
-            sentences.iter().zip(keys).map(|(tokens, &key)| stream.noise.infill(tokens, key)).collect();
-        let shifted: Vec<Vec<u32>> = sentences
-            .iter()
-            .map(|tokens| {
-                let (&last, rest) = tokens.split_last().expect("a sentence has its marks");
-                std::iter::once(last).chain(rest.iter().copied()).collect()
-            })
-            .collect();
-        TextBatch {
-            noised: Tokens::new(&noised, vocabulary.pad(), device),
-            input: Tokens::new(&shifted, vocabulary.pad(), device),
-            target: sentences.iter().map(|tokens| tokens.to_vec()).collect(),
+    fn speech_batch(&self, part: &SpeechPart, data: &SpeechData, device: &Device) -> SpeechBatch {
+        let ModelConfig { mel, reduction, .. } = self.model;
+        let (windows, full, speakers) = (&data.windows, &data.full, &data.speakers);
+        SpeechBatch {
+            waveforms: Waveforms::new(&data.crops, device),
+            masked: data.masked.clone(),
+            classes: data.classes.clone(),
+            target: SpeechTarget::new(windows, full, mel, reduction, part.stop_labels, speakers, device),
         }
     }
 
-    fn indices(&self, update: usize, micro: usize) -> (bool, Vec<usize>) {
-        let (is_speech, position) = self.draw(update, micro);
-        let batch = if is_speech {
-            let stream = self.speech.as_ref().expect("a speech draw has a stream");
-            stream.batches.at(position).into_iter().map(|n| stream.utterances[n]).collect()
-        } else {
-            self.text.as_ref().expect("a text draw has a stream").batches.at(position)
+    fn text_batch(&self, data: &TextData, device: &Device) -> TextBatch {
+        let pad = self.dataset.vocabulary.pad();
+        let shifted = |tokens: &Vec<u32>| {
+            let (&last, rest) = tokens.split_last().expect("a sentence has its marks");
+            std::iter::once(last).chain(rest.iter().copied()).collect()
         };
-        (is_speech, batch)
+        let input: Vec<Vec<u32>> = data.clean.iter().map(shifted).collect();
+        TextBatch {
+            noised: Tokens::new(&data.noised, pad, device),
+            input: Tokens::new(&input, pad, device),
+            target: data.clean.clone(),
+        }
     }
 }
 
 impl SpeechStream {
-    fn new(part: &SpeechPart, dataset: &Dataset, units: Arc<Vec<Vec<u32>>>, key: Key) -> Result<Self, ModelError> {
+    fn new(
+        part: &SpeechPart,
+        dataset: &Dataset,
+        units: Arc<Vec<Vec<u32>>>,
+        key: Key,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, ModelError> {
         let long_enough = |&index: &usize| dataset.declared_samples(index) >= part.min_samples;
-        let utterances: Vec<usize> = dataset.split(Split::Train).into_iter().filter(long_enough).collect();
+        let why = format!("shorter than pretrain.task.speech.min_samples = {} samples", part.min_samples);
+        let name = |&index: &usize| dataset.utterance(index).id.clone();
+        let utterances = keep(dataset.split(Split::Train), "training utterances", &why, long_enough, name, notes);
         if utterances.is_empty() {
             let message = format!(
-                "no training utterance has {} samples or more: lower pretrain.speech.min_samples",
+                "no training utterance has {} samples or more: lower pretrain.task.speech.min_samples",
                 part.min_samples
             );
             return Err(ModelError::Unsuitable { task: "speech pre-training", message });
@@ -203,12 +250,21 @@ impl SpeechStream {
 }
 
 impl TextStream {
-    fn new(part: &TextPart, dataset: &Dataset, sentences: &[String], key: Key) -> Result<Self, ModelError> {
+    fn new(
+        part: &TextPart,
+        dataset: &Dataset,
+        sentences: &[String],
+        key: Key,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, ModelError> {
         let vocabulary = &dataset.vocabulary;
         let marked = |text: &str| marked(vocabulary, text);
         let limit = part.max_tokens.min(part.batch_tokens);
-        let sentences: Vec<Vec<u32>> =
-            sentences.iter().map(|text| marked(text)).filter(|tokens| tokens.len() <= limit).collect();
+        let why = format!("longer than pretrain.task.text.max_tokens (or batch_tokens) = {limit} tokens");
+        let numbered = sentences.iter().enumerate().map(|(n, text)| (n, marked(text))).collect();
+        let fits = |(_, tokens): &(usize, Vec<u32>)| tokens.len() <= limit;
+        let kept = keep(numbered, "sentences", &why, fits, |(n, _)| sentence_name(*n), notes);
+        let sentences: Vec<Vec<u32>> = kept.into_iter().map(|(_, tokens)| tokens).collect();
         if sentences.is_empty() {
             let message = format!("no sentence has {limit} tokens or fewer");
             return Err(ModelError::Unsuitable { task: "text pre-training", message });
@@ -227,6 +283,23 @@ impl TextStream {
         validation.truncate(part.batch_items);
         Ok(Self { batches: BatchSampler::new(&lengths, limits, key)?, sentences, noise, validation })
     }
+
+    /// The sentences of a draw. A sentence's noise belongs to it and the epoch, not to the batch it is in (spec section
+    /// 5.3).
+    fn at(&self, position: usize, noise: Key) -> Vec<(String, &Vec<u32>, Key)> {
+        let noise = noise.fold(position / self.batches.batches_per_epoch());
+        let drawn = self.batches.at(position).into_iter();
+        drawn.map(|n| (sentence_name(n), &self.sentences[n], noise.fold(n))).collect()
+    }
+
+    fn held_out(&self, noise: Key) -> Vec<(String, &Vec<u32>, Key)> {
+        let sentences = self.validation.iter().enumerate();
+        sentences.map(|(n, tokens)| (sentence_name(n), tokens, noise.fold(n))).collect()
+    }
+}
+
+fn sentence_name(n: usize) -> String {
+    format!("sentence {n}")
 }
 
 /// `<s> x </s>` (spec section 5.3).
@@ -236,58 +309,65 @@ fn marked(vocabulary: &CharVocabulary, text: &str) -> Vec<u32> {
 }
 
 impl Objective<Pretrainer> for Pretraining {
+    type Data = PretrainData;
+
     fn micro_batches(&self) -> usize {
         self.kinds() * self.config.accumulate
     }
 
-    fn loss(&self, model: &Pretrainer, update: usize, micro: usize) -> Result<Losses, ObjectiveError> {
-        let key = self.key.fold("update").fold(update).fold(micro);
-        let mode = Mode::Train(key.fold("model"));
-        let (is_speech, indices) = self.indices(update, micro);
-        let losses = if is_speech {
-            let stream = self.speech.as_ref().expect("a speech draw has a stream");
-            let batch = self.speech_batch(stream, &indices, key.fold("batch"), &self.device)?;
-            model.speech(&self.config, &stream.part, &batch, update, mode, None).0
-        } else {
-            let stream = self.text.as_ref().expect("a text draw has a stream");
-            let sentences: Vec<&Vec<u32>> = indices.iter().map(|&n| &stream.sentences[n]).collect();
-            // A sentence's noise belongs to it and the epoch, not to the batch it is in (spec section 5.3).
-            let epoch = self.draw(update, micro).1 / stream.batches.batches_per_epoch();
-            let noise = self.key.fold("noise").fold(epoch);
-            let keys: Vec<Key> = indices.iter().map(|&n| noise.fold(n)).collect();
-            let batch = self.text_batch(stream, &sentences, &keys, &self.device);
-            model.text(&self.config, &batch, update, mode, None).0
+    fn validation_batches(&self) -> usize {
+        let speech = self.speech.iter().filter(|stream| !stream.validation.is_empty()).count();
+        speech + self.text.iter().filter(|stream| !stream.validation.is_empty()).count()
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<PretrainData>, ObjectiveError> {
+        Ok(match self.draw(id) {
+            Draw::Speech(stream, indices) => {
+                let key = match id {
+                    BatchId::Train { update, micro } => update_key(self.key, update, micro).fold("batch"),
+                    BatchId::Valid(_) => self.key.fold("validation"),
+                };
+                let data = self.speech_data(stream, &indices, key)?;
+                let heard = Sequences::new("audio", data.crops.iter().map(Vec::len));
+                let bytes = 4 * (heard.valid + data.windows.iter().map(Vec::len).sum::<usize>());
+                let utterances = self.dataset.names(&indices);
+                Batch { data: PretrainData::Speech(data), utterances, sequences: vec![heard], bytes }
+            }
+            Draw::Text(stream, sentences) => {
+                let noised: Vec<Vec<u32>> =
+                    sentences.iter().map(|&(_, tokens, key)| stream.noise.infill(tokens, key)).collect();
+                let read = Sequences::new("text", noised.iter().map(Vec::len));
+                let clean: Vec<Vec<u32>> = sentences.iter().map(|&(_, tokens, _)| tokens.clone()).collect();
+                let written = Sequences::new("target text", clean.iter().map(Vec::len));
+                Batch {
+                    data: PretrainData::Text(TextData { noised, clean }),
+                    utterances: sentences.into_iter().map(|(name, ..)| name).collect(),
+                    sequences: vec![read, written],
+                    bytes: 4 * (read.valid + written.valid),
+                }
+            }
+        })
+    }
+
+    fn losses(&self, model: &Pretrainer, data: &PretrainData, id: BatchId) -> Result<Losses, ObjectiveError> {
+        let (update, mode, device) = match id {
+            BatchId::Train { update, micro } => {
+                (update, Mode::Train(update_key(self.key, update, micro).fold("model")), self.device.clone())
+            }
+            BatchId::Valid(_) => (0, Mode::Eval, self.device.clone().inner()),
         };
-        Ok(losses)
+        Ok(match data {
+            PretrainData::Speech(data) => {
+                let part = &self.speech.as_ref().expect("a speech batch has a stream").part;
+                let batch = self.speech_batch(part, data, &device);
+                model.speech(&self.config, part, &batch, update, mode, None).0
+            }
+            PretrainData::Text(data) => model.text(&self.config, &self.text_batch(data, &device), update, mode, None).0,
+        })
     }
 
-    fn batch(&self, update: usize, micro: usize) -> Batch {
-        let (is_speech, indices) = self.indices(update, micro);
-        if is_speech {
-            let frames = indices.iter().map(|&index| self.dataset.declared_samples(index)).sum();
-            Batch { utterances: self.dataset.names(&indices), frames }
-        } else {
-            let stream = self.text.as_ref().expect("a text draw has a stream");
-            let frames = indices.iter().map(|&n| stream.sentences[n].len()).sum();
-            Batch { utterances: indices.iter().map(|n| format!("sentence {n}")).collect(), frames }
-        }
-    }
-
-    fn validate(&self, model: &Pretrainer) -> Result<Vec<(String, f64)>, ObjectiveError> {
-        let key = self.key.fold("validation");
-        let device = self.device.clone().inner();
-        let mut numbers = Vec::new();
-        if let Some(stream) = self.speech.as_ref().filter(|stream| !stream.validation.is_empty()) {
-            let batch = self.speech_batch(stream, &stream.validation, key, &device)?;
-            numbers.extend(model.speech(&self.config, &stream.part, &batch, 0, Mode::Eval, None).0.terms);
-        }
-        if let Some(stream) = self.text.as_ref().filter(|stream| !stream.validation.is_empty()) {
-            let sentences: Vec<&Vec<u32>> = stream.validation.iter().collect();
-            let keys: Vec<Key> = (0..sentences.len()).map(|n| key.fold(n)).collect();
-            let batch = self.text_batch(stream, &sentences, &keys, &device);
-            numbers.extend(model.text(&self.config, &batch, 0, Mode::Eval, None).0.terms);
-        }
-        Ok(numbers)
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 }
 

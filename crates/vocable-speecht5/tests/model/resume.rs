@@ -9,7 +9,8 @@ use vocable_random::Key;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, SpeechT5};
 use vocable_train::{
-    Event, Objective, ObjectiveError, OptimiserConfig, Record, Schedule, TrainConfig, TrainError, save_model,
+    Batch, BatchId, Event, Objective, ObjectiveError, OptimiserConfig, Record, Schedule, TrainConfig, TrainError,
+    save_model,
 };
 
 use super::tiny::{PAD, VOCABULARY, config, device, vc_batch};
@@ -18,9 +19,15 @@ use super::tiny::{PAD, VOCABULARY, config, device, vc_batch};
 struct Noisy(VcConfig);
 
 impl Objective<SpeechT5> for Noisy {
-    fn loss(&self, model: &SpeechT5, update: usize, _: usize) -> Result<Losses, ObjectiveError> {
-        let key = Key::new(3).fold(update);
-        Ok(self.0.pass(model, &vc_batch(), Some(key.fold("prenet")), Mode::Train(key)).losses)
+    type Data = Key;
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<Key>, ObjectiveError> {
+        let BatchId::Train { update, .. } = id else { panic!("there is nothing to validate on") };
+        Ok(Batch { data: Key::new(3).fold(update), utterances: Vec::new(), sequences: Vec::new(), bytes: 0 })
+    }
+
+    fn losses(&self, model: &SpeechT5, key: &Key, _: BatchId) -> Result<Losses, ObjectiveError> {
+        Ok(self.0.pass(model, &vc_batch(), Some(key.fold("prenet")), Mode::Train(*key)).losses)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fs;
 
 use tempfile::tempdir;
+use vocable_objectives::Losses;
 
 use super::*;
 use crate::testing::{Regression, Tiny, config};
-use crate::{Best, Direction, Schedule, records};
+use crate::{Best, Direction, Loading, ObjectiveError, Schedule, records};
 
 /// Runs with seed 7 from wherever `directory` stands, setting the interrupt flag after the update `stop`.
 fn run(
@@ -39,9 +40,9 @@ fn outcome(directory: &Path, update: usize) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
     let mut lines = records::read(&directory.join("metrics.jsonl")).unwrap();
     for line in &mut lines {
         match line {
-            Record::Update { seconds, .. } | Record::Skipped { seconds, .. } | Record::Validation { seconds, .. } => {
-                *seconds = 0.0
-            }
+            Record::Update { seconds, waited, memory, .. } => (*seconds, *waited, *memory) = (0.0, 0.0, None),
+            Record::Skipped { seconds, .. } => *seconds = 0.0,
+            Record::Validation { seconds, waited, .. } => (*seconds, *waited) = (0.0, 0.0),
         }
     }
     let file = |name: &str| fs::read(checkpoint.join(name)).unwrap();
@@ -79,6 +80,48 @@ fn interrupting_after_every_update_changes_nothing() {
     }
     run(&config, &objective, directory.path(), Some(20)).0.unwrap();
     assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
+}
+
+#[test]
+fn how_batches_are_loaded_changes_nothing() {
+    let objective = Regression::new(7);
+    let with = |ahead, threads, kept| {
+        uninterrupted(&TrainConfig { loading: Loading { ahead, threads, kept }, ..config() }, &objective)
+    };
+    let inline = with(0, 1, 0);
+    assert_eq!(inline.2.len(), 20 + 4);
+    for (ahead, threads, kept) in [(4, 1, 0), (4, 1, 1 << 20), (1, 4, 1500), (7, 3, 1 << 20)] {
+        assert!(inline == with(ahead, threads, kept), "{ahead} ahead on {threads} threads, {kept} bytes kept");
+    }
+    // An interruption leaves batches behind that are prepared again.
+    let ahead = TrainConfig { loading: Loading { ahead: 5, threads: 2, kept: 1 << 20 }, ..config() };
+    let directory = tempdir().unwrap();
+    run(&ahead, &objective, directory.path(), Some(7)).0.unwrap_err();
+    run(&ahead, &objective, directory.path(), None).0.unwrap();
+    assert!(inline == outcome(directory.path(), 20));
+}
+
+#[test]
+fn a_thread_that_panics_ends_the_run_with_its_panic() {
+    struct Bug;
+    impl Objective<Tiny> for Bug {
+        type Data = ();
+        fn prepare(&self, id: BatchId) -> Result<Batch<()>, ObjectiveError> {
+            assert!(id != BatchId::Train { update: 2, micro: 0 }, "a bug in update 2");
+            Ok(Batch { data: (), utterances: Vec::new(), sequences: Vec::new(), bytes: 0 })
+        }
+        fn losses(&self, model: &Tiny, _: &(), _: BatchId) -> Result<Losses, ObjectiveError> {
+            Ok(Losses::new(&model.hidden.val().device()).add("sum", 1.0, model.hidden.val().sum()))
+        }
+    }
+    let directory = tempdir().unwrap();
+    let path = directory.path();
+    let attempt = std::panic::AssertUnwindSafe(|| {
+        train(&config(), 1, Tiny::new(1), &Bug, path, &AtomicBool::new(false), &mut |_| ())
+    });
+    let panic = std::panic::catch_unwind(attempt).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"a bug in update 2"));
+    assert_eq!(records::read(&path.join("metrics.jsonl")).unwrap().last().unwrap().update(), 2);
 }
 
 #[test]
@@ -141,9 +184,12 @@ fn a_finished_run_only_returns_its_model() {
 fn records_carry_every_number() {
     let (config, objective) = (config(), Regression::new(7));
     let (_, _, lines) = uninterrupted(&config, &objective);
-    let Record::Update { update, loss, terms, gradient_norm, learning_rate, utterances, frames, .. } = &lines[2] else {
+    let Record::Update { update, loss, terms, gradient_norm, learning_rate, utterances, frames, padding, .. } =
+        &lines[2]
+    else {
         panic!("{:?}", lines[2])
     };
+    assert_eq!(*padding, [("points".to_owned(), 0.25)]);
     assert_eq!((*update, *utterances, *frames), (3, 2, 12));
     assert_eq!(*learning_rate, 0.05 * 2.0 / 4.0);
     assert!(*gradient_norm > 0.0);
@@ -168,16 +214,16 @@ fn micro_batches_are_averaged() {
     /// Pulls towards 1 in the first and towards 3 in the second micro-batch; the rare weight only in the second.
     struct Pull(Vec<f64>);
     impl Objective<Tiny> for Pull {
+        type Data = usize;
         fn micro_batches(&self) -> usize {
             self.0.len()
         }
-        fn loss(
-            &self,
-            model: &Tiny,
-            _: usize,
-            micro: usize,
-        ) -> Result<vocable_objectives::Losses, crate::ObjectiveError> {
-            let losses = vocable_objectives::Losses::new(&model.hidden.val().device());
+        fn prepare(&self, id: BatchId) -> Result<Batch<usize>, ObjectiveError> {
+            let BatchId::Train { micro, .. } = id else { panic!("there is nothing to validate on") };
+            Ok(Batch { data: micro, utterances: Vec::new(), sequences: Vec::new(), bytes: 0 })
+        }
+        fn losses(&self, model: &Tiny, &micro: &usize, _: BatchId) -> Result<Losses, ObjectiveError> {
+            let losses = Losses::new(&model.hidden.val().device());
             let losses = losses.add("pull", self.0[micro], model.hidden.val().sum());
             Ok(if micro == 1 { losses.add("rare", 4.0, model.rare.val().sum()) } else { losses })
         }

@@ -22,12 +22,12 @@ const TRANSCRIPTS: &str = "transcripts.json";
 /// Trains recognition.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, model, validation) = (c.asr.clone(), c.model.clone(), c.evaluation.validation);
-    let (task, seed) = (&c.asr.task, c.seed);
+    let (task, seed, loading) = (&c.asr.task, c.seed, c.data.loading);
     let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
     let learn = move |run: &StageRun, start, dataset, key: Key| {
         let task = recipe.task.clone();
         let objective = Recognition::new(task, model.clone(), dataset, validation, key.fold("asr"), device())?;
-        let trained = train(run, &recipe.train, seed, start, &objective)?;
+        let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune("finetune-asr", c, &c.asr, &task.regularisation, heard, inputs, datasets, learn)

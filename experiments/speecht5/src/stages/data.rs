@@ -61,34 +61,50 @@ impl Text {
     }
 }
 
-/// Opened corpora, so that the stages of one process decode each recording once.
+/// Opened corpora, so that the stages of one process share what is kept of their recordings.
 #[derive(Debug, Default)]
-pub struct Datasets(Mutex<HashMap<(PathBuf, usize), Arc<Dataset>>>, Mutex<HashMap<PathBuf, PathBuf>>);
+pub struct Datasets {
+    open: Mutex<HashMap<(PathBuf, usize), Arc<Dataset>>>,
+    /// By the hash of the corpus.
+    places: Mutex<HashMap<String, Place>>,
+}
+
+/// Where a corpus lies, and how many bytes of its audio and log-mels are kept.
+#[derive(Clone, Debug)]
+struct Place {
+    manifest: PathBuf,
+    audio_cache: usize,
+    mel_cache: usize,
+}
 
 impl Datasets {
     /// The corpus that the stage with these outputs prepared, with speaker vectors of a width.
     pub fn open(&self, prepared: &Path, speaker: usize) -> anyhow::Result<Arc<Dataset>> {
-        let mut open = self.0.lock().expect("no stage panicked while it opened a corpus");
+        let mut open = self.open.lock().expect("no stage panicked while it opened a corpus");
         let name = (prepared.to_owned(), speaker);
         if let Some(dataset) = open.get(&name) {
             return Ok(Arc::clone(dataset));
         }
         let kept: Kept =
             vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
-        let source = self.1.lock().expect("as above").get(&PathBuf::from(&kept.hash)).cloned();
-        let mut manifest = Manifest::read(source.context("the corpus of a run is known")?)?;
+        let place = self.places.lock().expect("as above").get(&kept.hash).cloned();
+        let Place { manifest, audio_cache, mel_cache } = place.context("the corpus of a run is known")?;
+        let mut manifest = Manifest::read(manifest)?;
         let ids: HashSet<&str> = kept.ids.iter().map(String::as_str).collect();
         manifest.utterances.retain(|utterance| ids.contains(utterance.id.as_str()));
         let vocabulary: CharVocabulary =
             vocable_lab::files::read_json(&prepared.join(VOCABULARY))?.context("the corpus has a vocabulary")?;
-        let dataset = Arc::new(Dataset::new(Corpus::new(manifest), vocabulary, speaker)?);
+        let corpus = Corpus::new(manifest).keep(audio_cache);
+        let dataset = Arc::new(Dataset::new(corpus, vocabulary, speaker)?.keep_mels(mel_cache));
         open.insert(name, Arc::clone(&dataset));
         Ok(dataset)
     }
 
     /// Remembers where the corpus with a hash lies: a finished stage may outlive a move of its corpus.
     fn locate(&self, source: &Source) {
-        self.1.lock().expect("nothing panics in here").insert(source.hash.clone().into(), source.manifest.clone());
+        let DataConfig { audio_cache, mel_cache, .. } = source.data;
+        let place = Place { manifest: source.manifest.clone(), audio_cache, mel_cache };
+        self.places.lock().expect("nothing panics in here").insert(source.hash.clone(), place);
     }
 }
 

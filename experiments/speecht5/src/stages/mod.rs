@@ -18,7 +18,7 @@ use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{Regularisation, SpeechT5};
-use vocable_train::{Checkpoint, Checkpoints, Event, Objective, Record, TrainConfig, TrainError, load_model};
+use vocable_train::{Checkpoint, Checkpoints, Event, Loading, Objective, Record, TrainConfig, TrainError, load_model};
 
 use self::data::Datasets;
 use crate::config::{Recipe, RunConfig};
@@ -77,17 +77,22 @@ pub fn finetune<T: Serialize>(
 pub fn train<M: Module, O: Objective<M>>(
     run: &StageRun,
     config: &TrainConfig,
+    loading: Loading,
     seed: u64,
     model: M,
     objective: &O,
 ) -> anyhow::Result<M> {
-    if config.best.is_some() && objective.validate(&model.valid()).is_ok_and(|numbers| numbers.is_empty()) {
+    if config.best.is_some() && objective.validation_batches() == 0 {
         bail!(
             "the best checkpoint is chosen on the `valid` split, which is empty (or evaluation.validation is 0): add \
              utterances to it, or take the last checkpoint with TASK.train.best=none"
         );
     }
+    for note in objective.notes() {
+        run.log(note)?;
+    }
     run.progress().start(config.updates as u64, "updates");
+    let config = &TrainConfig { loading, ..config.clone() };
     let interrupt = run.interrupt_flag();
     let mut log_error = None;
     let mut observe = |event: Event| {
@@ -135,7 +140,7 @@ fn hear(run: &StageRun, event: &Event) -> anyhow::Result<()> {
         Event::Recorded { record: Record::Skipped { update, reason, .. }, .. } => {
             run.log(format!("update {update} skipped: {reason}"))?;
         }
-        Event::Recorded { record: Record::Validation { update, numbers, seconds }, .. } => {
+        Event::Recorded { record: Record::Validation { update, numbers, seconds, .. }, .. } => {
             let numbers: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
             run.log(format!("update {update}: {} ({seconds:.1} s)", numbers.join(", ")))?;
         }

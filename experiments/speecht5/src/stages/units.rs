@@ -37,7 +37,7 @@ pub fn from_mfcc(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) 
         .run(move |run| {
             let dataset = datasets.open(&run.input("prepare"), speaker)?;
             let mfcc = Mfcc::new(RATE);
-            let features = |index: usize| Ok(mfcc.mfcc_with_deltas(dataset.corpus.audio(index)?).every(2));
+            let features = |index: usize| Ok(mfcc.mfcc_with_deltas(&dataset.corpus.audio(index)?).every(2));
             cluster(run, &dataset, &units, units.clusters, Key::new(seed).fold("units"), features)
         })
 }

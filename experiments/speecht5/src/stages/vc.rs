@@ -47,12 +47,12 @@ struct Item {
 /// Trains conversion.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, model, validation) = (c.vc.clone(), c.model.clone(), c.evaluation.validation);
-    let (task, seed) = (&c.vc.task, c.seed);
+    let (task, seed, loading) = (&c.vc.task, c.seed, c.data.loading);
     let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
     let learn = move |run: &StageRun, start, dataset, key: Key| {
         let task = recipe.task.clone();
         let objective = Conversion::new(task, model.clone(), dataset, validation, key.fold("vc"), device())?;
-        let trained = train(run, &recipe.train, seed, start, &objective)?;
+        let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune("finetune-vc", c, &c.vc, &task.regularisation, heard, inputs, datasets, learn)
@@ -96,8 +96,8 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
                 let sound = griffin_lim.samples(&item.mel, key.fold("phase").fold(n));
                 write_wav(run.outputs().join(format!("{n}-converted.wav")), &sound, RATE)?;
                 let (source, target) = (item.pair.source, item.pair.target);
-                write_wav(run.outputs().join(format!("{n}-source.wav")), dataset.corpus.audio(source)?, RATE)?;
-                write_wav(run.outputs().join(format!("{n}-target.wav")), dataset.corpus.audio(target)?, RATE)?;
+                write_wav(run.outputs().join(format!("{n}-source.wav")), &dataset.corpus.audio(source)?, RATE)?;
+                write_wav(run.outputs().join(format!("{n}-target.wav")), &dataset.corpus.audio(target)?, RATE)?;
             }
             Ok(())
         })
@@ -121,9 +121,9 @@ pub fn score(c: &RunConfig, prepare: &Arc<Stage>, decode: &Arc<Stage>, datasets:
             let mel = Frames::new(values[offset..offset + size].to_vec(), list.mel);
             offset += size;
             let [source, target] = [find(&dataset, &item.source)?, find(&dataset, &item.target)?];
-            let truth = cepstrum(dataset.mel(target)?);
+            let truth = cepstrum(&*dataset.mel(target)?);
             distances.push(distance(&cepstrum(&mel), &truth));
-            unconverted.push(distance(&cepstrum(dataset.mel(source)?), &truth));
+            unconverted.push(distance(&cepstrum(&*dataset.mel(source)?), &truth));
         }
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let ended: Vec<f64> = list.items.iter().map(|item| if item.ended { 100.0 } else { 0.0 }).collect();
