@@ -4,13 +4,13 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use vocable_benches::{ITEMS, conversion, model, recognition};
+use vocable_benches::{ITEMS, conversion, recognition};
 use vocable_nn::Mode;
 use vocable_objectives::Losses;
 use vocable_random::Key;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::vc::VcConfig;
-use vocable_speecht5::{Preset, SpeechT5};
+use vocable_speecht5::{ModelConfig, Preset, SpeechT5};
 use vocable_train::{Optimiser, OptimiserConfig};
 
 fn step(model: SpeechT5, optimiser: &mut Optimiser, losses: Losses) -> SpeechT5 {
@@ -27,7 +27,7 @@ fn training_step(c: &mut Criterion) {
 
     let asr = AsrConfig::base(Preset::Paper);
     let batch = recognition(&device);
-    let start = model().init(81, 1, &asr.regularisation, Key::new(1), &device);
+    let start = ModelConfig::mini(Preset::Paper).init(81, 1, &asr.regularisation, Key::new(1), &device);
     let (mut optimiser, mut trained) = (Optimiser::new(&recipe), Some(start.clone().materialize()));
     group.bench_function("recognition, 8 x 3 s", |b| {
         b.iter(|| {

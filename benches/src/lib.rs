@@ -8,30 +8,11 @@ use vocable_random::Key;
 use vocable_speecht5::asr::AsrBatch;
 use vocable_speecht5::batch::{SpeechTarget, Waveforms};
 use vocable_speecht5::vc::VcBatch;
-use vocable_speecht5::{ModelConfig, Preset};
 
 /// Utterances of a batch.
 pub const ITEMS: usize = 8;
 /// Samples of an utterance: three seconds.
 const SAMPLES: usize = 48_000;
-
-/// A small model of the paper's shape.
-pub fn model() -> ModelConfig {
-    ModelConfig {
-        width: 128,
-        feed_forward: 512,
-        heads: 4,
-        encoder_layers: 3,
-        decoder_layers: 2,
-        extractor_channels: 64,
-        positional_kernel: 32,
-        positional_groups: 8,
-        prenet_units: 64,
-        postnet_channels: 64,
-        speaker: 160,
-        ..ModelConfig::base(Preset::Paper)
-    }
-}
 
 fn sounds() -> Vec<Vec<f32>> {
     (0..ITEMS).map(|n| white_noise(SAMPLES, Key::new(1).fold(n)).iter().map(|x| x * 0.1).collect()).collect()

@@ -169,6 +169,26 @@ impl ModelConfig {
         }
     }
 
+    /// A model of the paper's shape with about a million parameters; its initial weights are larger, as they must be where
+    /// the width is small.
+    pub fn mini(preset: Preset) -> Self {
+        Self {
+            width: 128,
+            feed_forward: 512,
+            heads: 4,
+            encoder_layers: 3,
+            decoder_layers: 2,
+            extractor_channels: 64,
+            positional_kernel: 32,
+            positional_groups: 8,
+            prenet_units: 64,
+            postnet_channels: 64,
+            deviation: 0.06,
+            speaker: 160,
+            ..Self::base(preset)
+        }
+    }
+
     /// The convolutional extractor.
     pub fn extractor(&self) -> ConvExtractorConfig {
         ConvExtractorConfig::wav2vec2(self.extractor_channels, self.extractor_norm)

@@ -91,21 +91,7 @@ fn pretraining() -> Recipe<PretrainConfig> {
 /// tasks, and clipping in identification.
 fn mini(mut c: RunConfig) -> RunConfig {
     c.data.sentences = 20_000;
-    c.model = ModelConfig {
-        width: 128,
-        feed_forward: 512,
-        heads: 4,
-        encoder_layers: 3,
-        decoder_layers: 2,
-        extractor_channels: 64,
-        positional_kernel: 32,
-        positional_groups: 8,
-        prenet_units: 64,
-        postnet_channels: 64,
-        deviation: 0.06,
-        speaker: 160,
-        ..c.model
-    };
+    c.model = ModelConfig::mini(Preset::Paper);
     c.units = UnitsConfig { clusters: 50, max_iter: 5, n_init: 3, frames: 60_000, second: None, ..c.units };
     let pretrain = c.pretrain.as_mut().expect("the full model is pre-trained");
     short(&mut pretrain.train, 1_000, 1e-3);
