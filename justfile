@@ -47,6 +47,15 @@ corpus:
 bench:
     cargo bench --bench training_step
 
+# Time this workspace and PyTorch side by side, writes docs/performance.md: just bench-peers [--only ROW,ROW] [--rounds N]
+bench-peers *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    venv=target/peers-venv
+    [ -x $venv/bin/python ] || python3 -m venv $venv
+    $venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
+    exec cargo run --release --bin peers -- --python $venv/bin/python "$@"
+
 # Everything CI checks
 ci:
     bash .ci/run

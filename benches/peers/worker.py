@@ -1,0 +1,42 @@
+"""The PyTorch side of `just bench-peers`: one JSON request a line on standard input, one reply a line on standard output.
+
+`{"prepare": job}` builds what the job asks for; `"run"` runs it once and says how long it took. The job, its sizes and its
+inputs come from the Rust side (benches/src/peers).
+"""
+
+import json
+import sys
+import time
+
+import memory
+
+
+def main():
+    replies = sys.stdout
+    sys.stdout = sys.stderr  # Whatever a library prints is no reply.
+    run = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request == "run":
+            memory.reset_peak()
+            start, cpu = time.perf_counter(), time.process_time()
+            outcome = run()
+            seconds = time.perf_counter() - start
+            cpu = time.process_time() - cpu
+            reply = {"seconds": seconds, "cpu": cpu, "peak": memory.peak(), "outcome": outcome}
+        else:
+            run, reply = prepare(request["prepare"])
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+def prepare(job):
+    import work
+
+    base = memory.resident()
+    ready = work.prepare(job)
+    versions = work.versions()
+    return ready.run, {"base": base, "weights": ready.weights, "trained": ready.trained, "versions": versions}
+
+
+if __name__ == "__main__":
+    main()

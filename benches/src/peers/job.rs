@@ -1,0 +1,190 @@
+//! What is timed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use vocable_speecht5::asr::AsrConfig;
+use vocable_speecht5::pretrain::PretrainConfig;
+use vocable_speecht5::{ModelConfig, Preset, Regularisation};
+
+/// A piece of work, its sizes and its inputs; both workers read the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// What is done.
+    pub work: Work,
+    /// The model it is done with.
+    pub model: ModelConfig,
+    /// Safetensors file with the inputs (see [`crate::inputs`]).
+    pub inputs: PathBuf,
+}
+
+/// What is done, once per run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// An update from one speech and one text micro-batch.
+    Pretraining {
+        /// The recipe.
+        config: Box<PretrainConfig>,
+        /// Its optimiser.
+        optimiser: Optimiser,
+        /// Utterances of the speech micro-batch.
+        items: usize,
+        /// Their length.
+        seconds: usize,
+        /// Sentences of the text micro-batch.
+        sentences: usize,
+        /// Their length, before noise.
+        characters: usize,
+    },
+    /// An update of recognition.
+    Recognition {
+        /// The recipe.
+        config: Box<AsrConfig>,
+        /// Its optimiser.
+        optimiser: Optimiser,
+        /// Utterances.
+        items: usize,
+        /// Their length.
+        seconds: usize,
+    },
+    /// Speech-encoder pre-net and encoder, for inference.
+    Encoding {
+        /// Utterances.
+        items: usize,
+        /// Their length.
+        seconds: usize,
+    },
+    /// Greedy text from encoder states that are there already.
+    Text {
+        /// Utterances.
+        items: usize,
+        /// Their length.
+        seconds: usize,
+        /// Tokens generated for each.
+        tokens: usize,
+    },
+    /// Speech from text: encoder, decoder, post-net.
+    Speech {
+        /// Sentences.
+        items: usize,
+        /// Their length.
+        characters: usize,
+        /// Mel frames generated for each.
+        frames: usize,
+    },
+    /// Log-mel spectrograms of many utterances.
+    LogMel {
+        /// Whom the other side asks.
+        extractor: Extractor,
+        /// Length of an utterance.
+        seconds: usize,
+        /// How often the utterances of the inputs are gone through.
+        repeats: usize,
+    },
+}
+
+/// A log-mel extractor of the Python side.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extractor {
+    /// `SpeechT5FeatureExtractor`.
+    Transformers,
+    /// `librosa.stft` and `librosa.feature.melspectrogram`.
+    Librosa,
+}
+
+/// AdamW and clipping by the global norm.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Optimiser {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest gradient norm.
+    pub clip: f64,
+    /// Learning rate.
+    pub learning_rate: f64,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Short name, for the command line and the file of measurements.
+    pub name: String,
+    /// What a reader is told.
+    pub title: String,
+    /// The work.
+    pub work: Work,
+    /// The model.
+    pub model: ModelConfig,
+}
+
+/// Utterances that an hour of log-mels cycles through, and their length in seconds.
+pub const SOUNDS: (usize, usize) = (6, 10);
+
+/// The rows of the ratio table.
+pub fn rows() -> Vec<Row> {
+    let row = |name: &str, title: &str, work| Row {
+        name: name.into(),
+        title: title.into(),
+        work,
+        model: ModelConfig::base(Preset::Paper),
+    };
+    let hour = |extractor| Work::LogMel { extractor, seconds: SOUNDS.1, repeats: 3600 / (SOUNDS.0 * SOUNDS.1) };
+    vec![
+        row("pretraining", "Pre-training, speech 2 × 5 s and text 8 × 100 characters: update", pretraining()),
+        row("asr", "Recognition, 2 × 10 s, cross-entropy: update", recognition(Preset::Hf, 2, 10)),
+        row("asr-ctc", "Recognition, 2 × 10 s, cross-entropy and CTC: update", recognition(Preset::Paper, 2, 10)),
+        row("encoder", "Encoder, 10 s: inference", Work::Encoding { items: 1, seconds: 10 }),
+        row("text-1", "Text, 60 tokens greedy, batch 1", Work::Text { items: 1, seconds: 5, tokens: 60 }),
+        row("text-8", "Text, 60 tokens greedy, batch 8", Work::Text { items: 8, seconds: 5, tokens: 60 }),
+        row(
+            "mel-1",
+            "Mel, 480 frames from 60 characters, batch 1",
+            Work::Speech { items: 1, characters: 60, frames: 480 },
+        ),
+        row(
+            "mel-8",
+            "Mel, 480 frames from 60 characters, batch 8",
+            Work::Speech { items: 8, characters: 60, frames: 480 },
+        ),
+        row("log-mel", "Log-mel of an hour, against transformers", hour(Extractor::Transformers)),
+        row("log-mel-librosa", "Log-mel of an hour, against librosa", hour(Extractor::Librosa)),
+    ]
+}
+
+fn pretraining() -> Work {
+    let mut config = PretrainConfig::base(Preset::Paper);
+    keep_layers(&mut config.regularisation);
+    Work::Pretraining {
+        config: Box::new(config),
+        optimiser: Optimiser { beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.01, clip: 5.0, learning_rate: 1e-5 },
+        items: 2,
+        seconds: 5,
+        sentences: 8,
+        characters: 100,
+    }
+}
+
+/// Under preset `hf` the loss is transformers' own, under the paper's CTC is added.
+pub fn recognition(preset: Preset, items: usize, seconds: usize) -> Work {
+    let mut config = AsrConfig::base(preset);
+    keep_layers(&mut config.regularisation);
+    Work::Recognition {
+        config: Box::new(config),
+        optimiser: Optimiser { beta1: 0.9, beta2: 0.98, eps: 1e-8, weight_decay: 0.1, clip: 25.0, learning_rate: 1e-5 },
+        items,
+        seconds,
+    }
+}
+
+/// Layer drop skips whole layers at random: rounds and sides would not do the same work.
+fn keep_layers(regularisation: &mut Regularisation) {
+    regularisation.encoder_layer_drop = 0.0;
+    regularisation.decoder_layer_drop = 0.0;
+}

@@ -1,0 +1,57 @@
+//! Times this workspace and PyTorch side by side: two workers, one in Rust and one in Python, do the same work on the
+//! same inputs in turns, each idle while the other is measured (`just bench-peers`).
+
+mod inputs;
+mod job;
+mod measure;
+mod memory;
+mod protocol;
+mod report;
+mod work;
+mod worker;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use crate::measure::Measurements;
+
+/// Times this workspace and PyTorch side by side.
+#[derive(Debug, Parser)]
+struct Options {
+    /// A Python with the packages of benches/peers/requirements.txt.
+    #[arg(long, default_value = "target/peers-venv/bin/python")]
+    python: PathBuf,
+    /// Only these rows of the table.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Rounds per row at least.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Threads on either side.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Is a worker instead, for a driver on the other end of standard input.
+    #[arg(long, hide = true)]
+    worker: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.worker {
+        return worker::serve();
+    }
+    let rows = job::rows();
+    let wrong = |name: &&String| !rows.iter().any(|row| row.name == **name);
+    if let Some(name) = options.only.iter().find(wrong) {
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        bail!("there is no row {name}; rows are {}", names.join(", "));
+    }
+    let mut measurements = Measurements::open(&options)?;
+    for row in rows.iter().filter(|row| options.only.is_empty() || options.only.contains(&row.name)) {
+        measurements.add(measure::measure(row, &options)?)?;
+        println!("{}", report::line(measurements.newest()));
+    }
+    report::write(&measurements)
+}

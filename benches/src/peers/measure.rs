@@ -1,0 +1,256 @@
+//! Both sides in turns, and the file of what was measured.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::Options;
+use crate::inputs::Inputs;
+use crate::job::{Job, Row};
+use crate::memory;
+use crate::protocol::{Prepared, Request, Run, Worker};
+
+/// Runs before the first that counts, on either side.
+const WARM_UP: usize = 2;
+/// More rounds than asked for are made within this time.
+const ENOUGH: f64 = 12.0;
+/// Rounds at most.
+const MOST: usize = 20;
+/// A round is made again when other processes took more than this share of the machine meanwhile.
+const DISTURBED: f64 = 0.04;
+/// Until the threads of one side have stopped spinning.
+const REST: Duration = Duration::from_millis(300);
+
+/// One side of a measurement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Side {
+    /// Seconds of every round.
+    pub seconds: Vec<f64>,
+    /// Most resident bytes during any round.
+    pub peak: u64,
+    /// Resident bytes before model and inputs were there.
+    pub base: u64,
+    /// Numbers in the model.
+    pub weights: u64,
+    /// Those of them that are trained.
+    pub trained: u64,
+    /// What the first round ended with.
+    pub outcome: BTreeMap<String, f64>,
+}
+
+impl Side {
+    /// The fastest round.
+    pub fn fastest(&self) -> f64 {
+        self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// How far the median round is above the fastest, as a share of it.
+    pub fn spread(&self) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2] / sorted[0] - 1.0
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Its short name.
+    pub name: String,
+    /// What a reader is told.
+    pub title: String,
+    /// The commit that was measured; `+` behind it says that files had been changed since.
+    pub commit: String,
+    /// This workspace.
+    pub ours: Side,
+    /// PyTorch.
+    pub peer: Side,
+    /// Rounds that were made again.
+    pub disturbed: usize,
+    /// Largest share of the machine that other processes took in the rounds that count.
+    pub others: f64,
+}
+
+impl Measurement {
+    /// How many times as fast as PyTorch.
+    pub fn ratio(&self) -> f64 {
+        self.peer.fastest() / self.ours.fastest()
+    }
+}
+
+/// Where and with what was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// Processors seen.
+    pub cores: usize,
+    /// Widest vector instructions.
+    pub vectors: String,
+    /// Memory in GiB.
+    pub memory: u64,
+    /// Threads on either side.
+    pub threads: usize,
+    /// Versions on either side.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// All rows measured so far on one machine, kept beside the document.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Measurements {
+    /// The machine.
+    pub machine: Machine,
+    /// Rows in the order of the table.
+    pub rows: Vec<Measurement>,
+}
+
+/// Measures one row.
+pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<String, String>)> {
+    let folder = Path::new("target/peers");
+    std::fs::create_dir_all(folder)?;
+    let inputs = std::path::absolute(folder.join(format!("{}.safetensors", row.name)))?;
+    let job = Job { work: row.work.clone(), model: row.model.clone(), inputs };
+    Inputs::draw(&job).write(&job.inputs)?;
+    let prepare = Request::Prepare(Box::new(job));
+    // With this file and lines of `"run"` a worker can be run by hand, in a profiler for example.
+    std::fs::write(folder.join(format!("{}.json", row.name)), serde_json::to_string(&prepare)? + "\n")?;
+
+    let threads = options.threads.to_string();
+    let mut workers = [
+        Worker::start(
+            "the Rust worker",
+            with_threads(Command::new(std::env::current_exe()?).arg("--worker"), &threads),
+        )?,
+        Worker::start(
+            "the Python worker",
+            with_threads(Command::new(&options.python).arg("-Wignore").arg("benches/peers/worker.py"), &threads),
+        )?,
+    ];
+    workers.iter_mut().try_for_each(|worker| worker.send(&prepare))?;
+    let prepared = workers.iter_mut().map(Worker::reply).collect::<Result<Vec<Prepared>>>()?;
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    // One run, and the share of the machine that others took.
+    let mut run = |side: usize| -> Result<(Run, f64)> {
+        std::thread::sleep(REST);
+        let before = memory::cpu_of_all()?;
+        workers[side].send(&Request::Run)?;
+        let run: Run = workers[side].reply()?;
+        let others = memory::cpu_of_all()? - before - run.cpu;
+        let share = others / (run.seconds * cores);
+        Ok((run, share))
+    };
+    for _ in 0..WARM_UP {
+        run(0)?;
+        run(1)?;
+    }
+    let mut sides = [Vec::new(), Vec::new()];
+    let (mut spent, mut disturbed, mut others) = (0.0, 0, 0.0_f64);
+    while sides[0].len() < options.rounds || (spent < ENOUGH && sides[0].len() < MOST) {
+        // Each side goes first in every other round.
+        let first = sides[0].len() % 2;
+        let ((earlier, share), (later, other_share)) = (run(first)?, run(1 - first)?);
+        let share = share.max(other_share);
+        if share > DISTURBED && disturbed < options.rounds {
+            disturbed += 1;
+            continue;
+        }
+        others = others.max(share);
+        spent += earlier.seconds + later.seconds;
+        sides[first].push(earlier);
+        sides[1 - first].push(later);
+    }
+    let [ours, peer] = [0, 1].map(|side| Side {
+        seconds: sides[side].iter().map(|run| run.seconds).collect(),
+        peak: sides[side].iter().map(|run| run.peak).max().unwrap_or(0),
+        base: prepared[side].base,
+        weights: prepared[side].weights,
+        trained: prepared[side].trained,
+        outcome: sides[side][0].outcome.clone(),
+    });
+    let versions = prepared.into_iter().flat_map(|prepared| prepared.versions).collect();
+    let (name, title) = (row.name.clone(), row.title.clone());
+    Ok((Measurement { name, title, commit: commit()?, ours, peer, disturbed, others }, versions))
+}
+
+/// The same number of threads, whatever library makes them.
+fn with_threads<'a>(command: &'a mut Command, threads: &str) -> &'a mut Command {
+    for name in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"]
+    {
+        command.env(name, threads);
+    }
+    // Memory that was freed is kept: without this every large tensor is mapped and cleared anew, on either side.
+    command
+        .env("MALLOC_TOP_PAD_", "268435456")
+        .env("MALLOC_MMAP_MAX_", "0")
+        .env("MALLOC_TRIM_THRESHOLD_", "100000000000");
+    // Nothing is loaded from the hub.
+    command.env("HF_HUB_OFFLINE", "1").env("TRANSFORMERS_VERBOSITY", "error")
+}
+
+fn commit() -> Result<String> {
+    let git = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new("git").args(arguments).output().context("git")?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let changed = git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?;
+    Ok(format!("{}{}", git(&["rev-parse", "--short", "HEAD"])?, if changed.is_empty() { "" } else { "+" }))
+}
+
+impl Measurements {
+    /// What has been measured on this machine before; nothing if the file is another machine's.
+    pub fn open(options: &Options) -> Result<Self> {
+        let machine = Machine::detect(options.threads)?;
+        let known =
+            std::fs::read_to_string(Self::path()).ok().and_then(|text| serde_json::from_str::<Self>(&text).ok());
+        let same = |known: &Self| Machine { versions: BTreeMap::new(), ..known.machine.clone() } == machine;
+        Ok(known.filter(same).unwrap_or(Self { machine, rows: Vec::new() }))
+    }
+
+    /// The file.
+    pub fn path() -> PathBuf {
+        "docs/performance.json".into()
+    }
+
+    /// Adds a row, or replaces it.
+    pub fn add(&mut self, (row, versions): (Measurement, BTreeMap<String, String>)) -> Result<()> {
+        self.machine.versions.extend(versions);
+        self.rows.retain(|known| known.name != row.name);
+        self.rows.push(row);
+        std::fs::write(Self::path(), serde_json::to_string_pretty(self)? + "\n").context("docs/performance.json")
+    }
+
+    /// The row that was added last.
+    pub fn newest(&self) -> &Measurement {
+        self.rows.last().expect("a row was added")
+    }
+}
+
+impl Machine {
+    fn detect(threads: usize) -> Result<Self> {
+        let read = |path: &str| std::fs::read_to_string(path).with_context(|| format!("{path} (Linux only)"));
+        let (processors, memory) = (read("/proc/cpuinfo")?, read("/proc/meminfo")?);
+        let field = |name: &str| {
+            processors
+                .lines()
+                .find(|line| line.starts_with(name))
+                .and_then(|line| line.split_once(": "))
+                .map(|(_, v)| v)
+        };
+        let flags = field("flags").unwrap_or_default();
+        let widest = ["avx512f", "avx2", "sse2"].into_iter().find(|name| flags.split(' ').any(|flag| flag == *name));
+        let kilobytes = memory.split_whitespace().nth(1).context("/proc/meminfo")?.parse::<u64>()?;
+        Ok(Self {
+            processor: field("model name").unwrap_or("unknown").to_owned(),
+            cores: std::thread::available_parallelism()?.get(),
+            vectors: widest.unwrap_or("none").to_owned(),
+            // In GiB: the last digits differ after every boot.
+            memory: kilobytes >> 20,
+            threads,
+            versions: BTreeMap::new(),
+        })
+    }
+}

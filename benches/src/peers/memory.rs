@@ -1,0 +1,46 @@
+//! Memory and processor time as Linux counts them, in bytes and seconds.
+
+use anyhow::{Context, Result};
+
+fn status(field: &str) -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("memory is counted by Linux's /proc alone")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    let kilobytes: u64 = line.trim_start_matches(':').trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes * 1024)
+}
+
+/// Resident now.
+pub fn resident() -> Result<u64> {
+    status("VmRSS")
+}
+
+/// Most that was resident since the last reset.
+pub fn peak() -> Result<u64> {
+    status("VmHWM")
+}
+
+/// Forgets the peak.
+pub fn reset_peak() -> Result<()> {
+    std::fs::write("/proc/self/clear_refs", "5").context("/proc/self/clear_refs")
+}
+
+/// Clock ticks a second, the same on every Linux that Rust runs on.
+const TICKS: f64 = 100.0;
+
+/// Processor time of this process so far, threads included.
+pub fn cpu() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat")?;
+    let ticks = |n: usize| fields.split_whitespace().nth(n).and_then(|ticks| ticks.parse::<f64>().ok());
+    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+}
+
+/// Processor time of all processes so far, and what the machine's other guests took.
+pub fn cpu_of_all() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").context("/proc/stat")?;
+    let ticks: Vec<f64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).map_while(|t| t.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal
+    let busy = [0, 1, 2, 5, 6, 7].map(|n| ticks.get(n).copied().unwrap_or(0.0));
+    Ok(busy.iter().sum::<f64>() / TICKS)
+}

@@ -1,0 +1,210 @@
+//! Our side of the work.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+use vocable_audio::LogMel;
+use vocable_data::mask::{SpanMask, compute_mask_indices};
+use vocable_decode::{SpeechLimits, TextLimits, generate_speech, greedy};
+use vocable_nets::{SpeechMasks, Tokens};
+use vocable_nn::Mode;
+use vocable_objectives::Losses;
+use vocable_random::Key;
+use vocable_speecht5::asr::{AsrBatch, AsrConfig};
+use vocable_speecht5::batch::{SpeechTarget, Waveforms};
+use vocable_speecht5::decode::{SpeechDecoding, TextDecoding};
+use vocable_speecht5::pretrain::{PretrainConfig, SpeechBatch, TextBatch};
+use vocable_speecht5::{ModelConfig, Pretrainer, Regularisation, SpeechT5};
+use vocable_train::OptimiserConfig;
+use vocable_train::parameters::parameters;
+
+use crate::inputs::{BLANK, CLUSTERS, EOS, Inputs, PAD, VOCABULARY, mask_tensor};
+use crate::job::{Job, Optimiser, Work};
+
+/// Named numbers that a run ends with.
+pub type Outcome = BTreeMap<String, f64>;
+
+/// Work that can run again and again.
+pub struct Ready {
+    /// Numbers in the model.
+    pub weights: usize,
+    /// Those of them that are trained; zero as long as nothing has run.
+    pub trained: usize,
+    /// Does it once.
+    pub run: Box<dyn FnMut() -> Outcome>,
+}
+
+/// Builds what a job asks for.
+pub fn prepare(job: &Job) -> Result<Ready> {
+    let inputs = Inputs::read(&job.inputs)?;
+    Ok(match &job.work {
+        Work::Pretraining { config, optimiser, .. } => pretraining(&job.model, config, *optimiser, &inputs),
+        Work::Recognition { config, optimiser, .. } => recognition(&job.model, config, *optimiser, &inputs),
+        Work::Encoding { .. } => encoding(inference(&job.model), &inputs),
+        Work::Text { tokens, .. } => text(inference(&job.model), &inputs, *tokens),
+        Work::Speech { characters, frames, .. } => {
+            speech(inference(&job.model), &inputs, *frames as f64 / *characters as f64, job.model.mel)
+        }
+        Work::LogMel { repeats, .. } => log_mel(&inputs, *repeats),
+    })
+}
+
+fn inference(model: &ModelConfig) -> SpeechT5 {
+    model.init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &Device::flex()).materialize()
+}
+
+fn waveforms(inputs: &Inputs, device: &Device) -> Waveforms {
+    let rows = inputs.rows("waveforms");
+    Waveforms::new(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>(), device)
+}
+
+fn pretraining(model: &ModelConfig, config: &PretrainConfig, optimiser: Optimiser, inputs: &Inputs) -> Ready {
+    let device = Device::flex().autodiff();
+    let part = config.speech.clone().expect("pre-training has a speech part");
+    let mels = inputs.rows("mel");
+    let windows: Vec<&[f32]> = mels.iter().map(Vec::as_slice).collect();
+    let full: Vec<usize> = windows.iter().map(|window| window.len() / model.mel).collect();
+    let (labels, speakers) = (part.stop_labels, inputs.rows("speaker"));
+    let speech = SpeechBatch {
+        waveforms: waveforms(inputs, &device),
+        masked: inputs.flags("masked"),
+        classes: inputs.tokens("classes"),
+        target: SpeechTarget::new(&windows, &full, model.mel, model.reduction, labels, &speakers, &device),
+    };
+    let valid = |(tokens, valid): (Vec<u32>, Vec<bool>)| {
+        tokens.into_iter().zip(valid).filter(|(_, valid)| *valid).map(|(token, _)| token).collect()
+    };
+    let noised: Vec<Vec<u32>> = inputs.tokens("noised").into_iter().zip(inputs.flags("valid")).map(valid).collect();
+    let text = TextBatch {
+        noised: Tokens::new(&noised, PAD, &device),
+        input: Tokens::new(&inputs.tokens("shifted"), PAD, &device),
+        target: inputs.tokens("target"),
+    };
+    let start = Pretrainer::new(model, config, VOCABULARY, PAD, CLUSTERS, Key::new(1), &device);
+    let config = config.clone();
+    training(start, optimiser, 2, move |pretrainer: &Pretrainer, update, micro, mode| match micro {
+        0 => pretrainer.speech(&config, &part, &speech, update, mode, None).0,
+        _ => pretrainer.text(&config, &text, update, mode, None).0,
+    })
+}
+
+fn recognition(model: &ModelConfig, config: &AsrConfig, optimiser: Optimiser, inputs: &Inputs) -> Ready {
+    let device = Device::flex().autodiff();
+    let target = inputs.tokens("target");
+    let shifted: Vec<Vec<u32>> = target.iter().map(|tokens| [&[EOS], &tokens[..tokens.len() - 1]].concat()).collect();
+    let waveforms = waveforms(inputs, &device);
+    let [items, samples] = waveforms.samples.dims();
+    let mask = |size: usize, probability, length, minimum| {
+        let spans = SpanMask { probability, length, minimum };
+        mask_tensor(&compute_mask_indices(&vec![size; items], size, spans, Key::new(2)), &device)
+    };
+    let frames = model.extractor().frames(samples);
+    let masks = SpeechMasks {
+        time: config.time_mask.map(|spans| mask(frames, spans.probability, spans.length, 2)),
+        channel: config.channel_mask.map(|spans| mask(model.width, spans.probability, spans.length, 0)),
+    };
+    let batch = AsrBatch { waveforms, masks, input: Tokens::new(&shifted, PAD, &device), target };
+    let start = model.init(VOCABULARY, PAD, &config.regularisation, Key::new(1), &device);
+    let config = config.clone();
+    training(start, optimiser, 1, move |model: &SpeechT5, _, _, mode| {
+        config.pass(model, &batch, EOS, BLANK, false, mode).losses
+    })
+}
+
+/// Updates as the step loop makes them, from the losses of (model, update, micro-batch, mode).
+fn training<M: Module + 'static>(
+    start: M,
+    optimiser: Optimiser,
+    micro_batches: usize,
+    losses: impl Fn(&M, usize, usize, Mode) -> Losses + 'static,
+) -> Ready {
+    let Optimiser { beta1, beta2, eps, weight_decay, clip, learning_rate } = optimiser;
+    let recipe = OptimiserConfig { beta1, beta2, eps, weight_decay, clip };
+    let start = start.materialize();
+    let weights = count(&start);
+    let mut adamw = vocable_train::Optimiser::new(&recipe);
+    let mut step = move |model: M, update: usize| {
+        let mut gradients = GradientsAccumulator::new();
+        let mut outcome = Outcome::new();
+        for micro in 0..micro_batches {
+            let mode = Mode::Train(Key::new(5).fold(update).fold(micro));
+            let losses = losses(&model, update, micro, mode);
+            outcome.extend(losses.terms);
+            gradients.accumulate(&model, GradientsParams::from_grads(losses.total.backward(), &model));
+        }
+        let gradients = gradients.grads();
+        (adamw.step(model, gradients, micro_batches, learning_rate).0, outcome)
+    };
+    let (mut model, mut update) = (Some(start), 0);
+    let run = move || {
+        let (next, outcome) = step(model.take().expect("a model"), update);
+        (model, update) = (Some(next), update + 1);
+        outcome
+    };
+    Ready { weights, trained: 0, run: Box::new(run) }
+}
+
+fn encoding(model: SpeechT5, inputs: &Inputs) -> Ready {
+    let waveforms = waveforms(inputs, &Device::flex());
+    let masks = SpeechMasks::default();
+    let weights = count(&model);
+    let run = move || {
+        let samples = waveforms.samples.clone();
+        let states = model.encode_speech(samples, &waveforms.lengths, None, &masks, Mode::Eval).states;
+        let frames = states.dims()[1] as f64;
+        let magnitude = f64::from(states.abs().mean().into_scalar::<f32>());
+        Outcome::from([("frames".into(), frames), ("magnitude".into(), magnitude)])
+    };
+    Ready { weights, trained: 0, run: Box::new(run) }
+}
+
+fn text(model: SpeechT5, inputs: &Inputs, tokens: usize) -> Ready {
+    let waveforms = waveforms(inputs, &Device::flex());
+    let items = waveforms.lengths.len();
+    let masks = SpeechMasks::default();
+    let memory = model.encode_speech(waveforms.samples, &waveforms.lengths, None, &masks, Mode::Eval);
+    let limits = TextLimits { start: EOS, end: EOS, min_length: tokens, max_length: tokens };
+    let weights = count(&model);
+    let run = move || {
+        let found = greedy(&mut TextDecoding::new(&model, &memory), items, &limits, &[]);
+        Outcome::from([("tokens".into(), found[0].tokens.len() as f64)])
+    };
+    Ready { weights, trained: 0, run: Box::new(run) }
+}
+
+fn speech(model: SpeechT5, inputs: &Inputs, ratio: f64, mel: usize) -> Ready {
+    let device = Device::flex();
+    let characters = Tokens::new(&inputs.tokens("characters"), PAD, &device);
+    let speaker: Tensor<2> = inputs.tensor("speaker", &device);
+    let limits = SpeechLimits { min_ratio: ratio, ..SpeechLimits::up_to(ratio) };
+    let weights = count(&model);
+    let run = move || {
+        let states = model.encode_text(&characters, Mode::Eval);
+        let noise = Some(Key::new(6));
+        let mut decoding = SpeechDecoding::new(&model, &states, &characters.lengths, speaker.clone(), noise);
+        let found = generate_speech(&mut decoding, &characters.lengths, mel, &limits, &device);
+        let before = Tensor::stack(found.into_iter().map(|speech| speech.mel).collect(), 0);
+        let after = model.speech_decoder_postnet.refine(before, Mode::Eval);
+        Outcome::from([("frames".into(), after.dims()[1] as f64)])
+    };
+    Ready { weights, trained: 0, run: Box::new(run) }
+}
+
+fn log_mel(inputs: &Inputs, repeats: usize) -> Ready {
+    let sounds = inputs.rows("waveforms");
+    let log_mel = LogMel::default();
+    let run = move || {
+        let frames: usize =
+            (0..repeats).into_par_iter().flat_map(|_| &sounds).map(|sound| log_mel.log_mel(sound).len()).sum();
+        Outcome::from([("frames".into(), frames as f64)])
+    };
+    Ready { weights: 0, trained: 0, run: Box::new(run) }
+}
+
+fn count<M: Module>(module: &M) -> usize {
+    parameters(module).iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
+}

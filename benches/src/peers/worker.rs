@@ -1,0 +1,38 @@
+//! Our worker: does what the driver asks for on standard input.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::memory;
+use crate::protocol::{Prepared, Request, Run};
+use crate::work::{self, Ready};
+
+/// Serves until the input ends.
+pub fn serve() -> Result<()> {
+    let mut ready: Option<Ready> = None;
+    for line in std::io::stdin().lock().lines() {
+        let reply = match serde_json::from_str(&line?)? {
+            Request::Prepare(job) => {
+                let base = memory::resident()?;
+                let work = ready.insert(work::prepare(&job)?);
+                let versions = BTreeMap::from([("burn".to_owned(), "0.22.1".to_owned())]);
+                let (weights, trained) = (work.weights as u64, work.trained as u64);
+                serde_json::to_string(&Prepared { base, weights, trained, versions })
+            }
+            Request::Run => {
+                let work = ready.as_mut().context("nothing is prepared")?;
+                memory::reset_peak()?;
+                let cpu = memory::cpu()?;
+                let start = Instant::now();
+                let outcome = (work.run)();
+                let seconds = start.elapsed().as_secs_f64();
+                serde_json::to_string(&Run { seconds, cpu: memory::cpu()? - cpu, peak: memory::peak()?, outcome })
+            }
+        };
+        println!("{}", reply?);
+    }
+    Ok(())
+}
