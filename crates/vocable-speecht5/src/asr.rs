@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation};
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::Split;
 use vocable_data::mask::{SpanMask, compute_mask_indices};
 use vocable_data::sampler::Limits;
-use vocable_decode::{TextLimits, ctc_greedy, greedy};
+use vocable_decode::{BeamConfig, Companions, CtcPrefixScorer, TextLimits, beam_search, ctc_greedy, greedy};
 use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, cross_entropy, ctc_loss};
@@ -192,7 +192,9 @@ pub struct Transcript {
     pub id: String,
     /// Its transcript in the manifest.
     pub reference: String,
-    /// Greedy decoding by the attention decoder.
+    /// Beam search by the attention decoder and CTC together.
+    pub joint: String,
+    /// Greedy decoding by the attention decoder alone.
     pub attention: String,
     /// Greedy decoding by CTC alone.
     pub ctc: String,
@@ -263,7 +265,8 @@ impl Recognition {
         }
     }
 
-    /// Decodes utterances greedily, `batch` at a time; `progress` hears how many are done.
+    /// Decodes utterances, `batch` at a time: by beam search and, for comparison, greedily by each head alone;
+    /// `progress` hears how many are done.
     ///
     /// # Errors
     /// An unusable recording, by name.
@@ -272,6 +275,7 @@ impl Recognition {
         model: &SpeechT5,
         indices: &[usize],
         batch: usize,
+        search: &BeamConfig,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Transcript>, ModelError> {
         let vocabulary = &self.dataset.vocabulary;
@@ -289,7 +293,8 @@ impl Recognition {
             let encoded =
                 model.encode_speech(waveforms.samples, &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);
             let ctc_logits = model.ctc_logits(encoded.states.clone(), Mode::Eval);
-            let ctc = ctc_greedy(ctc_logits, &encoded.lengths, vocabulary.blank());
+            let ctc = ctc_greedy(ctc_logits.clone(), &encoded.lengths, vocabulary.blank());
+            let scorers = prefix_scorers(ctc_logits, &encoded.lengths, vocabulary.blank(), vocabulary.eos());
             let limits = TextLimits {
                 start: vocabulary.eos(),
                 end: vocabulary.eos(),
@@ -299,13 +304,19 @@ impl Recognition {
             };
             let mut stepper = TextDecoding::new(model, &encoded);
             let found = greedy(&mut stepper, indices.len(), &limits, &suppressed);
-            for (n, ((&index, mut hypothesis), ctc)) in indices.iter().zip(found).zip(ctc).enumerate() {
+            let mut stepper = TextDecoding::new(model, &encoded);
+            let companions = Companions { ctc: &scorers, language_model: None };
+            let joint = beam_search(&mut stepper, companions, indices.len(), &limits, &suppressed, search);
+            for (n, (((&index, mut hypothesis), ctc), joint)) in
+                indices.iter().zip(found).zip(ctc).zip(joint).enumerate()
+            {
                 // An utterance's own limit, whatever its neighbours in the batch allow.
                 hypothesis.tokens.truncate(encoded.lengths[n]);
                 let utterance = self.dataset.utterance(index);
                 transcripts.push(Transcript {
                     id: utterance.id.clone(),
                     reference: utterance.text.clone(),
+                    joint: joint.first().map_or_else(String::new, |best| vocabulary.decode(&best.tokens)),
                     attention: vocabulary.decode(&hypothesis.tokens),
                     ctc: vocabulary.decode(&ctc),
                 });
@@ -314,6 +325,14 @@ impl Recognition {
         }
         Ok(in_order(transcripts, &order))
     }
+}
+
+/// CTC's view of every utterance of a batch, from logits `[batch, frames, vocabulary]`.
+fn prefix_scorers(logits: Tensor<3>, lengths: &[usize], blank: u32, end: u32) -> Vec<CtcPrefixScorer> {
+    let [_, frames, classes] = logits.dims();
+    let host = activation::log_softmax(logits, 2).try_into_vec_as::<f32>().expect("log-probabilities are floats");
+    let items = host.chunks_exact((frames * classes).max(1)).zip(lengths);
+    items.map(|(item, &length)| CtcPrefixScorer::new(&item[..length * classes], classes, blank, end)).collect()
 }
 
 impl Objective<SpeechT5> for Recognition {

@@ -1,6 +1,7 @@
 //! The one configuration that determines a run.
 
 use serde::{Deserialize, Serialize};
+use vocable_decode::BeamConfig;
 use vocable_lab::ConfigError;
 use vocable_speecht5::ModelConfig;
 use vocable_speecht5::asr::AsrConfig;
@@ -117,6 +118,8 @@ pub struct EvaluationConfig {
     pub validation: usize,
     /// Utterances decoded together.
     pub batch: usize,
+    /// How transcripts are searched: the width of the beam, and what decoder and CTC weigh in it.
+    pub search: BeamConfig,
     /// Converted pairs that are also written as sound.
     pub samples: usize,
     /// The harder test of speaker identification: samples of a crop from the middle of each test utterance ..
@@ -159,6 +162,12 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     range("model.mel", model.mel, "must be 80, the bins of the log-mel front end", model.mel == 80)?;
     range("units.clusters", config.units.clusters, "must be 2 or more", config.units.clusters > 1)?;
     range("evaluation.batch", config.evaluation.batch, "must be 1 or more", config.evaluation.batch > 0)?;
+    let search = &config.evaluation.search;
+    range("evaluation.search.beam", search.beam, "must be 1 or more", search.beam > 0)?;
+    if !(0.0..=1.0).contains(&search.ctc_weight) {
+        let allowed = "must be from 0 to 1";
+        return Err(ConfigError::range("evaluation.search.ctc_weight", search.ctc_weight, allowed));
+    }
     if let Some(second) = config.units.second {
         let layers = config.model.encoder_layers;
         let allowed = format!("must be a layer of the encoder, 1 to {layers}");

@@ -1,6 +1,7 @@
 //! The three scales: the paper's configuration and what the smaller ones change of it. Sizes, lengths and switches differ,
 //! the code does not.
 
+use vocable_decode::BeamConfig;
 use vocable_lab::Scale;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
@@ -68,6 +69,7 @@ fn paper() -> RunConfig {
         evaluation: EvaluationConfig {
             validation: 2_000,
             batch: 16,
+            search: BeamConfig { ctc_weight: 0.5, ..BeamConfig::attention(30) },
             samples: 8,
             noisy_segment: 8_000,
             noisy_snr: 10.0,
@@ -123,6 +125,7 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.sid.task.batch_items = 8;
     c.sid.task.segment = 32_000;
     c.sid.train.optimiser.clip = 5.0;
+    c.evaluation.search.beam = 10;
     c.evaluation = EvaluationConfig { validation: 48, batch: 16, samples: 4, ..c.evaluation };
     c
 }
@@ -158,6 +161,7 @@ fn smoke(mut c: RunConfig) -> RunConfig {
     c.vc.task.test_pairs = 8;
     c.vc.task.limits.max_ratio = 2.0;
     c.sid.task.batch_items = 4;
+    c.evaluation.search.beam = 2;
     c.evaluation = EvaluationConfig { validation: 4, batch: 8, samples: 1, ..c.evaluation };
     c
 }

@@ -78,7 +78,8 @@ fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
 
 /// What the ablation's numbers rest on; it shares all of its training.
 fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
-    let [clean, other, source, ended, speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
+    let [clean, other, attention, attention_other, source, ended, speech, text] =
+        std::array::from_fn(|_| Rc::clone(pipeline));
     let table = Table::new("diagnostics", "What the ablation's numbers rest on")
         .base(scales::base)
         .validate(validate)
@@ -91,6 +92,16 @@ fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         )
         .column(
             Column::lower("CTC other", "ctc_wer", move |c| other.asr_score(c, Split::TestOther))
+                .unit("WER %")
+                .decimals(1),
+        )
+        .column(
+            Column::lower("attention clean", "attention_wer", move |c| attention.asr_score(c, Split::TestClean))
+                .unit("WER %")
+                .decimals(1),
+        )
+        .column(
+            Column::lower("attention other", "attention_wer", move |c| attention_other.asr_score(c, Split::TestOther))
                 .unit("WER %")
                 .decimals(1),
         )
@@ -113,7 +124,7 @@ fn diagnostics_caption(config: &RunConfig) -> String {
     let codes = config.pretrain.as_ref().and_then(|pretrain| pretrain.task.quantizer);
     let codes = codes.map_or(0, |quantizer| quantizer.groups * quantizer.codes);
     format!(
-        "CTC: greedy decoding by the CTC head alone. VC unconverted: distance of the source itself to the target, which \
+        "CTC, attention: greedy decoding by that head alone. VC unconverted: distance of the source itself to the target, which \
          a conversion must undercut. VC ended: conversions that the stop rule ended. Codes: arg-max perplexity of the \
          codes over all groups on the validation batch at the end of pre-training, {codes} at most; a few mean that \
          the codes have collapsed."
@@ -147,9 +158,10 @@ fn caption(config: &RunConfig) -> String {
     };
     format!(
         "Data: {data}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
-         of 154 M parameters and are not comparable in level. ASR: greedy attention, no language model. VC: \
+         of 154 M parameters and are not comparable in level. ASR: beam search (beam {}) by decoder \
+         and CTC (weight {}) together, no language model. VC: \
          mel-cepstral distance from the log-mel, not WORLD's. SID ½ s in noise: crops of half a second in white noise at \
          {} dB; SID and that column are among the training voices.{unmasked}",
-        config.evaluation.noisy_snr
+        config.evaluation.search.beam, config.evaluation.search.ctc_weight, config.evaluation.noisy_snr
     )
 }

@@ -42,8 +42,8 @@ pub fn decode(
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
     let (recipe, config, datasets) = (c.asr.task.clone(), c.model.clone(), Arc::clone(datasets));
-    let (batch, seed) = (c.evaluation.batch, c.seed);
-    Stage::new("decode-asr", 1, (split, batch, recipe.suppress_special))
+    let (batch, search, seed) = (c.evaluation.batch, c.evaluation.search, c.seed);
+    Stage::new("decode-asr", 2, (split, batch, search, recipe.suppress_special))
         .input("prepare", prepare)
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
@@ -57,25 +57,27 @@ pub fn decode(
             run.progress().start(test.len() as u64, "utterances");
             let objective = Recognition::new(recipe.clone(), config.clone(), dataset, 0, key, device())?;
             let progress = |done: usize| run.progress().step(done as u64, "transcribed");
-            let transcripts = objective.transcribe(&model, &test, batch, progress)?;
+            let transcripts = objective.transcribe(&model, &test, batch, &search, progress)?;
             Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
         })
 }
 
-/// Scores transcripts: word and character error rates, of attention and of CTC alone.
+/// Scores transcripts: word and character error rates, of both heads together and of each alone.
 pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
     let seed = c.seed;
-    Stage::new("score-asr", 1, split).input("decode", decode).run(move |run| {
+    Stage::new("score-asr", 2, split).input("decode", decode).run(move |run| {
         let transcripts: Vec<Transcript> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         type Heard = fn(&Transcript) -> &str;
         type Errors = fn(&str, &str) -> EditCounts;
-        let measures: [(&str, Heard, Errors); 4] = [
-            ("wer", |t| &t.attention, word_errors),
+        let measures: [(&str, Heard, Errors); 6] = [
+            ("wer", |t| &t.joint, word_errors),
+            ("attention_wer", |t| &t.attention, word_errors),
             ("ctc_wer", |t| &t.ctc, word_errors),
-            ("cer", |t| &t.attention, character_errors),
+            ("cer", |t| &t.joint, character_errors),
+            ("attention_cer", |t| &t.attention, character_errors),
             ("ctc_cer", |t| &t.ctc, character_errors),
         ];
         for (name, heard, errors) in measures {
