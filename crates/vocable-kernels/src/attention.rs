@@ -60,7 +60,7 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
     }
     // The fused kernel never holds all weights.
     if !input.weights
-        && fused::runs_on(&input.q)
+        && fused::runs_on(&input.q.clone().into_dispatch())
         && let Some(context) = fused(&input)
     {
         return (context, None);
@@ -79,7 +79,7 @@ fn fused(input: &AttentionInput) -> Option<Tensor<4>> {
     };
     let [q, k, v] = [&input.q, &input.k, &input.v].map(|tensor| tensor.clone().into_dispatch());
     match &input.relative {
-        Some(table) => fused::run(&kernel, [q, k, v, table.clone().into_dispatch()]),
-        None => fused::run(&kernel, [q, k, v]),
+        Some(table) => fused::run(&kernel, [q, k, v, table.clone().into_dispatch()]).ok(),
+        None => fused::run(&kernel, [q, k, v]).ok(),
     }
 }

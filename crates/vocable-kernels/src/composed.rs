@@ -4,8 +4,8 @@
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation, s};
 use vocable_random::Key;
 
-use crate::AttentionInput;
 use crate::fused::{Dropout, Level};
+use crate::{AdamW, AttentionInput};
 
 /// See [`crate::gelu`].
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -182,4 +182,29 @@ fn relative_logits(q: Tensor<4>, table: Tensor<2>, first_query: usize, keys: usi
         .slice(s![.., .., queries - 1..queries * width - 1])
         .reshape([batch, heads, queries, width - 1])
         .slice(s![.., .., .., ..keys])
+}
+
+/// See [`crate::AdamW::update`].
+pub fn adamw<const D: usize>(
+    step: &AdamW,
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    [first, second]: [Tensor<D>; 2],
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let &AdamW { beta1, beta2, eps, weight_decay, learning_rate, gradient_scale, time } = step;
+    let start = |beta: f64| 1.0 - beta.powf(time as f64);
+    let gradient = gradient * gradient_scale;
+    let first = first * beta1 + gradient.clone() * (1.0 - beta1);
+    let second = second * beta2 + gradient.square() * (1.0 - beta2);
+    let direction = (first.clone() / start(beta1)) / ((second.clone() / start(beta2)).sqrt() + eps);
+    (parameter * (1.0 - weight_decay * learning_rate) - direction * learning_rate, [first, second])
+}
+
+/// The sum of all squares: what [`crate::norm`] is the root of.
+pub fn square_sum(tensors: Vec<Tensor<1>>) -> f64 {
+    if tensors.is_empty() {
+        return 0.0;
+    }
+    let sums = Tensor::cat(tensors.into_iter().map(|tensor| tensor.square().sum()).collect(), 0);
+    sums.into_data().convert::<f64>().iter::<f64>().sum()
 }

@@ -3,6 +3,7 @@
 //! A kernel knows nothing of Burn: it maps [`Array`]s to an [`Array`] and the gradient of that back to gradients of
 //! its inputs. [`run`] finds out whether the tensors live where kernels can run.
 
+mod adamw;
 mod attention;
 mod buffer;
 mod conv;
@@ -27,12 +28,14 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::{
-    Autodiff, Backend, BackendTensor, DispatchKindConversion, Flex, flex::FlexTensor, tensor::FloatTensor,
+    Autodiff, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion, DispatchTensorKind, Flex,
+    TensorMetadata, flex::FlexTensor, tensor::FloatTensor,
 };
-use burn::tensor::{DType, DispatchTensor, Tensor};
+use burn::tensor::{DType, DispatchTensor, GradientCheckpointingStrategy, Tensor};
 
+pub(crate) use adamw::{adamw, square_sum};
 pub(crate) use attention::Attention;
-use buffer::Array;
+pub(crate) use buffer::Array;
 pub(crate) use conv::Conv;
 pub(crate) use dropout::Dropout;
 pub(crate) use gelu::Gelu;
@@ -56,73 +59,87 @@ pub(crate) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {
     fn backward(&self, saved: Self::Saved, gradient: Array, wanted: [bool; N]) -> [Option<Array>; N];
 }
 
-/// Runs a kernel, or returns `None` where the tensors are not all `f32` on the CPU backend and of one graph.
+/// Runs a kernel, or gives its inputs back where they are not all `f32` on the CPU backend and of one graph.
 pub(crate) fn run<K: Kernel<N>, const N: usize, const D: usize>(
     kernel: &K,
     inputs: [DispatchTensor; N],
-) -> Option<Tensor<D>> {
-    // The cheapest question first: this is the path of inference.
-    run_plain(kernel, &inputs)
-        .or_else(|| run_tracked::<K, NoCheckpointing, N>(kernel, &inputs))
-        .or_else(|| run_tracked::<K, BalancedCheckpointing, N>(kernel, &inputs))
-        .map(Tensor::from_dispatch)
-}
-
-fn run_plain<K: Kernel<N>, const N: usize>(kernel: &K, inputs: &[DispatchTensor; N]) -> Option<DispatchTensor> {
-    let inputs = primitives::<Flex, N>(inputs)?;
-    if !inputs.iter().all(|input| input.dtype() == DType::F32) {
-        return None;
+) -> Result<Tensor<D>, [DispatchTensor; N]> {
+    let graph = inputs[0].autodiff;
+    if !inputs.iter().all(|input| runs_on(input) && input.autodiff == graph) {
+        return Err(inputs);
     }
-    let (output, _) = kernel.forward(inputs.map(array::<K, N>));
-    Some(<DispatchTensor as DispatchKindConversion<Flex>>::from_backend(BackendTensor::Float(output.into_flex())))
+    let output = match graph {
+        DispatchAutodiffContext::Disabled => {
+            let (output, _) = kernel.forward(inputs.map(|input| array::<K, N>(primitive::<Flex>(input))));
+            from_primitive::<Flex>(output.into_flex())
+        }
+        DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled) => {
+            run_tracked::<K, NoCheckpointing, N>(kernel, inputs)
+        }
+        DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced) => {
+            run_tracked::<K, BalancedCheckpointing, N>(kernel, inputs)
+        }
+    };
+    Ok(Tensor::from_dispatch(output))
 }
 
 fn run_tracked<K: Kernel<N>, C: CheckpointStrategy, const N: usize>(
     kernel: &K,
-    inputs: &[DispatchTensor; N],
-) -> Option<DispatchTensor>
+    inputs: [DispatchTensor; N],
+) -> DispatchTensor
 where
     DispatchTensor: DispatchKindConversion<Autodiff<Flex, C>>,
 {
-    let inputs = primitives::<Autodiff<Flex, C>, N>(inputs)?;
-    if !inputs.iter().all(|input| input.primitive().dtype() == DType::F32) {
-        return None;
-    }
+    let inputs = inputs.map(primitive::<Autodiff<Flex, C>>);
     let nodes = inputs.each_ref().map(|input| input.node());
     let (output, saved) = kernel.forward(inputs.map(|input| array::<K, N>(input.into_primitive())));
-    let output = match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
+    from_primitive::<Autodiff<Flex, C>>(match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(saved, output.into_flex()),
         OpsKind::UnTracked(prep) => prep.finish(output.into_flex()),
-    };
-    Some(<DispatchTensor as DispatchKindConversion<Autodiff<Flex, C>>>::from_backend(BackendTensor::Float(output)))
+    })
 }
 
-/// Whether a tensor is where kernels run.
-pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let found = [tensor.clone().into_dispatch()];
+/// Whether a tensor is where kernels run, in a graph or not.
+pub(crate) fn runs_on(tensor: &DispatchTensor) -> bool {
     tensor.dtype() == DType::F32
-        && (primitives::<Flex, 1>(&found).is_some()
-            || primitives::<Autodiff<Flex, NoCheckpointing>, 1>(&found).is_some()
-            || primitives::<Autodiff<Flex, BalancedCheckpointing>, 1>(&found).is_some())
+        && match &tensor.kind {
+            DispatchTensorKind::Flex(_) => true,
+            DispatchTensorKind::Autodiff(inner) => matches!(**inner, DispatchTensorKind::Flex(_)),
+            #[allow(unreachable_patterns)]
+            _ => false,
+        }
+}
+
+/// The arrays of tensors outside of any graph, or the tensors where they are not `f32` on the CPU backend.
+pub(crate) fn arrays<const N: usize>(tensors: [DispatchTensor; N]) -> Result<[Array; N], [DispatchTensor; N]> {
+    let plain = |tensor: &DispatchTensor| runs_on(tensor) && tensor.autodiff == DispatchAutodiffContext::Disabled;
+    if tensors.iter().all(plain) {
+        Ok(tensors.map(|tensor| Array::from_flex(primitive::<Flex>(tensor))))
+    } else {
+        Err(tensors)
+    }
 }
 
 fn array<K: Kernel<N>, const N: usize>(tensor: FlexTensor) -> Array {
     if K::STRIDED { Array::strided(tensor) } else { Array::from_flex(tensor) }
 }
 
-/// The tensors as primitives of the backend `B`, if that is where all of them live.
-fn primitives<B: Backend, const N: usize>(inputs: &[DispatchTensor; N]) -> Option<[FloatTensor<B>; N]>
+/// The tensor as a primitive of the backend it is known to live on.
+fn primitive<B: Backend>(tensor: DispatchTensor) -> FloatTensor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    let found: Vec<FloatTensor<B>> = inputs
-        .iter()
-        .map_while(|input| match <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(input.clone()) {
-            Ok(BackendTensor::Float(tensor)) => Some(tensor),
-            _ => None,
-        })
-        .collect();
-    found.try_into().ok()
+    match <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(tensor) {
+        Ok(BackendTensor::Float(tensor)) => tensor,
+        _ => unreachable!("`runs_on` has seen a float tensor of this backend"),
+    }
+}
+
+fn from_primitive<B: Backend>(tensor: FloatTensor<B>) -> DispatchTensor
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    <DispatchTensor as DispatchKindConversion<B>>::from_backend(BackendTensor::Float(tensor))
 }
 
 /// A kernel's backward pass as a step of Burn's graph.

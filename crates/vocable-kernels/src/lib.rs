@@ -6,11 +6,13 @@
 //!
 //! Activations are channels-last: `[batch, time, channel]`. Weights are stored `[in, out]`.
 
+mod adamw;
 mod attention;
 pub mod composed;
 mod fused;
 mod ops;
 
+pub use adamw::{AdamW, norm};
 pub use attention::{AttentionInput, attention};
 pub use ops::{
     conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,

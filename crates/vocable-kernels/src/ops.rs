@@ -9,13 +9,13 @@ use crate::fused::{self, Conv, Dropout, Gelu, GroupNormOverTime, Kernel, LayerNo
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let kernel = Gelu { level: Level::detect() };
-    fused::run(&kernel, [input(&x)]).unwrap_or_else(|| composed::gelu(x))
+    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::gelu(tensor::<D>(x)))
 }
 
 /// Softmax over the last dimension.
 pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let kernel = Softmax { level: Level::detect() };
-    fused::run(&kernel, [input(&x)]).unwrap_or_else(|| composed::softmax(x))
+    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::softmax(tensor::<D>(x)))
 }
 
 /// Layer normalisation over the last dimension (Ba et al. 2016): biased variance, then `weight` and `bias`, both
@@ -23,8 +23,8 @@ pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
     check_norm(x.dims()[D - 1], &weight, &bias);
     let kernel = LayerNorm { level: Level::detect(), eps: eps as f32 };
-    fused::run(&kernel, [input(&x), input(&weight), input(&bias)])
-        .unwrap_or_else(|| composed::layer_norm(x, weight, bias, eps))
+    fused::run(&kernel, [x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()])
+        .unwrap_or_else(|[x, weight, bias]| composed::layer_norm(tensor::<D>(x), tensor(weight), tensor(bias), eps))
 }
 
 /// Group normalisation with one group per channel: each channel of each item of `[batch, time, channel]` is normalised
@@ -34,8 +34,9 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
 pub fn group_norm_over_time(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
     check_norm(x.dims()[2], &weight, &bias);
     let kernel = GroupNormOverTime { level: Level::detect(), eps: eps as f32 };
-    fused::run(&kernel, [input(&x), input(&weight), input(&bias)])
-        .unwrap_or_else(|| composed::group_norm_over_time(x, weight, bias, eps))
+    fused::run(&kernel, [x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()]).unwrap_or_else(
+        |[x, weight, bias]| composed::group_norm_over_time(tensor(x), tensor(weight), tensor(bias), eps),
+    )
 }
 
 /// Zeroes each element with `probability` and scales the others by 1 / (1 − probability).
@@ -51,7 +52,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
         return x;
     }
     let kernel = Dropout::new(Level::detect(), probability, key);
-    fused::run(&kernel, [input(&x)]).unwrap_or_else(|| composed::dropout(x, probability, key))
+    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::dropout(tensor::<D>(x), probability, key))
 }
 
 /// `x · weight + bias` over the last dimension: `[.., in]` times `[in, out]` plus `[out]` gives `[.., out]`.
@@ -62,7 +63,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     let [inputs, outputs] = weight.dims();
     assert_eq!(x.dims()[D - 1], inputs, "linear: the last dimension of x is not the weight's first");
     check_bias(&bias, outputs);
-    with_bias(&Linear, input(&x), input(&weight), &bias).unwrap_or_else(|| composed::linear(x, weight, bias))
+    with_bias(&Linear, x, weight, bias, composed::linear)
 }
 
 /// Convolution over time of `[batch, time, in]`, giving `[batch, conv1d_length(..), out]`.
@@ -85,8 +86,8 @@ pub fn conv1d(
     assert_eq!(kernel * channels, depth, "conv1d: the weight's first dimension is not kernel * in");
     check_bias(&bias, outputs);
     check_length(time, kernel, stride, padding);
-    with_bias(&Conv { groups: 1, kernel, stride, padding }, input(&x), input(&weight), &bias)
-        .unwrap_or_else(|| composed::conv1d(x, weight, bias, kernel, stride, padding))
+    let composed = |x, weight, bias| composed::conv1d(x, weight, bias, kernel, stride, padding);
+    with_bias(&Conv { groups: 1, kernel, stride, padding }, x, weight, bias, composed)
 }
 
 /// [`conv1d`] in groups: group `g` maps input channels `g * in / groups ..` to output channels `g * out / groups ..`.
@@ -109,8 +110,8 @@ pub fn conv1d_grouped(
     assert_eq!(kernel * (channels / groups), depth, "conv1d_grouped: the weight's depth is not kernel * in / groups");
     check_bias(&bias, groups * outputs);
     check_length(time, kernel, stride, padding);
-    with_bias(&Conv { groups, kernel, stride, padding }, input(&x), input(&weight), &bias)
-        .unwrap_or_else(|| composed::conv1d_grouped(x, weight, bias, kernel, stride, padding))
+    let composed = |x, weight, bias| composed::conv1d_grouped(x, weight, bias, kernel, stride, padding);
+    with_bias(&Conv { groups, kernel, stride, padding }, x, weight, bias, composed)
 }
 
 /// The number of output steps of a convolution over `time` steps; 0 where the padded input is shorter than the kernel.
@@ -121,20 +122,23 @@ pub fn conv1d_length(time: usize, kernel: usize, stride: usize, padding: usize) 
     }
 }
 
-fn input<const D: usize>(tensor: &Tensor<D>) -> DispatchTensor {
-    tensor.clone().into_dispatch()
+fn tensor<const D: usize>(tensor: DispatchTensor) -> Tensor<D> {
+    Tensor::from_dispatch(tensor)
 }
 
-/// Runs a kernel whose last input, the bias, is optional.
-fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize>(
+/// Runs a kernel whose last input, the bias, is optional, or the composed form.
+fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize, const W: usize>(
     kernel: &K,
-    x: DispatchTensor,
-    weight: DispatchTensor,
-    bias: &Option<Tensor<1>>,
-) -> Option<Tensor<D>> {
+    x: Tensor<D>,
+    weight: Tensor<W>,
+    bias: Option<Tensor<1>>,
+    composed: impl FnOnce(Tensor<D>, Tensor<W>, Option<Tensor<1>>) -> Tensor<D>,
+) -> Tensor<D> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     match bias {
-        Some(bias) => fused::run(kernel, [x, weight, input(bias)]),
-        None => fused::run(kernel, [x, weight]),
+        Some(bias) => fused::run(kernel, [x, weight, bias.into_dispatch()])
+            .unwrap_or_else(|[x, weight, bias]| composed(tensor(x), tensor(weight), Some(tensor(bias)))),
+        None => fused::run(kernel, [x, weight]).unwrap_or_else(|[x, weight]| composed(tensor(x), tensor(weight), None)),
     }
 }
 

@@ -1,15 +1,17 @@
 //! AdamW over a whole module, with clipping by the global gradient norm and a state that is keyed by names.
 //!
-//! The update itself is Burn's [`AdamW`]. Its `ModuleOptimizer` is not used, for three reasons: it keys the state by
-//! identities that differ in every process, it clips every parameter by itself, and its file is not reproducible.
+//! The update itself is [`vocable_kernels::AdamW`], in place on the CPU. Burn's `ModuleOptimizer` is not used, for three
+//! reasons: it keys the state by identities that differ in every process, it clips every parameter by itself, and its file
+//! is not reproducible.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use vocable_kernels::AdamW;
 
 use crate::TrainError;
 use crate::parameters::{Path, parameters};
@@ -53,8 +55,7 @@ impl OptimiserConfig {
 
 /// The optimiser of one run: the recipe and the moments of every parameter that ever had a gradient.
 pub struct Optimiser {
-    adamw: AdamW,
-    clip: f64,
+    config: OptimiserConfig,
     moments: BTreeMap<String, Moments>,
 }
 
@@ -69,13 +70,7 @@ struct Moments {
 impl Optimiser {
     /// An optimiser that has seen nothing.
     pub fn new(config: &OptimiserConfig) -> Self {
-        let adamw = AdamWConfig::new()
-            .with_beta_1(config.beta1 as f32)
-            .with_beta_2(config.beta2 as f32)
-            .with_epsilon(config.eps as f32)
-            .with_weight_decay(config.weight_decay as f32)
-            .build();
-        Self { adamw, clip: config.clip, moments: BTreeMap::new() }
+        Self { config: config.clone(), moments: BTreeMap::new() }
     }
 
     /// One update of every parameter that has a gradient; the others stay as they are, moments and decay included.
@@ -94,10 +89,12 @@ impl Optimiser {
         if !norm.is_finite() {
             return (module, norm);
         }
+        let OptimiserConfig { beta1, beta2, eps, weight_decay, clip } = self.config;
         // The small constant is fairseq's: it keeps a norm of zero away from the division.
-        let clip = if self.clip > 0.0 { (self.clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
-        let mut update =
-            Update { optimiser: self, gradients, scale: mean * clip, learning_rate, path: Path::default() };
+        let clip = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let gradient_scale = mean * clip;
+        let adamw = AdamW { beta1, beta2, eps, weight_decay, learning_rate, gradient_scale, time: 0 };
+        let mut update = Update { adamw, moments: &mut self.moments, gradients, path: Path::default() };
         (module.map(&mut update), norm)
     }
 
@@ -165,38 +162,31 @@ impl Optimiser {
     }
 }
 
-/// The Euclidean norm over all gradients of a module's parameters, on the host in f64.
-///
-/// Rows are summed on the device and their sums on the host in a fixed order: a whole-tensor sum on the CPU joins its
-/// chunks in the order in which threads finish.
-pub fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
-    let mut rows = SquaredRows { gradients, sums: Vec::new() };
-    module.visit(&mut rows);
-    if rows.sums.is_empty() {
-        return 0.0;
-    }
-    let sums = Tensor::cat(rows.sums, 0).into_data().convert::<f32>();
-    sums.iter::<f32>().map(f64::from).sum::<f64>().sqrt()
+/// The Euclidean norm over all gradients of a module's parameters.
+fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
+    let mut found = Found { gradients, flat: Vec::new() };
+    module.visit(&mut found);
+    vocable_kernels::norm(found.flat)
 }
 
-struct SquaredRows<'a> {
+struct Found<'a> {
     gradients: &'a GradientsParams,
-    sums: Vec<Tensor<1>>,
+    flat: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for SquaredRows<'_> {
+impl ModuleVisitor for Found<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sums.push(gradient.square().sum_dim(D - 1).flatten(0, D - 1));
+            self.flat.push(gradient.flatten(0, D - 1));
         }
     }
 }
 
 struct Update<'a> {
-    optimiser: &'a mut Optimiser,
+    /// The time is each parameter's own.
+    adamw: AdamW,
+    moments: &'a mut BTreeMap<String, Moments>,
     gradients: GradientsParams,
-    scale: f64,
-    learning_rate: f64,
     path: Path,
 }
 
@@ -213,25 +203,22 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else {
             return param;
         };
-        let gradient = if self.scale == 1.0 { gradient } else { gradient.mul_scalar(self.scale) };
         let (id, tensor, mapper) = param.consume();
         // Outside of the graph a tensor forgets how it takes part in it.
         let (tracked, strategy) = (tensor.is_require_grad(), tensor.gradient_checkpointing_strategy());
         let (shape, name) = (tensor.dims(), self.path.name());
-        let state = self.optimiser.moments.remove(&name).map(|moments| {
-            AdamWState::new(AdaptiveMomentumState::new(
-                moments.time,
-                moments.first.reshape(shape),
-                moments.second.reshape(shape),
-            ))
+        let (tensor, gradient) = (tensor.inner().flatten::<1>(0, D - 1), gradient.flatten::<1>(0, D - 1));
+        let Moments { time, first, second } = self.moments.remove(&name).unwrap_or_else(|| Moments {
+            time: 0,
+            first: tensor.zeros_like(),
+            second: tensor.zeros_like(),
         });
 
-        let (updated, state) = self.optimiser.adamw.step(self.learning_rate, tensor.inner(), gradient, state);
-        let AdaptiveMomentumState { time, moment_1, moment_2, .. } = state.expect("AdamW has a state").momentum;
-        let moments = Moments { time, first: moment_1.flatten(0, D - 1), second: moment_2.flatten(0, D - 1) };
-        self.optimiser.moments.insert(name, moments);
+        let adamw = AdamW { time: time + 1, ..self.adamw };
+        let (updated, [first, second]) = adamw.update(tensor, gradient, [first, second]);
+        self.moments.insert(name, Moments { time: adamw.time, first, second });
 
-        let mut updated = Tensor::from_inner(updated);
+        let mut updated = Tensor::from_inner(updated.reshape(shape));
         if let Some(strategy) = strategy {
             updated = updated.with_gradient_checkpointing_strategy(strategy);
         }

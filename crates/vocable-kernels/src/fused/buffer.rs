@@ -6,14 +6,15 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{Bytes, DType, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::product::Matrix;
 
 /// About how many elements one parallel job writes: 64 KiB, so that several passes over a job stay in a core's cache.
-const JOB: usize = 1 << 14;
+pub(super) const JOB: usize = 1 << 14;
 
 /// An `f32` array; clones share their memory. Row-major and contiguous, but for what [`Array::strided`] lets through.
 #[derive(Clone, Debug)]
@@ -63,8 +64,18 @@ impl Array {
         self.0
     }
 
+    /// A tensor outside of any graph.
+    pub(crate) fn into_tensor<const D: usize>(self) -> Tensor<D> {
+        Tensor::from_primitive::<Flex>(self.0)
+    }
+
     pub(crate) fn values(&self) -> &[f32] {
         self.0.as_slice().expect("arrays are contiguous")
+    }
+
+    /// The elements in memory of this array's own: copied first where somebody else holds it.
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
