@@ -5,7 +5,8 @@ use vocable_nets::{
     TextEncoderPrenet, TokenMatrix,
 };
 use vocable_nn::{
-    ConvExtractorConfig, DecoderConfig, EncoderConfig, ExtractorNorm, Init, Linear, NormPlacement, TransformerConfig,
+    ConvExtractorConfig, ConvLayer, DecoderConfig, EncoderConfig, ExtractorNorm, Init, Linear, NormPlacement,
+    TransformerConfig,
 };
 use vocable_random::Key;
 
@@ -67,7 +68,25 @@ pub struct ModelConfig {
     pub reduction: usize,
     /// Width of a speaker vector.
     pub speaker: usize,
+    /// Width inside the decoder's feed-forward sub-layers where it is not the encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_feed_forward: Option<usize>,
+    /// Attention heads of the decoder where they are not as many as the encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_heads: Option<usize>,
+    /// Convolutions of the extractor where they are not wav2vec 2.0's seven of `extractor_channels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extractor_layers: Option<Vec<ConvLayer>>,
+    /// Taps of the post-net's convolutions where they are not [`POSTNET_KERNEL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postnet_kernel: Option<usize>,
 }
+
+/// Taps of the post-net's convolutions in every published model.
+pub const POSTNET_KERNEL: usize = 5;
+
+/// The largest size that is taken from a file.
+const LARGEST: usize = 1 << 16;
 
 /// Dropouts and gradient scaling of one recipe (spec section 4.12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,6 +172,10 @@ impl ModelConfig {
             mel: 80,
             reduction: 2,
             speaker: 512,
+            decoder_feed_forward: None,
+            decoder_heads: None,
+            extractor_layers: None,
+            postnet_kernel: None,
         }
     }
 
@@ -191,7 +214,118 @@ impl ModelConfig {
 
     /// The convolutional extractor.
     pub fn extractor(&self) -> ConvExtractorConfig {
-        ConvExtractorConfig::wav2vec2(self.extractor_channels, self.extractor_norm)
+        match &self.extractor_layers {
+            Some(layers) => ConvExtractorConfig { layers: layers.clone(), norm: self.extractor_norm },
+            None => ConvExtractorConfig::wav2vec2(self.extractor_channels, self.extractor_norm),
+        }
+    }
+
+    /// Makes the extractor of these convolutions.
+    pub(crate) fn set_extractor(&mut self, layers: Vec<ConvLayer>) {
+        self.extractor_channels = layers.last().map_or(0, |layer| layer.channels);
+        self.extractor_layers = None;
+        if self.extractor().layers != layers {
+            self.extractor_layers = Some(layers);
+        }
+    }
+
+    /// Width inside the decoder's feed-forward sub-layers.
+    pub fn decoder_feed_forward(&self) -> usize {
+        self.decoder_feed_forward.unwrap_or(self.feed_forward)
+    }
+
+    /// Attention heads of the decoder.
+    pub fn decoder_heads(&self) -> usize {
+        self.decoder_heads.unwrap_or(self.heads)
+    }
+
+    /// Gives the decoder sizes of its own, if they are.
+    pub(crate) fn set_decoder(&mut self, feed_forward: usize, heads: usize) {
+        self.decoder_feed_forward = (feed_forward != self.feed_forward).then_some(feed_forward);
+        self.decoder_heads = (heads != self.heads).then_some(heads);
+    }
+
+    /// Taps of the post-net's convolutions.
+    pub fn postnet_kernel(&self) -> usize {
+        self.postnet_kernel.unwrap_or(POSTNET_KERNEL)
+    }
+
+    pub(crate) fn set_postnet_kernel(&mut self, kernel: usize) {
+        self.postnet_kernel = (kernel != POSTNET_KERNEL).then_some(kernel);
+    }
+
+    /// About how many weights a model with `vocabulary` tokens has.
+    pub(crate) fn weights(&self, vocabulary: usize) -> f64 {
+        let size = |size: usize| size as f64;
+        let (width, mel, units, channels) =
+            (size(self.width), size(self.mel), size(self.prenet_units), size(self.postnet_channels));
+        let encoder = size(self.encoder_layers) * width * (4.0 * width + 2.0 * size(self.feed_forward));
+        let decoder = size(self.decoder_layers) * width * (8.0 * width + 2.0 * size(self.decoder_feed_forward()));
+        let mut inputs = 1.0;
+        let mut extractor = 0.0;
+        for layer in self.extractor().layers {
+            extractor += inputs * size(layer.channels) * size(layer.kernel);
+            inputs = size(layer.channels);
+        }
+        let positional = width * width / size(self.positional_groups) * size(self.positional_kernel);
+        let relative = 2.0 * width * size(self.encoder_relative_position.unwrap_or(0));
+        let prenet = mel * units + units * units + units * width + (width + size(self.speaker)) * width;
+        let blocks = size(self.postnet_layers) * channels.max(mel).powi(2) * size(self.postnet_kernel());
+        let postnet = width * (mel + 1.0) * size(self.reduction) + blocks;
+        encoder
+            + decoder
+            + extractor
+            + inputs * width
+            + positional
+            + relative
+            + prenet
+            + postnet
+            + 2.0 * size(vocabulary) * width
+    }
+
+    /// Whether a model of these sizes can be made, and if not, why: sizes that come from a file may be any numbers.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let layers = self.extractor().layers;
+        let sizes = [
+            ("width", self.width),
+            ("feed_forward", self.feed_forward),
+            ("heads", self.heads),
+            ("decoder_feed_forward", self.decoder_feed_forward()),
+            ("decoder_heads", self.decoder_heads()),
+            ("encoder_layers", self.encoder_layers),
+            ("decoder_layers", self.decoder_layers),
+            ("encoder_relative_position", self.encoder_relative_position.unwrap_or(1)),
+            ("extractor_layers", layers.len()),
+            ("positional_kernel", self.positional_kernel),
+            ("positional_groups", self.positional_groups),
+            ("prenet_units", self.prenet_units),
+            ("postnet_channels", self.postnet_channels),
+            ("postnet_layers", self.postnet_layers),
+            ("postnet_kernel", self.postnet_kernel()),
+            ("mel", self.mel),
+            ("reduction", self.reduction),
+            ("speaker", self.speaker),
+        ];
+        let blocks = layers.iter().flat_map(|layer| [layer.channels, layer.kernel, layer.stride]);
+        let sizes = sizes.into_iter().chain(blocks.map(|size| ("extractor_layers", size)));
+        for (name, size) in sizes {
+            if !(1..=LARGEST).contains(&size) {
+                return Err(format!("{name} is {size}; sizes are from 1 to {LARGEST}"));
+            }
+        }
+        for (name, share) in [
+            ("heads", self.heads),
+            ("heads of the decoder", self.decoder_heads()),
+            ("positional groups", self.positional_groups),
+        ] {
+            if !self.width.is_multiple_of(share) {
+                return Err(format!("a width of {} does not divide into {share} {name}", self.width));
+            }
+        }
+        if self.postnet_kernel().is_multiple_of(2) {
+            return Err(format!("an even post-net kernel of {} taps would shift the frames", self.postnet_kernel()));
+        }
+        Ok(())
     }
 
     /// What this model's initial weights, and those of heads on it, are drawn from.
@@ -218,11 +352,11 @@ impl ModelConfig {
         key: Key,
         device: &Device,
     ) -> SpeechT5 {
-        let stack = |layers, layer_drop| TransformerConfig {
+        let stack = |layers, feed_forward, heads, layer_drop| TransformerConfig {
             layers,
             width: self.width,
-            feed_forward: self.feed_forward,
-            heads: self.heads,
+            feed_forward,
+            heads,
             norm: self.norm,
             dropout: regularisation.dropout,
             attention_dropout: regularisation.attention,
@@ -230,11 +364,12 @@ impl ModelConfig {
             layer_drop,
         };
         let encoder = EncoderConfig {
-            stack: stack(self.encoder_layers, regularisation.encoder_layer_drop),
+            stack: stack(self.encoder_layers, self.feed_forward, self.heads, regularisation.encoder_layer_drop),
             max_relative_position: self.encoder_relative_position,
         };
+        let (feed_forward, heads) = (self.decoder_feed_forward(), self.decoder_heads());
         let decoder = DecoderConfig {
-            stack: stack(self.decoder_layers, regularisation.decoder_layer_drop),
+            stack: stack(self.decoder_layers, feed_forward, heads, regularisation.decoder_layer_drop),
             max_relative_position: self.decoder_relative_position,
         };
         let speech_decoder_prenet = SpeechDecoderPrenetConfig {
@@ -247,7 +382,7 @@ impl ModelConfig {
         let speech_decoder_postnet = SpeechDecoderPostnetConfig {
             channels: self.postnet_channels,
             layers: self.postnet_layers,
-            kernel: 5,
+            kernel: self.postnet_kernel(),
             dropout: self.postnet_dropout,
         };
         let speech_encoder_prenet = self.speech_encoder_prenet(regularisation);

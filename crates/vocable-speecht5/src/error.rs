@@ -6,6 +6,9 @@ pub enum ModelError {
     /// The data layer refused a file.
     #[error(transparent)]
     Data(#[from] vocable_data::DataError),
+    /// A file of weights cannot be read or written.
+    #[error(transparent)]
+    File(#[from] vocable_weights::WeightsError),
     /// The corpus cannot serve a task.
     #[error("{task}: {message}")]
     Unsuitable {

@@ -1,21 +1,25 @@
 //! SpeechT5 (Ao et al., ACL 2022): one Transformer encoder–decoder between speech and text.
 //!
 //! [`SpeechT5`] is the shared stack with its six pre- and post-nets; [`Pretrainer`] adds the masked-prediction head and
-//! the cross-modal quantizer. Tasks turn batches into losses: [`pretrain`], [`asr`], [`vc`], [`sid`]. Sizes and switches
-//! are configuration ([`ModelConfig`], [`Preset`]); nothing small is another code path.
+//! the cross-modal quantizer. Tasks turn batches into losses: [`pretrain`], [`asr`], [`tts`], [`vc`], [`sid`]. Sizes and
+//! switches are configuration ([`ModelConfig`], [`Preset`]); nothing small is another code path. [`checkpoint`] and
+//! [`huggingface`] read and write published models.
 
 pub mod asr;
 pub mod batch;
+pub mod checkpoint;
 mod config;
 pub mod data;
 pub mod decode;
 mod error;
-pub mod fairseq;
+pub mod huggingface;
 mod items;
 mod model;
 mod preset;
 pub mod pretrain;
 pub mod sid;
+mod speech_loss;
+pub mod tts;
 pub mod vc;
 
 pub use config::{ModelConfig, Regularisation};

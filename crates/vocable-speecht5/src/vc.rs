@@ -11,7 +11,7 @@ use vocable_data::sampler::Limits;
 use vocable_decode::{SpeechLimits, StopRule, generate_speech};
 use vocable_nets::{SpeechMasks, SpeechOutput};
 use vocable_nn::Mode;
-use vocable_objectives::{Losses, SpectrogramDistance, StopLabels, guided_attention_loss, spectrogram_loss, stop_loss};
+use vocable_objectives::{Losses, SpectrogramDistance, StopLabels};
 use vocable_random::Key;
 use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
@@ -19,6 +19,7 @@ use crate::batch::{SpeechTarget, Waveforms};
 use crate::data::{Dataset, in_order};
 use crate::decode::SpeechDecoding;
 use crate::items::{Items, keep, update_key};
+use crate::speech_loss::{SpeechLoss, SpeechPass};
 use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 
 /// The conversion recipe, apart from the step loop's part.
@@ -102,33 +103,17 @@ impl VcConfig {
         let VcBatch { waveforms, target } = batch;
         let masks = SpeechMasks::default();
         let encoded = model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &masks, mode);
-        let guided = self.guided_attention != 0.0;
-        let decoded = model.decode_speech(
-            target.input.clone(),
-            &target.steps,
-            Some(target.speaker.clone()),
-            encoded.states.clone(),
-            &encoded.lengths,
-            noise,
-            guided,
-            mode.fold("decode"),
-        );
-        let output = model.speech_decoder_postnet.forward(decoded.states.clone(), mode.fold("postnet"));
-        let distance = |predicted: &Tensor<3>| {
-            spectrogram_loss(predicted.clone(), target.frames.clone(), &target.lengths, self.distance)
+        let loss = SpeechLoss {
+            task: "vc",
+            distance: self.distance,
+            stop: self.stop,
+            stop_positive: self.stop_positive,
+            guided_attention: self.guided_attention,
+            guided_heads: self.guided_heads,
         };
-        let stop = stop_loss(output.stop.clone(), target.stop.clone(), &target.lengths, self.stop_positive);
-        let mut losses = Losses::new(&stop.device())
-            .add("vc/spectrogram_before", 1.0, distance(&output.before))
-            .add("vc/spectrogram_after", 1.0, distance(&output.after))
-            .add("vc/stop", self.stop, stop);
-        // Layer drop may have skipped every layer.
-        if guided && !decoded.cross_weights.is_empty() {
-            let guide =
-                guided_attention_loss(&decoded.cross_weights, &target.steps, &encoded.lengths, self.guided_heads);
-            losses = losses.add("vc/guided_attention", self.guided_attention, guide);
-        }
-        VcPass { losses, encoded, states: decoded.states, output }
+        let SpeechPass { losses, states, output } =
+            loss.pass(model, &encoded.states, &encoded.lengths, target, noise, mode);
+        VcPass { losses, encoded, states, output }
     }
 }
 

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use vocable_nets::Tokens;
-use vocable_nn::{ExtractorNorm, NormPlacement};
+use vocable_decode::{SpeechLimits, generate_speech};
+use vocable_nets::{SpeechOutput, Tokens};
+use vocable_nn::{ExtractorNorm, Mode, NormPlacement};
+use vocable_objectives::Losses;
 use vocable_objectives::quantizer::QuantizerConfig;
 use vocable_random::Key;
 use vocable_speecht5::batch::SpeechTarget;
-use vocable_speecht5::fairseq::{self, Loaded};
+use vocable_speecht5::checkpoint::{Checkpoint, Format, Layout, LoadReport, visit};
+use vocable_speecht5::decode::SpeechDecoding;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeechT5};
 
 use super::report::Report;
@@ -34,7 +38,7 @@ pub struct File(HashMap<String, Values>);
 pub struct Folder {
     path: PathBuf,
     pub config: Value,
-    weights: File,
+    weights: Checkpoint,
 }
 
 /// A case of the folder.
@@ -77,6 +81,14 @@ impl File {
     pub fn float<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
         let Values { shape, data } = self.values(name);
         Tensor::from_data(TensorData::new(data.clone(), shape.clone()), device)
+    }
+
+    /// Writes one tensor to a file of its own, under another name.
+    pub fn save(&self, name: &str, new: &str, path: &Path) {
+        let Values { shape, data } = self.values(name);
+        let bytes: Vec<u8> = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let view = TensorView::new(Dtype::F32, shape.clone(), &bytes).unwrap();
+        fs::write(path, safetensors::serialize([(new, view)], None).unwrap()).unwrap();
     }
 
     pub fn mask(&self, name: &str, device: &Device) -> Tensor<2, Bool> {
@@ -148,7 +160,7 @@ impl Folder {
             |name: &str| fs::read(path.join(name)).unwrap_or_else(|e| panic!("{}: {e}", path.join(name).display()));
         Self {
             config: serde_json::from_slice(&read("config.json")).expect("config.json is JSON"),
-            weights: File::read(&path.join("model.safetensors")),
+            weights: Checkpoint::open(path.join("model.pt")).unwrap_or_else(|error| panic!("{error}")),
             path: path.to_owned(),
         }
     }
@@ -169,10 +181,11 @@ impl Folder {
         &self.config["args"][key]
     }
 
-    /// The model configuration of preset `official` at the folder's sizes, without any dropout.
+    /// The model configuration of preset `official` at the folder's sizes, without any dropout. The tensors tell it, and
+    /// config.json says the same.
     pub fn model(&self) -> ModelConfig {
         let number = |key: &str| self.argument(key).as_u64().expect("a whole number") as usize;
-        ModelConfig {
+        let config = ModelConfig {
             width: self.size("d"),
             feed_forward: self.size("ffn"),
             heads: self.size("heads"),
@@ -191,15 +204,14 @@ impl Folder {
             positional_kernel: number("conv_pos"),
             positional_groups: number("conv_pos_groups"),
             prenet_units: self.size("units"),
-            prenet_dropout: 0.0,
-            positional_dropout: 0.0,
             postnet_channels: self.size("post"),
             postnet_layers: number("postnet_layers"),
-            postnet_dropout: 0.0,
             reduction: self.size("reduction_factor"),
             speaker: self.size("spk"),
             ..ModelConfig::base(Preset::Official)
-        }
+        };
+        assert_eq!(self.weights.config(Preset::Official).unwrap(), config);
+        ModelConfig { prenet_dropout: 0.0, positional_dropout: 0.0, postnet_dropout: 0.0, ..config }
     }
 
     pub fn quantizer(&self) -> QuantizerConfig {
@@ -214,21 +226,17 @@ impl Folder {
         self.fill(core)
     }
 
-    /// Fills any module with the folder's weights; nothing may be missing.
+    /// Fills any module with the folder's weights; nothing may be missing or unknown.
     pub fn fill<M: Module>(&self, module: M) -> M {
-        let (module, loaded) = self.fill_from(module, None);
-        assert_eq!(loaded, Loaded::default());
+        let (module, report) = self.weights.load(module).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(LoadReport { left_out: Vec::new(), ..report }, LoadReport::default());
         module
     }
+}
 
-    /// The same, with tensors of a case under `weight.` before the folder's.
-    pub fn fill_from<M: Module>(&self, module: M, case: Option<&Case>) -> (M, Loaded) {
-        fairseq::load(module, |name| {
-            let own = case.and_then(|case| case.tensors.get(&format!("weight.{name}")));
-            let values = own.or_else(|| self.weights.get(name))?;
-            Some(TensorData::new(values.data.clone(), values.shape.clone()))
-        })
-    }
+/// The name and layout of a parameter in the official code.
+fn counterpart(path: &str) -> Option<(String, Layout)> {
+    Format::Fairseq.names(path).next()
 }
 
 pub fn device() -> Device {
@@ -260,6 +268,60 @@ impl Case {
         report.close(&format!("{prefix}out.{name}"), &ours, &theirs.data);
     }
 
+    /// Compares what a task that ends in speech computes: states in evaluation, every term of the loss.
+    pub fn speech(
+        &self,
+        report: &mut Report,
+        prefix: &str,
+        task: &str,
+        losses: &Losses,
+        states: &Tensor<3>,
+        output: &SpeechOutput,
+    ) {
+        if prefix.is_empty() {
+            self.state(report, prefix, "decoder_out", states);
+            self.state(report, prefix, "mel_before", &output.before);
+            self.state(report, prefix, "mel_after", &output.after);
+            self.state(report, prefix, "stop_logits", &output.stop);
+        }
+        for (ours, theirs) in [
+            ("spectrogram_before", "l1_before"),
+            ("spectrogram_after", "l1_after"),
+            ("stop", "log.bce_loss"),
+            ("guided_attention", "log.enc_dec_attn_loss"),
+        ] {
+            let value = losses.get(&format!("{task}/{ours}")).unwrap_or_else(|| panic!("{ours} is not reported"));
+            let theirs = format!("{prefix}{theirs}");
+            report.number(&theirs, value, self.number(&theirs));
+        }
+        let loss = f64::from(losses.total.clone().into_scalar::<f32>());
+        report.number(&format!("{prefix}loss"), loss, self.number(&format!("{prefix}loss_per_sample_size")));
+    }
+
+    /// Speaks over a memory (`[1, time, width]`) without dropout, the stop bias moved by `shift`, and compares the frames
+    /// and stop probabilities with those under `name`.
+    pub fn generation(
+        &self,
+        report: &mut Report,
+        name: &str,
+        mut core: SpeechT5,
+        memory: &Tensor<3>,
+        shift: f64,
+        limits: &SpeechLimits,
+    ) {
+        let stop = &mut core.speech_decoder_postnet.stop;
+        stop.bias = stop.bias.take().map(|bias| bias.map(|bias| bias + shift));
+        let speaker = self.tensors.float("gen.in.spkembs", &device());
+        let lengths = [memory.dims()[1]];
+        let mel = self.tensors.values(&format!("{name}.mel")).shape[1];
+        let mut stepper = SpeechDecoding::new(&core, memory, &lengths, speaker, None);
+        let spoken = generate_speech(&mut stepper, &lengths, mel, limits, &device()).remove(0);
+        let refined = core.speech_decoder_postnet.refine(spoken.mel.unsqueeze(), Mode::Eval);
+        let refined = refined.try_into_vec_as::<f32>().expect("log-mels are floats");
+        report.close(&format!("{name}.mel"), &refined, &self.tensors.values(&format!("{name}.mel")).data);
+        report.close(&format!("{name}.stop"), &spoken.stop, &self.tensors.values(&format!("{name}.stop_probs")).data);
+    }
+
     /// Compares every gradient that the case holds, and the norms of all.
     pub fn gradients<M: Module>(&self, report: &mut Report, prefix: &str, module: &M, loss: Tensor<1>) {
         let gradients = loss.backward();
@@ -267,8 +329,8 @@ impl Case {
         let total = self.number(&format!("{prefix}grad_total_norm"));
         let mut compared = 0;
         let mut seen = 0;
-        fairseq::visit(module, |path, leaf| {
-            let Some((name, layout)) = fairseq::counterpart(path) else { return };
+        visit(module, |path, leaf| {
+            let Some((name, layout)) = counterpart(path) else { return };
             let ours = leaf.gradient(&gradients);
             if let Some(theirs) = norms.get(&name) {
                 seen += 1;
@@ -278,7 +340,7 @@ impl Case {
             if let Some(theirs) = self.tensors.get(&format!("{prefix}grad.{name}")) {
                 compared += 1;
                 let ours = ours.unwrap_or_else(|| vec![0.0; theirs.data.len()]);
-                let ours = fairseq::export(ours, layout, &leaf.shape(), &theirs.shape);
+                let ours = layout.publish(ours, &leaf.shape(), &theirs.shape);
                 report.gradient(&format!("{prefix}grad.{name}"), &ours, &theirs.data, total);
             }
         });
@@ -289,8 +351,8 @@ impl Case {
 
     /// Compares running statistics after one training pass.
     pub fn buffers<M: Module>(&self, report: &mut Report, module: &M) {
-        fairseq::visit(module, |path, leaf| {
-            let Some((name, _)) = fairseq::counterpart(path) else { return };
+        visit(module, |path, leaf| {
+            let Some((name, _)) = counterpart(path) else { return };
             if let Some(theirs) = self.tensors.get(&format!("train.out.buffer.{name}")) {
                 report.close(&name, &leaf.values(), &theirs.data);
             }

@@ -9,6 +9,7 @@ mod folder;
 mod pretrain;
 mod report;
 mod sid;
+mod tts;
 mod vc;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +44,11 @@ fn text_pretraining() {
 #[test]
 fn recognition() {
     pass("asr_finetune", asr::check);
+}
+
+#[test]
+fn synthesis() {
+    pass("tts_finetune", tts::check);
 }
 
 #[test]

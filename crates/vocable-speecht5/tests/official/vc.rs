@@ -1,5 +1,6 @@
 //! Voice-conversion fine-tuning; its source waveforms are those of recognition.
 
+use vocable_nets::SpeechMasks;
 use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_speecht5::Preset;
@@ -27,23 +28,16 @@ pub fn check(folder: &Folder) -> Report {
         if prefix.is_empty() {
             case.state(&mut report, prefix, "encoder_in", &pass.encoded.input);
             case.state(&mut report, prefix, "encoder_out", &pass.encoded.states);
-            case.state(&mut report, prefix, "decoder_out", &pass.states);
-            case.state(&mut report, prefix, "mel_before", &pass.output.before);
-            case.state(&mut report, prefix, "mel_after", &pass.output.after);
-            case.state(&mut report, prefix, "stop_logits", &pass.output.stop);
         }
-        for (ours, theirs) in [
-            ("vc/spectrogram_before", "l1_before"),
-            ("vc/spectrogram_after", "l1_after"),
-            ("vc/stop", "log.bce_loss"),
-            ("vc/guided_attention", "log.enc_dec_attn_loss"),
-        ] {
-            let value = pass.losses.get(ours).unwrap_or_else(|| panic!("{ours} is not reported"));
-            report.number(&format!("{prefix}{theirs}"), value, case.number(&format!("{prefix}{theirs}")));
-        }
-        let loss = f64::from(pass.losses.total.clone().into_scalar::<f32>());
-        report.number(&format!("{prefix}loss"), loss, case.number(&format!("{prefix}loss_per_sample_size")));
+        case.speech(&mut report, prefix, "vc", &pass.losses, &pass.states, &pass.output);
         case.gradients(&mut report, prefix, &core, pass.losses.total);
     }
+    // The second utterance alone.
+    let core = folder.core(1.0);
+    let length = source.numbers("in.source_lengths")[1];
+    let samples = source.float::<2>("in.source", &device()).slice([1..2, 0..length]);
+    let encoded = core.encode_speech(samples, &[length], None, &SpeechMasks::default(), Mode::Eval);
+    let shift = case.numbers["gen"]["prob_out_bias_shift"].as_f64().expect("a number");
+    case.generation(&mut report, "gen", core, &encoded.states, shift, &recipe.limits);
     report
 }

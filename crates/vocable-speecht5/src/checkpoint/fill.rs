@@ -1,0 +1,145 @@
+//! Walks over the parameters of a model, to fill them or to look at them.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+
+use super::Layout;
+use crate::ModelError;
+
+/// What became of the parameters of a model.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    /// Those that a tensor filled, and those whose tensor has another shape.
+    pub filled: Vec<String>,
+    pub misfits: Vec<String>,
+    /// What to say about the latter.
+    pub reshaped: Vec<String>,
+    /// Those without a tensor.
+    pub lacking: Vec<String>,
+}
+
+type Found<'a> = Result<Option<(vocable_weights::Tensor<'a>, Layout)>, ModelError>;
+
+/// Fills every parameter for which `find` knows a published tensor. Paths come without a leading `core.`.
+pub(super) fn fill<'a, M: Module>(module: M, find: impl FnMut(&str) -> Found<'a>) -> Result<(M, Filled), ModelError> {
+    let mut filler = Filler { find, path: Vec::new(), filled: Filled::default(), error: None };
+    let module = module.map(&mut filler);
+    match filler.error {
+        Some(error) => Err(error),
+        None => Ok((module, filler.filled)),
+    }
+}
+
+struct Filler<F> {
+    find: F,
+    path: Vec<String>,
+    filled: Filled,
+    error: Option<ModelError>,
+}
+
+impl<'a, F: FnMut(&str) -> Found<'a>> Filler<F> {
+    /// The published values of a parameter of shape `ours`, in our order.
+    fn values(&mut self, path: &str, ours: &[usize]) -> Result<Option<Vec<f32>>, ModelError> {
+        let Some((tensor, layout)) = (self.find)(path)? else {
+            self.filled.lacking.push(path.to_owned());
+            return Ok(None);
+        };
+        if !layout.fits(tensor.shape(), ours) {
+            let (name, theirs) = (tensor.name(), tensor.shape());
+            self.filled.reshaped.push(format!("{path} {ours:?}, for which {name} {theirs:?} stands"));
+            self.filled.misfits.push(path.to_owned());
+            return Ok(None);
+        }
+        self.filled.filled.push(path.to_owned());
+        Ok(Some(layout.arrange(tensor.to_f32()?, tensor.shape(), ours)))
+    }
+}
+
+impl<'a, F: FnMut(&str) -> Found<'a>> ModuleMapper for Filler<F> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let path = joined(&self.path);
+        let shape = param.lazy_shape();
+        match self.values(&path, &shape.to_vec()) {
+            Ok(None) => param,
+            Ok(Some(values)) => param.map(|old| {
+                let tracked = old.is_require_grad();
+                Tensor::from_data(TensorData::new(values, shape), &old.device()).set_require_grad(tracked)
+            }),
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}
+
+/// Visits every float parameter with its path, which comes without a leading `core.`.
+pub fn visit<M: Module>(module: &M, visit: impl FnMut(&str, &dyn Leaf)) {
+    module.visit(&mut Walker { visit, path: Vec::new() });
+}
+
+/// A parameter of any rank, as [`visit`] hands it out.
+pub trait Leaf {
+    /// Its shape.
+    fn shape(&self) -> Vec<usize>;
+    /// Its gradient, row-major; none if none reaches it.
+    fn gradient(&self, gradients: &burn::tensor::Gradients) -> Option<Vec<f32>>;
+    /// Its values, row-major.
+    fn values(&self) -> Vec<f32>;
+    /// The same, computed when the function is called.
+    fn later(&self) -> Box<dyn Fn() -> Vec<f32>>;
+}
+
+impl<const D: usize> Leaf for Tensor<D> {
+    fn shape(&self) -> Vec<usize> {
+        self.dims().to_vec()
+    }
+
+    fn gradient(&self, gradients: &burn::tensor::Gradients) -> Option<Vec<f32>> {
+        self.grad(gradients).map(|gradient| gradient.try_into_vec_as::<f32>().expect("gradients are readable floats"))
+    }
+
+    fn values(&self) -> Vec<f32> {
+        self.clone().try_into_vec_as::<f32>().expect("parameters are readable floats")
+    }
+
+    fn later(&self) -> Box<dyn Fn() -> Vec<f32>> {
+        let tensor = self.clone();
+        Box::new(move || Leaf::values(&tensor))
+    }
+}
+
+struct Walker<F> {
+    visit: F,
+    path: Vec<String>,
+}
+
+impl<F: FnMut(&str, &dyn Leaf)> ModuleVisitor for Walker<F> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        (self.visit)(&joined(&self.path), &param.val());
+    }
+}
+
+fn joined(path: &[String]) -> String {
+    let path = path.join(".");
+    path.strip_prefix("core.").map(str::to_owned).unwrap_or(path)
+}

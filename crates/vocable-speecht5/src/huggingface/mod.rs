@@ -1,0 +1,5 @@
+//! Folders of Hugging Face transformers.
+
+mod config;
+
+pub use config::HfConfig;
