@@ -20,10 +20,16 @@ pub mod grammar;
 mod infilling;
 pub mod mini;
 mod normalise;
+mod numbers;
+mod sentencepiece;
+mod tokenizer;
 mod vocabulary;
 
 pub use error::TextError;
 pub use grammar::spell_number;
 pub use infilling::Infilling;
 pub use normalise::{normalise, normalise_spelling};
+pub use numbers::spell_numbers;
+pub use sentencepiece::{CharModel, Encoded};
+pub use tokenizer::Tokenizer;
 pub use vocabulary::CharVocabulary;

@@ -2,21 +2,12 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Compatibility composition (NFKC) and single spaces, none at the ends; case is kept.
-///
-/// What SentencePiece's `nmt_nfkc` with `remove_extra_whitespaces` does to ordinary text (spec section 3.3).
+use crate::sentencepiece::nmt_nfkc;
+
+/// SentencePiece's normal form `nmt_nfkc`: compatibility composition (NFKC), no control characters, single spaces, none at
+/// the ends; case is kept (spec section 3.3).
 pub fn normalise_spelling(text: &str) -> String {
-    let composed: String = text.nfkc().collect();
-    let mut words = composed.split_whitespace();
-    let mut out = String::with_capacity(composed.len());
-    if let Some(first) = words.next() {
-        out.push_str(first);
-    }
-    for word in words {
-        out.push(' ');
-        out.push_str(word);
-    }
-    out
+    nmt_nfkc(text)
 }
 
 /// [`normalise_spelling`] of the lower-cased text; nothing is spelled out and nothing is removed.

@@ -159,6 +159,12 @@ impl CharVocabulary {
         &self.pieces
     }
 
+    /// The characters in the order of their identifiers, from 5 on.
+    pub fn characters(&self) -> impl Iterator<Item = char> {
+        let pieces = &self.pieces[FIRST.len()..self.pieces.len() - LAST.len()];
+        pieces.iter().map(|piece| piece.chars().next().expect("a character"))
+    }
+
     /// Start of sequence `<s>`; only text pre-training uses it.
     pub fn bos(&self) -> u32 {
         BOS
@@ -244,7 +250,7 @@ fn named(error: TextError, path: &Path) -> TextError {
 }
 
 /// Writes beside the final name, then renames, so that no partial file is ever read.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
     let mut file = fs::File::create(&beside)?;
