@@ -9,6 +9,7 @@ mod mfcc;
 mod noise;
 mod read;
 mod resample;
+mod standardise;
 mod stft;
 mod write;
 
@@ -21,5 +22,6 @@ pub use mfcc::{Mfcc, deltas};
 pub use noise::{add_white_noise, mix_at_snr, white_noise};
 pub use read::{Audio, Header, probe, read};
 pub use resample::resample;
+pub use standardise::standardise;
 pub use stft::Stft;
 pub use write::write_wav;

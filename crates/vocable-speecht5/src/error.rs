@@ -6,6 +6,9 @@ pub enum ModelError {
     /// The data layer refused a file.
     #[error(transparent)]
     Data(#[from] vocable_data::DataError),
+    /// A vocabulary cannot be read or written.
+    #[error(transparent)]
+    Text(#[from] vocable_text::TextError),
     /// A file of weights cannot be read or written.
     #[error(transparent)]
     File(#[from] vocable_weights::WeightsError),

@@ -3,7 +3,7 @@
 mod fill;
 mod layout;
 mod names;
-mod publish;
+pub(crate) mod publish;
 mod sizes;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,7 +14,7 @@ pub fn check(folder: &Folder) -> Report {
     let case = folder.case("asr_finetune");
     let recipe = AsrConfig::base(Preset::Official);
     let (eos, blank) = (2, folder.size("blank_idx") as u32);
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     for (prefix, mode) in [("", Mode::Eval), ("train.", Mode::Train(Key::new(0)))] {
         let core = folder.core(recipe.regularisation.extractor_gradient);
         let tensors = &case.tensors;

@@ -7,6 +7,8 @@
 mod asr;
 mod folder;
 mod pretrain;
+#[allow(dead_code, reason = "some comparisons are for the other targets that share it")]
+#[path = "../shared/report.rs"]
 mod report;
 mod sid;
 mod tts;

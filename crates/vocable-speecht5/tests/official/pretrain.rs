@@ -49,7 +49,7 @@ pub fn speech(folder: &Folder, name: &str) -> Report {
     let case = folder.case(name);
     let (model, config) = (folder.model(), config(folder));
     let part = config.speech.clone().expect("the speech part");
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     for (prefix, mode) in modes(&case) {
         let module = pretrainer(folder, &model, &config);
         let tensors = &case.tensors;
@@ -97,7 +97,7 @@ pub fn speech(folder: &Folder, name: &str) -> Report {
 pub fn text(folder: &Folder) -> Report {
     let case = folder.case("text_pretrain");
     let (model, config) = (folder.model(), config(folder));
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     for (prefix, mode) in modes(&case) {
         let module = pretrainer(folder, &model, &config);
         let tensors = &case.tensors;

@@ -26,7 +26,7 @@ pub fn check(folder: &Folder) -> Report {
 
     let waveforms =
         Waveforms { samples: source.float("in.source", &device()), lengths: source.numbers("in.source_lengths") };
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     let core = &classifier.core;
     let encoded =
         core.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);

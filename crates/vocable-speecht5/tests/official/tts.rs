@@ -12,7 +12,7 @@ use super::report::Report;
 pub fn check(folder: &Folder) -> Report {
     let case = folder.case("tts_finetune");
     let recipe = TtsConfig::base(Preset::Official);
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     for (prefix, mode) in [("", Mode::Eval), ("train.", Mode::Train(Key::new(0)))] {
         let core = folder.core(recipe.regularisation.extractor_gradient);
         let batch = TtsBatch {

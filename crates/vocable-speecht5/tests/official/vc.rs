@@ -14,7 +14,7 @@ pub fn check(folder: &Folder) -> Report {
     let case = folder.case("vc_finetune");
     let source = folder.case("asr_finetune").tensors;
     let recipe = VcConfig::base(Preset::Official);
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     for (prefix, mode) in [("", Mode::Eval), ("train.", Mode::Train(Key::new(0)))] {
         let core = folder.core(recipe.regularisation.extractor_gradient);
         let batch = VcBatch {

@@ -1,13 +1,19 @@
-//! Collects comparisons, so that a failing case shows all of its differences at once.
+//! Collects comparisons with a reference, so that a failing case shows all of its differences at once.
 
 /// The comparisons of one case.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
+    tolerance: f32,
     lines: Vec<(String, String, bool)>,
 }
 
 impl Report {
-    /// Compares states: |a − b| ≤ 1e-5 · max(1, max|b|).
+    /// States and numbers may differ by `tolerance`.
+    pub fn new(tolerance: f32) -> Self {
+        Self { tolerance, lines: Vec::new() }
+    }
+
+    /// Compares states: |a − b| ≤ tolerance · max(1, max|b|).
     pub fn close(&mut self, name: &str, ours: &[f32], theirs: &[f32]) {
         if ours.len() != theirs.len() {
             let message = format!("{} values, the reference has {}", ours.len(), theirs.len());
@@ -16,14 +22,20 @@ impl Report {
         }
         let scale = theirs.iter().fold(1.0_f32, |max, value| max.max(value.abs()));
         let difference = ours.iter().zip(theirs).fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
-        let good = difference <= 1e-5 * scale;
+        let good = difference <= self.tolerance * scale;
         self.lines.push((name.to_owned(), format!("differs by {difference:.2e}, scale {scale:.2e}"), good));
     }
 
     /// Compares one number like a state.
     pub fn number(&mut self, name: &str, ours: f64, theirs: f64) {
-        let good = (ours - theirs).abs() <= 1e-5 * theirs.abs().max(1.0);
+        let good = (ours - theirs).abs() <= f64::from(self.tolerance) * theirs.abs().max(1.0);
         self.lines.push((name.to_owned(), format!("{ours} against {theirs}"), good));
+    }
+
+    /// Compares what must be equal.
+    pub fn equal<T: PartialEq + std::fmt::Debug>(&mut self, name: &str, ours: T, theirs: T) {
+        let good = ours == theirs;
+        self.lines.push((name.to_owned(), format!("{ours:?} against {theirs:?}"), good));
     }
 
     /// Compares gradients: ‖a − b‖ ≤ 1e-4 · ‖b‖, where ‖b‖ is more than rounding.

@@ -1,0 +1,209 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde_json::Value;
+use vocable_random::Key;
+use vocable_text::Tokenizer;
+
+use super::front_end::{self, FrontEnd};
+use super::{HfConfig, read_json};
+use crate::checkpoint::{Checkpoint, Format, LoadReport, part, publish};
+use crate::{ModelConfig, ModelError, Regularisation, SpeechT5};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// The classes of transformers that a folder may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// `SpeechT5ForSpeechToText`.
+    SpeechToText,
+    /// `SpeechT5ForTextToSpeech`.
+    TextToSpeech,
+    /// `SpeechT5ForSpeechToSpeech`.
+    SpeechToSpeech,
+    /// `SpeechT5Model`: all parts, for any of the others to take what it needs.
+    Base,
+}
+
+impl Architecture {
+    const ALL: [Self; 4] = [Self::SpeechToText, Self::TextToSpeech, Self::SpeechToSpeech, Self::Base];
+
+    /// The name of the class.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::SpeechToText => "SpeechT5ForSpeechToText",
+            Self::TextToSpeech => "SpeechT5ForTextToSpeech",
+            Self::SpeechToSpeech => "SpeechT5ForSpeechToSpeech",
+            Self::Base => "SpeechT5Model",
+        }
+    }
+
+    /// The parts of the model that the class has, as first components of parameters' paths.
+    pub fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::SpeechToText => &["speech_encoder_prenet", "encoder", "decoder", "tokens"],
+            Self::TextToSpeech => &[
+                "text_encoder_prenet",
+                "tokens",
+                "encoder",
+                "decoder",
+                "speech_decoder_prenet",
+                "speech_decoder_postnet",
+            ],
+            Self::SpeechToSpeech => {
+                &["speech_encoder_prenet", "encoder", "decoder", "speech_decoder_prenet", "speech_decoder_postnet"]
+            }
+            Self::Base => &[
+                "speech_encoder_prenet",
+                "text_encoder_prenet",
+                "tokens",
+                "encoder",
+                "decoder",
+                "speech_decoder_prenet",
+                "speech_decoder_postnet",
+            ],
+        }
+    }
+
+    /// The longest text in tokens and the longest speech in frames, as the published models have them.
+    fn longest(self) -> (usize, usize) {
+        match self {
+            Self::SpeechToText => (450, 4000),
+            Self::SpeechToSpeech => (450, 1876),
+            Self::TextToSpeech => (600, 1876),
+            Self::Base => (600, 4000),
+        }
+    }
+
+    /// The name that the class has for a parameter, if it has it.
+    fn holds(self, path: &str, name: &str) -> bool {
+        let home = match self {
+            Self::SpeechToText => "speecht5.decoder.",
+            _ => "speecht5.encoder.",
+        };
+        let wanted = part(path) != "tokens" || name.starts_with(home);
+        self.parts().contains(&part(path)) && !name.starts_with("extra.") && wanted
+    }
+}
+
+/// An opened folder: everything but the weights is read.
+#[derive(Debug)]
+pub struct ModelFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its `config.json`.
+    pub config: HfConfig,
+    /// The class it is for.
+    pub architecture: Architecture,
+    /// Its tokenizer, if it has one.
+    pub tokenizer: Option<Tokenizer>,
+    /// Its front end.
+    pub front_end: FrontEnd,
+    /// Its weights.
+    pub checkpoint: Checkpoint,
+    model: ModelConfig,
+}
+
+impl ModelFolder {
+    /// Opens a folder that transformers or [`write_folder`] wrote.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or contradicts another; a setting that no model here can have.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        let config_path = path.join(CONFIG);
+        let config: HfConfig = read_json(&config_path)?;
+        let wrong = |message: String| ModelError::Weights { path: config_path.clone(), message };
+        let classes = || Architecture::ALL.map(Architecture::class).join(", ");
+        let architecture = Architecture::ALL.into_iter().find(|known| config.architectures == [known.class()]);
+        let architecture = architecture
+            .ok_or_else(|| wrong(format!("it is for {}; {} are read", config.architectures.join(", "), classes())))?;
+        let model = config.model().map_err(wrong)?;
+        let checkpoint = Checkpoint::open(path)?;
+        checkpoint.warrants(&model, config.vocab_size).map_err(wrong)?;
+        let tokenizer = match path.join("spm_char.model").exists() {
+            true => Some(Tokenizer::open(path)?),
+            false => None,
+        };
+        if let Some(tokenizer) = tokenizer.as_ref().filter(|tokenizer| tokenizer.len() > config.vocab_size) {
+            let (tokens, rows) = (tokenizer.len(), config.vocab_size);
+            return Err(wrong(format!("vocab_size is {rows}, but the tokenizer has {tokens} tokens")));
+        }
+        let front_end = FrontEnd::read(path)?;
+        Ok(Self { path: path.into(), config, architecture, tokenizer, front_end, checkpoint, model })
+    }
+
+    /// The model's configuration, without dropout.
+    pub fn model_config(&self) -> &ModelConfig {
+        &self.model
+    }
+
+    /// Reads the weights; parts that the folder lacks start anew.
+    ///
+    /// # Errors
+    /// Weights that are no floating-point numbers.
+    pub fn load(&self, device: &Device) -> Result<(SpeechT5, LoadReport), ModelError> {
+        let (vocabulary, pad) = (self.config.vocab_size, self.config.pad_token_id);
+        let model = self.model.init(vocabulary, pad, &Regularisation::none(), Key::new(0), device);
+        self.checkpoint.load(model)
+    }
+
+    /// The same; every parameter of the folder's class must be there, and nothing that is unknown.
+    ///
+    /// # Errors
+    /// See [`LoadReport::strict`].
+    pub fn load_strict(&self, device: &Device) -> Result<SpeechT5, ModelError> {
+        let (model, report) = self.load(device)?;
+        report.strict(self.architecture.parts(), self.checkpoint.path())?;
+        Ok(model)
+    }
+}
+
+/// Writes a model as a folder that transformers loads: `config.json`, `preprocessor_config.json`, the tokenizer's three
+/// files and `model.safetensors`. What the class does not have is left out.
+///
+/// # Errors
+/// A model that transformers cannot have; a tokenizer of another size than the text matrix; a folder that cannot be
+/// written.
+pub fn write_folder<M: Module>(
+    folder: &Path,
+    architecture: Architecture,
+    module: &M,
+    model: &ModelConfig,
+    tokenizer: &Tokenizer,
+    front_end: &FrontEnd,
+) -> Result<(), ModelError> {
+    let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
+    let mut config = HfConfig::of(model, architecture.class(), tokenizer.len()).map_err(wrong)?;
+    if model.prenet_last_relu && architecture.parts().contains(&"speech_decoder_prenet") {
+        let message = "transformers has no ReLU behind the third layer of the speech-decoder pre-net; train with \
+                       prenet_last_relu=false, or write the extended file";
+        return Err(wrong(message.into()));
+    }
+    (config.max_text_positions, config.max_speech_positions) = architecture.longest();
+    let name = |path: &str| {
+        let mut names = Format::HuggingFace.names(path);
+        names.find(|(name, _)| architecture.holds(path, name))
+    };
+    let tensors = publish::published(module, model, name);
+    let rows = |(name, tensor): &(String, publish::Published)| {
+        name.ends_with("embed_tokens.weight").then(|| vocable_weights::View::shape(tensor)[0])
+    };
+    if let Some(rows) = tensors.iter().find_map(rows).filter(|rows| *rows != tokenizer.len()) {
+        return Err(wrong(format!("the text matrix has {rows} rows, the tokenizer {} tokens", tokenizer.len())));
+    }
+    fs::create_dir_all(folder).map_err(|error| wrong(error.to_string()))?;
+    publish::write(&folder.join(WEIGHTS), tensors)?;
+    tokenizer.save(folder)?;
+    write_json(&folder.join(front_end::FILE), &front_end.to_json())?;
+    // Last: a folder without it is no model's.
+    write_json(&folder.join(CONFIG), &serde_json::to_value(config).expect("plain numbers and words"))
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+    vocable_data::files::write_atomically(path, |out| std::io::Write::write_all(out, format!("{value:#}\n").as_bytes()))
+        .map_err(ModelError::from)
+}

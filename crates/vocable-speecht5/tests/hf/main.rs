@@ -1,0 +1,68 @@
+//! Parity with Hugging Face transformers under preset `hf`: folders of tiny random models, read and run.
+//!
+//! The folder of reference numbers is `fixtures/hf`, or the one that `VOCABLE_HF_GOLDENS` names; sizes are read from each
+//! model's `config.json`. Tolerance: |a − b| ≤ 1e-4 · max(1, max|b|), which leaves room for float32 sums in another order
+//! over several dozen steps of generation, each of which starts from the rounding errors of the last; sums over a whole
+//! state must agree to 1e-4 of the root of their number of terms.
+
+mod folder;
+#[allow(dead_code, reason = "some comparisons are for the other targets that share it")]
+#[path = "../shared/report.rs"]
+mod report;
+mod speech;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use folder::Folder;
+use report::Report;
+
+const TOLERANCE: f32 = 1e-4;
+
+fn goldens() -> PathBuf {
+    std::env::var_os("VOCABLE_HF_GOLDENS")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hf"))
+}
+
+/// Runs every case of a kind.
+fn pass(kind: &str, check: impl Fn(&Folder, &str) -> Report) {
+    let folder = Folder::open(&goldens());
+    let cases = folder.cases(kind);
+    assert!(!cases.is_empty(), "no case of {kind}");
+    for case in cases {
+        check(&folder, &case).finish(&case);
+    }
+}
+
+#[test]
+fn recognition() {
+    pass("asr", text::recognise);
+}
+
+#[test]
+fn synthesis() {
+    pass("tts", speech::synthesise);
+}
+
+#[test]
+fn conversion() {
+    pass("vc", speech::convert);
+}
+
+/// A check that cannot fail proves nothing: one altered number must be found.
+#[test]
+fn a_wrong_number_is_found() {
+    let copy = tempfile::tempdir().unwrap();
+    folder::copy(&goldens(), copy.path());
+    let altered = Folder::open(copy.path());
+    let (asr, vc) = (altered.cases("asr").remove(0), altered.cases("vc").remove(0));
+    folder::alter_json(copy.path(), &asr, |case| {
+        let logit = &mut case["forced_logits_last"][3];
+        *logit = (logit.as_f64().unwrap() + 1e-3).into();
+    });
+    folder::alter_tensor(copy.path(), &format!("{vc}.expected.safetensors"), "mel", 1e-2);
+    let altered = Folder::open(copy.path());
+    assert_eq!(text::recognise(&altered, &asr).failures(), ["forced_logits_last"]);
+    assert_eq!(speech::convert(&altered, &vc).failures(), ["mel"]);
+}
