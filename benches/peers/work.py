@@ -23,14 +23,18 @@ class Ready:
     """Work that can run again and again."""
 
     run: Callable[[], dict]
-    # Numbers in the model, and those of them that are trained.
+    # Numbers in the model.
     weights: int = 0
-    trained: int = 0
+    # The model whose weights the other side takes.
+    model: nn.Module | None = None
 
 
 def prepare(job):
     inputs = load_file(job["inputs"])
-    return WORK[job["work"]["kind"]](job["work"], job["model"], inputs)
+    ready = WORK[job["work"]["kind"]](job["work"], job["model"], inputs)
+    if job["weights"]:
+        ready.model.save_pretrained(job["weights"])
+    return ready
 
 
 def config(model, regularisation=None, **more):
@@ -209,8 +213,7 @@ def pretraining(work, model, inputs):
     speech[1] = speech[1].bool()
     text = [inputs[name] for name in ["noised", "valid", "shifted", "target"]]
     losses = [lambda: pretrainer.speech_losses(*speech), lambda: pretrainer.text_losses(*text)]
-    numbers = count(pretrainer.parameters())
-    return Ready(Training(pretrainer, work["optimiser"], losses).run, numbers, numbers)
+    return Ready(Training(pretrainer, work["optimiser"], losses).run, count(pretrainer.parameters()))
 
 
 def recognition(work, model, inputs):
@@ -245,12 +248,12 @@ def recognition(work, model, inputs):
         return total, {"asr/cross_entropy": attention, "asr/ctc": ctc}
 
     both = nn.ModuleList([recogniser] + ([head] if head else []))
-    numbers = count(both.parameters())
-    return Ready(Training(both, work["optimiser"], [losses]).run, numbers, numbers)
+    return Ready(Training(both, work["optimiser"], [losses]).run, count(both.parameters()), recogniser)
 
 
 def encoding(work, model, inputs):
-    encoder = hf.SpeechT5EncoderWithSpeechPrenet(config(model)).eval()
+    recogniser = SpeechT5ForSpeechToText(config(model)).eval()
+    encoder = recogniser.speecht5.encoder
     waveforms = inputs["waveforms"]
 
     @torch.inference_mode()
@@ -258,7 +261,7 @@ def encoding(work, model, inputs):
         states = encoder(waveforms).last_hidden_state
         return {"frames": states.shape[1], "magnitude": float(states.abs().mean())}
 
-    return Ready(run, count(encoder.parameters()))
+    return Ready(run, count(encoder.parameters()), recogniser)
 
 
 def text(work, model, inputs):
@@ -279,9 +282,11 @@ def text(work, model, inputs):
             logits[:, EOS] = -torch.inf
             newest = logits.argmax(1, keepdim=True)
             tokens.append(newest)
-        return {"tokens": len(torch.cat(tokens, 1)[0])}
+        tokens = torch.cat(tokens, 1)
+        places = torch.arange(1, tokens.shape[1] + 1)
+        return {"tokens": tokens.numel(), "digest": int((tokens * places).sum())}
 
-    return Ready(run, count(decoder.parameters()))
+    return Ready(run, count(recogniser.parameters()), recogniser)
 
 
 def speech(work, model, inputs):
@@ -295,7 +300,7 @@ def speech(work, model, inputs):
         )
         return {"frames": mel.shape[-2]}
 
-    return Ready(run, count(synthesiser.parameters()))
+    return Ready(run, count(synthesiser.parameters()), synthesiser)
 
 
 def log_mel(work, model, inputs):

@@ -35,7 +35,7 @@ def prepare(job):
     base = memory.resident()
     ready = work.prepare(job)
     versions = work.versions()
-    return ready.run, {"base": base, "weights": ready.weights, "trained": ready.trained, "versions": versions}
+    return ready.run, {"base": base, "weights": ready.weights, "versions": versions}
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ pub struct Job {
     pub model: ModelConfig,
     /// Safetensors file with the inputs (see [`crate::inputs`]).
     pub inputs: PathBuf,
+    /// Folder in which the Python worker leaves its weights for ours; none where the sides have weights of their own.
+    pub weights: Option<PathBuf>,
 }
 
 /// What is done, once per run.
@@ -84,6 +86,13 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// Whether both sides have the same weights: transformers' class has them all.
+    pub fn shares_weights(&self) -> bool {
+        matches!(self, Self::Recognition { .. } | Self::Encoding { .. } | Self::Text { .. } | Self::Speech { .. })
+    }
+}
+
 /// A log-mel extractor of the Python side.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +131,8 @@ pub struct Row {
     pub work: Work,
     /// The model.
     pub model: ModelConfig,
+    /// The curve it is a point of, and where.
+    pub curve: Option<(String, f64)>,
 }
 
 /// Utterances that an hour of log-mels cycles through, and their length in seconds.
@@ -134,6 +145,7 @@ pub fn rows() -> Vec<Row> {
         title: title.into(),
         work,
         model: ModelConfig::base(Preset::Paper),
+        curve: None,
     };
     let hour = |extractor| Work::LogMel { extractor, seconds: SOUNDS.1, repeats: 3600 / (SOUNDS.0 * SOUNDS.1) };
     vec![
@@ -156,6 +168,31 @@ pub fn rows() -> Vec<Row> {
         row("log-mel", "Log-mel of an hour, against transformers", hour(Extractor::Transformers)),
         row("log-mel-librosa", "Log-mel of an hour, against librosa", hour(Extractor::Librosa)),
     ]
+}
+
+/// The points of the curves: how cost grows.
+pub fn points() -> Vec<Row> {
+    let point = |curve: &str, x: usize, work, model: ModelConfig| Row {
+        name: format!("{curve}-{x}"),
+        title: format!("{curve} {x}"),
+        work,
+        model,
+        curve: Some((curve.into(), x as f64)),
+    };
+    let base = ModelConfig::base(Preset::Paper);
+    let update = |items, seconds| recognition(Preset::Paper, items, seconds);
+    let mut points = Vec::new();
+    points.extend([2, 5, 10, 20, 40].map(|seconds| point("seconds", seconds, update(1, seconds), base.clone())));
+    points.extend([1, 2, 4, 8, 16].map(|items| point("batch", items, update(items, 5), base.clone())));
+    points.extend(
+        [50, 100, 200, 500, 1000, 2000]
+            .map(|frames| point("frames", frames, Work::Speech { items: 1, characters: 60, frames }, base.clone())),
+    );
+    points.extend([256, 512, 768, 1024].map(|width| {
+        let model = ModelConfig { width, heads: width / 64, feed_forward: 4 * width, ..base.clone() };
+        point("width", width, update(2, 5), model)
+    }));
+    points
 }
 
 fn pretraining() -> Work {

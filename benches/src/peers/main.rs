@@ -23,7 +23,10 @@ struct Options {
     /// A Python with the packages of benches/peers/requirements.txt.
     #[arg(long, default_value = "target/peers-venv/bin/python")]
     python: PathBuf,
-    /// Only these rows of the table.
+    /// The curves of how cost grows, too.
+    #[arg(long)]
+    full: bool,
+    /// Only these rows of the table, or points of the curves.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Rounds per row at least.
@@ -42,7 +45,10 @@ fn main() -> Result<()> {
     if options.worker {
         return worker::serve();
     }
-    let rows = job::rows();
+    let mut rows = job::rows();
+    if options.full || !options.only.is_empty() {
+        rows.extend(job::points());
+    }
     let wrong = |name: &&String| !rows.iter().any(|row| row.name == **name);
     if let Some(name) = options.only.iter().find(wrong) {
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -53,5 +59,6 @@ fn main() -> Result<()> {
         measurements.add(measure::measure(row, &options)?)?;
         println!("{}", report::line(measurements.newest()));
     }
-    report::write(&measurements)
+    report::write(&measurements)?;
+    report::plot(&options.python)
 }

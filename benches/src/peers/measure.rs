@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
@@ -36,8 +36,6 @@ pub struct Side {
     pub base: u64,
     /// Numbers in the model.
     pub weights: u64,
-    /// Those of them that are trained.
-    pub trained: u64,
     /// What the first round ended with.
     pub outcome: BTreeMap<String, f64>,
 }
@@ -63,6 +61,8 @@ pub struct Measurement {
     pub name: String,
     /// What a reader is told.
     pub title: String,
+    /// The curve it is a point of, and where.
+    pub curve: Option<(String, f64)>,
     /// The commit that was measured; `+` behind it says that files had been changed since.
     pub commit: String,
     /// This workspace.
@@ -79,6 +79,15 @@ impl Measurement {
     /// How many times as fast as PyTorch.
     pub fn ratio(&self) -> f64 {
         self.peer.fastest() / self.ours.fastest()
+    }
+
+    /// Peak bytes of an update on either side, less what was resident before the model, and less `state` numbers for each
+    /// trained one; the sides train the same.
+    pub fn activations(&self, state: u64) -> [i64; 2] {
+        [&self.ours, &self.peer].map(|side| {
+            let held = 4 * (side.weights + state * self.peer.weights);
+            side.peak as i64 - (side.base + held) as i64
+        })
     }
 }
 
@@ -113,7 +122,8 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
     let folder = Path::new("target/peers");
     std::fs::create_dir_all(folder)?;
     let inputs = std::path::absolute(folder.join(format!("{}.safetensors", row.name)))?;
-    let job = Job { work: row.work.clone(), model: row.model.clone(), inputs };
+    let weights = row.work.shares_weights().then(|| std::path::absolute(folder.join("weights"))).transpose()?;
+    let job = Job { work: row.work.clone(), model: row.model.clone(), inputs, weights };
     Inputs::draw(&job).write(&job.inputs)?;
     let prepare = Request::Prepare(Box::new(job));
     // With this file and lines of `"run"` a worker can be run by hand, in a profiler for example.
@@ -130,8 +140,12 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
             with_threads(Command::new(&options.python).arg("-Wignore").arg("benches/peers/worker.py"), &threads),
         )?,
     ];
-    workers.iter_mut().try_for_each(|worker| worker.send(&prepare))?;
-    let prepared = workers.iter_mut().map(Worker::reply).collect::<Result<Vec<Prepared>>>()?;
+    // Ours reads the weights that the other has written.
+    let mut prepared = Vec::with_capacity(2);
+    for worker in workers.iter_mut().rev() {
+        worker.send(&prepare)?;
+        prepared.insert(0, worker.reply::<Prepared>()?);
+    }
     let cores = std::thread::available_parallelism()?.get() as f64;
     // One run, and the share of the machine that others took.
     let mut run = |side: usize| -> Result<(Run, f64)> {
@@ -148,13 +162,14 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
         run(1)?;
     }
     let mut sides = [Vec::new(), Vec::new()];
+    let rounds = if row.curve.is_some() { options.rounds.min(3) } else { options.rounds };
     let (mut spent, mut disturbed, mut others) = (0.0, 0, 0.0_f64);
-    while sides[0].len() < options.rounds || (spent < ENOUGH && sides[0].len() < MOST) {
+    while sides[0].len() < rounds || (spent < ENOUGH && sides[0].len() < MOST) {
         // Each side goes first in every other round.
         let first = sides[0].len() % 2;
         let ((earlier, share), (later, other_share)) = (run(first)?, run(1 - first)?);
         let share = share.max(other_share);
-        if share > DISTURBED && disturbed < options.rounds {
+        if share > DISTURBED && disturbed < rounds {
             disturbed += 1;
             continue;
         }
@@ -168,12 +183,24 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
         peak: sides[side].iter().map(|run| run.peak).max().unwrap_or(0),
         base: prepared[side].base,
         weights: prepared[side].weights,
-        trained: prepared[side].trained,
         outcome: sides[side][0].outcome.clone(),
     });
+    agree(&ours, &peer).with_context(|| row.name.clone())?;
     let versions = prepared.into_iter().flat_map(|prepared| prepared.versions).collect();
-    let (name, title) = (row.name.clone(), row.title.clone());
-    Ok((Measurement { name, title, commit: commit()?, ours, peer, disturbed, others }, versions))
+    let (name, title, curve) = (row.name.clone(), row.title.clone(), row.curve.clone());
+    Ok((Measurement { name, title, curve, commit: commit()?, ours, peer, disturbed, others }, versions))
+}
+
+/// Whether both sides did the same work, as far as their outcomes tell.
+fn agree(ours: &Side, peer: &Side) -> Result<()> {
+    for (name, tolerance) in [("frames", 0.0), ("tokens", 0.0), ("digest", 0.0), ("magnitude", 1e-4)] {
+        if let (Some(a), Some(b)) = (ours.outcome.get(name), peer.outcome.get(name))
+            && (a - b).abs() > tolerance * b.abs()
+        {
+            bail!("{name} is {a} here and {b} in PyTorch: the sides do not do the same work");
+        }
+    }
+    Ok(())
 }
 
 /// The same number of threads, whatever library makes them.
@@ -188,7 +215,7 @@ fn with_threads<'a>(command: &'a mut Command, threads: &str) -> &'a mut Command 
         .env("MALLOC_MMAP_MAX_", "0")
         .env("MALLOC_TRIM_THRESHOLD_", "100000000000");
     // Nothing is loaded from the hub.
-    command.env("HF_HUB_OFFLINE", "1").env("TRANSFORMERS_VERBOSITY", "error")
+    command.env("HF_HUB_OFFLINE", "1").env("TRANSFORMERS_VERBOSITY", "error").env("TQDM_DISABLE", "1")
 }
 
 fn commit() -> Result<String> {

@@ -27,8 +27,6 @@ pub struct Prepared {
     pub base: u64,
     /// Numbers in the model.
     pub weights: u64,
-    /// Those of them that are trained.
-    pub trained: u64,
     /// What runs.
     pub versions: BTreeMap<String, String>,
 }

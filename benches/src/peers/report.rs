@@ -1,8 +1,10 @@
 //! The table, on the terminal and in docs/performance.md.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::job;
 use crate::measure::{Measurement, Measurements, Side};
@@ -48,5 +50,57 @@ pub fn write(measurements: &Measurements) -> Result<()> {
         let (ratio, rounds) = (row.ratio(), ours.seconds.len());
         writeln!(text, "| {title} | {} | {} | {ratio:.2} | {rounds} | {commit} |", side(ours), side(peer))?;
     }
+    memory(&mut text, measurements)?;
+    if measurements.rows.iter().any(|row| row.curve.is_some()) {
+        writeln!(
+            text,
+            "\n## How cost grows\n\n\
+             An update of recognition with CTC (seconds of audio in a batch of one; utterances of 5 s in a batch; model width, \
+             2 × 5 s) and mel generation from 60 characters. Fastest of at least three rounds, and most memory of the process.\n\n\
+             ![Time and peak memory of both sides](performance.svg)"
+        )?;
+    }
     std::fs::write("docs/performance.md", text).context("docs/performance.md")
+}
+
+/// The memory of the updates.
+fn memory(text: &mut String, measurements: &Measurements) -> Result<()> {
+    writeln!(
+        text,
+        "\n## Memory of an update\n\n\
+         Each side is a process of its own. Peak: most resident memory of an update (VmHWM, forgotten before each), the first two \
+         updates left out. Activations: the peak less what was resident before the model was made (libraries), less 4 bytes for \
+         every weight and 8 for the optimiser's two moments, less another 4 for gradients; gradients are not all there when \
+         activations are at their peak, so that the number without taking them away stands beside it.\n\n\
+         | work | peak here, GB | PyTorch | activations and gradients here, GB | PyTorch | share | activations here, GB | PyTorch | \
+         share |\n|---|---|---|---|---|---|---|---|---|"
+    )?;
+    let gigabytes = |bytes: i64| bytes as f64 / 1e9;
+    for name in ["pretraining", "asr", "asr-ctc"] {
+        let Some(row) = measurements.rows.iter().find(|row| row.name == name) else { continue };
+        write!(
+            text,
+            "| {} | {:.2} | {:.2} ",
+            row.title,
+            gigabytes(row.ours.peak as i64),
+            gigabytes(row.peer.peak as i64)
+        )?;
+        for state in [2, 3] {
+            let [ours, peer] = row.activations(state).map(gigabytes);
+            write!(text, "| {ours:.2} | {peer:.2} | {:.2} ", ours / peer)?;
+        }
+        writeln!(text, "|")?;
+    }
+    Ok(())
+}
+
+/// Draws docs/performance.svg.
+pub fn plot(python: &Path) -> Result<()> {
+    let plot = Command::new(python)
+        .arg("benches/peers/plot.py")
+        .arg(Measurements::path())
+        .arg("docs/performance.svg")
+        .status();
+    ensure!(plot.context("plot.py")?.success(), "plot.py has failed");
+    Ok(())
 }

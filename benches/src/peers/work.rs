@@ -16,6 +16,7 @@ use vocable_objectives::Losses;
 use vocable_random::Key;
 use vocable_speecht5::asr::{AsrBatch, AsrConfig};
 use vocable_speecht5::batch::{SpeechTarget, Waveforms};
+use vocable_speecht5::checkpoint::Checkpoint;
 use vocable_speecht5::decode::{SpeechDecoding, TextDecoding};
 use vocable_speecht5::pretrain::{PretrainConfig, SpeechBatch, TextBatch};
 use vocable_speecht5::{ModelConfig, Pretrainer, Regularisation, SpeechT5};
@@ -32,8 +33,6 @@ pub type Outcome = BTreeMap<String, f64>;
 pub struct Ready {
     /// Numbers in the model.
     pub weights: usize,
-    /// Those of them that are trained; zero as long as nothing has run.
-    pub trained: usize,
     /// Does it once.
     pub run: Box<dyn FnMut() -> Outcome>,
 }
@@ -41,20 +40,27 @@ pub struct Ready {
 /// Builds what a job asks for.
 pub fn prepare(job: &Job) -> Result<Ready> {
     let inputs = Inputs::read(&job.inputs)?;
+    let model = |regularisation: &Regularisation, device: Device| -> Result<SpeechT5> {
+        let drawn = job.model.init(VOCABULARY, PAD, regularisation, Key::new(1), &device);
+        Ok(match &job.weights {
+            Some(folder) => Checkpoint::open(folder.join("model.safetensors"))?.load(drawn)?.0,
+            None => drawn,
+        })
+    };
+    let inference = || -> Result<SpeechT5> { Ok(model(&Regularisation::none(), Device::flex())?.materialize()) };
     Ok(match &job.work {
         Work::Pretraining { config, optimiser, .. } => pretraining(&job.model, config, *optimiser, &inputs),
-        Work::Recognition { config, optimiser, .. } => recognition(&job.model, config, *optimiser, &inputs),
-        Work::Encoding { .. } => encoding(inference(&job.model), &inputs),
-        Work::Text { tokens, .. } => text(inference(&job.model), &inputs, *tokens),
+        Work::Recognition { config, optimiser, .. } => {
+            let start = model(&config.regularisation, Device::flex().autodiff())?;
+            recognition(start, &job.model, config, *optimiser, &inputs)
+        }
+        Work::Encoding { .. } => encoding(inference()?, &inputs),
+        Work::Text { tokens, .. } => text(inference()?, &inputs, *tokens),
         Work::Speech { characters, frames, .. } => {
-            speech(inference(&job.model), &inputs, *frames as f64 / *characters as f64, job.model.mel)
+            speech(inference()?, &inputs, *frames as f64 / *characters as f64, job.model.mel)
         }
         Work::LogMel { repeats, .. } => log_mel(&inputs, *repeats),
     })
-}
-
-fn inference(model: &ModelConfig) -> SpeechT5 {
-    model.init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &Device::flex()).materialize()
 }
 
 fn waveforms(inputs: &Inputs, device: &Device) -> Waveforms {
@@ -92,7 +98,13 @@ fn pretraining(model: &ModelConfig, config: &PretrainConfig, optimiser: Optimise
     })
 }
 
-fn recognition(model: &ModelConfig, config: &AsrConfig, optimiser: Optimiser, inputs: &Inputs) -> Ready {
+fn recognition(
+    start: SpeechT5,
+    model: &ModelConfig,
+    config: &AsrConfig,
+    optimiser: Optimiser,
+    inputs: &Inputs,
+) -> Ready {
     let device = Device::flex().autodiff();
     let target = inputs.tokens("target");
     let shifted: Vec<Vec<u32>> = target.iter().map(|tokens| [&[EOS], &tokens[..tokens.len() - 1]].concat()).collect();
@@ -108,7 +120,6 @@ fn recognition(model: &ModelConfig, config: &AsrConfig, optimiser: Optimiser, in
         channel: config.channel_mask.map(|spans| mask(model.width, spans.probability, spans.length, 0)),
     };
     let batch = AsrBatch { waveforms, masks, input: Tokens::new(&shifted, PAD, &device), target };
-    let start = model.init(VOCABULARY, PAD, &config.regularisation, Key::new(1), &device);
     let config = config.clone();
     training(start, optimiser, 1, move |model: &SpeechT5, _, _, mode| {
         config.pass(model, &batch, EOS, BLANK, false, mode).losses
@@ -145,7 +156,7 @@ fn training<M: Module + 'static>(
         (model, update) = (Some(next), update + 1);
         outcome
     };
-    Ready { weights, trained: 0, run: Box::new(run) }
+    Ready { weights, run: Box::new(run) }
 }
 
 fn encoding(model: SpeechT5, inputs: &Inputs) -> Ready {
@@ -159,7 +170,7 @@ fn encoding(model: SpeechT5, inputs: &Inputs) -> Ready {
         let magnitude = f64::from(states.abs().mean().into_scalar::<f32>());
         Outcome::from([("frames".into(), frames), ("magnitude".into(), magnitude)])
     };
-    Ready { weights, trained: 0, run: Box::new(run) }
+    Ready { weights, run: Box::new(run) }
 }
 
 fn text(model: SpeechT5, inputs: &Inputs, tokens: usize) -> Ready {
@@ -171,9 +182,12 @@ fn text(model: SpeechT5, inputs: &Inputs, tokens: usize) -> Ready {
     let weights = count(&model);
     let run = move || {
         let found = greedy(&mut TextDecoding::new(&model, &memory), items, &limits, &[]);
-        Outcome::from([("tokens".into(), found[0].tokens.len() as f64)])
+        let tokens: usize = found.iter().map(|hypothesis| hypothesis.tokens.len()).sum();
+        let places = |tokens: &Vec<u32>| (1..).zip(tokens).map(|(place, &token)| place * u64::from(token)).sum::<u64>();
+        let digest: u64 = found.iter().map(|hypothesis| places(&hypothesis.tokens)).sum();
+        Outcome::from([("tokens".into(), tokens as f64), ("digest".into(), digest as f64)])
     };
-    Ready { weights, trained: 0, run: Box::new(run) }
+    Ready { weights, run: Box::new(run) }
 }
 
 fn speech(model: SpeechT5, inputs: &Inputs, ratio: f64, mel: usize) -> Ready {
@@ -191,7 +205,7 @@ fn speech(model: SpeechT5, inputs: &Inputs, ratio: f64, mel: usize) -> Ready {
         let after = model.speech_decoder_postnet.refine(before, Mode::Eval);
         Outcome::from([("frames".into(), after.dims()[1] as f64)])
     };
-    Ready { weights, trained: 0, run: Box::new(run) }
+    Ready { weights, run: Box::new(run) }
 }
 
 fn log_mel(inputs: &Inputs, repeats: usize) -> Ready {
@@ -202,7 +216,7 @@ fn log_mel(inputs: &Inputs, repeats: usize) -> Ready {
             (0..repeats).into_par_iter().flat_map(|_| &sounds).map(|sound| log_mel.log_mel(sound).len()).sum();
         Outcome::from([("frames".into(), frames as f64)])
     };
-    Ready { weights: 0, trained: 0, run: Box::new(run) }
+    Ready { weights: 0, run: Box::new(run) }
 }
 
 fn count<M: Module>(module: &M) -> usize {

@@ -19,8 +19,7 @@ pub fn serve() -> Result<()> {
                 let base = memory::resident()?;
                 let work = ready.insert(work::prepare(&job)?);
                 let versions = BTreeMap::from([("burn".to_owned(), "0.22.1".to_owned())]);
-                let (weights, trained) = (work.weights as u64, work.trained as u64);
-                serde_json::to_string(&Prepared { base, weights, trained, versions })
+                serde_json::to_string(&Prepared { base, weights: work.weights as u64, versions })
             }
             Request::Run => {
                 let work = ready.as_mut().context("nothing is prepared")?;

@@ -1,0 +1,46 @@
+"""Draws how cost grows: plot.py MEASUREMENTS.json OUT.svg; draws nothing where no curve has been measured."""
+
+import json
+import sys
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams.update({"svg.hashsalt": "performance", "svg.fonttype": "none", "font.size": 9})
+import matplotlib.pyplot as plt  # noqa: E402
+
+CURVES = {
+    "seconds": "audio of an update, s",
+    "batch": "utterances of an update",
+    "width": "model width",
+    "frames": "mel frames generated",
+}
+
+
+def main(measurements, out):
+    rows = [row for row in json.load(open(measurements))["rows"] if row["curve"]]
+    curves = [name for name in CURVES if any(row["curve"][0] == name for row in rows)]
+    if not curves:
+        return
+    figure, axes = plt.subplots(2, len(curves), figsize=(3 * len(curves), 5), squeeze=False, layout="constrained")
+    for (time, memory), name in zip(axes.T, curves):
+        points = sorted((row for row in rows if row["curve"][0] == name), key=lambda row: row["curve"][1])
+        x = [row["curve"][1] for row in points]
+        for side, label, style in [("ours", "here", "o-"), ("peer", "PyTorch", "s--")]:
+            time.plot(x, [min(row[side]["seconds"]) for row in points], style, label=label)
+            memory.plot(x, [row[side]["peak"] / 1e9 for row in points], style, label=label)
+        for axis in (time, memory):
+            axis.set_xscale("log", base=2)
+            axis.set_yscale("log")
+            axis.set_xticks(x, [f"{value:g}" for value in x])
+            axis.minorticks_off()
+            axis.grid(alpha=0.3)
+        memory.set_xlabel(CURVES[name])
+    axes[0][0].set_ylabel("time, s")
+    axes[1][0].set_ylabel("peak memory, GB")
+    axes[0][0].legend()
+    figure.savefig(out, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
