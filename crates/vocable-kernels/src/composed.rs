@@ -4,8 +4,9 @@
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation, s};
 use vocable_random::Key;
 
+use crate::cross_entropy::smoothed;
 use crate::fused::{Dropout, Level};
-use crate::{AdamW, AttentionInput};
+use crate::{AdamW, AttentionInput, CrossEntropy};
 
 /// See [`crate::gelu`].
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -207,4 +208,37 @@ pub fn square_sum(tensors: Vec<Tensor<1>>) -> f64 {
     }
     let sums = Tensor::cat(tensors.into_iter().map(|tensor| tensor.square().sum()).collect(), 0);
     sums.into_data().convert::<f64>().iter::<f64>().sum()
+}
+
+/// See [`crate::known_gradient()`]. `Σ x · gradient` has this gradient as long as `gradient` is a constant; less its own
+/// value as a constant it is zero.
+pub fn known_gradient<const D: usize>(x: Tensor<D>, value: f64, gradient: Tensor<D>) -> Tensor<1> {
+    let surrogate = (x * gradient).sum();
+    surrogate.clone() - surrogate.detach() + value
+}
+
+/// See [`crate::cross_entropy()`].
+pub fn cross_entropy(logits: Tensor<2>, targets: &[Option<u32>], smoothing: f64) -> CrossEntropy {
+    let [rows, classes] = logits.dims();
+    let device = logits.device();
+    // Class 0 stands where there is no target.
+    let ids: Vec<i64> = targets.iter().map(|target| i64::from(target.unwrap_or(0))).collect();
+    let absent: Vec<bool> = targets.iter().map(Option::is_none).collect();
+    let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
+    let absent = Tensor::<2, Bool>::from_data(TensorData::new(absent, [rows, 1]), &device);
+    let hits = logits.clone().detach().argmax(1).equal(ids.clone()).bool_and(absent.clone().bool_not());
+    let log_probabilities = activation::log_softmax(logits, 1);
+    let nll = log_probabilities.clone().gather(1, ids).neg().mask_fill(absent.clone(), 0.0).sum();
+    let sum = if smoothing > 0.0 {
+        let (share, own) = smoothed(smoothing, classes);
+        let spread = log_probabilities.sum_dim(1).neg().mask_fill(absent, 0.0).sum();
+        nll.clone() * own + spread * share
+    } else {
+        nll.clone()
+    };
+    CrossEntropy {
+        sum,
+        negative_log_likelihood: nll.detach().into_data().convert::<f64>().iter::<f64>().sum(),
+        correct: hits.int().sum().into_scalar::<i64>() as usize,
+    }
 }

@@ -7,13 +7,15 @@ mod adamw;
 mod attention;
 mod buffer;
 mod conv;
+mod cross_entropy;
 mod dropout;
 mod gelu;
 mod group_norm;
+mod known;
 mod layer_norm;
-mod level;
+pub(crate) mod level;
 mod linear;
-mod math;
+pub(crate) mod math;
 mod product;
 mod softmax;
 
@@ -28,8 +30,8 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::{
-    Autodiff, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion, DispatchTensorKind, Flex,
-    TensorMetadata, flex::FlexTensor, tensor::FloatTensor,
+    Autodiff, AutodiffBackend, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion,
+    DispatchTensorKind, Flex, TensorMetadata, flex::FlexTensor, tensor::FloatTensor,
 };
 use burn::tensor::{DType, DispatchTensor, GradientCheckpointingStrategy, Tensor};
 
@@ -37,9 +39,11 @@ pub(crate) use adamw::{adamw, square_sum};
 pub(crate) use attention::Attention;
 pub(crate) use buffer::Array;
 pub(crate) use conv::Conv;
+pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use dropout::Dropout;
 pub(crate) use gelu::Gelu;
 pub(crate) use group_norm::GroupNormOverTime;
+pub(crate) use known::Known;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use level::Level;
 pub(crate) use linear::Linear;
@@ -59,24 +63,24 @@ pub(crate) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {
     fn backward(&self, saved: Self::Saved, gradient: Array, wanted: [bool; N]) -> [Option<Array>; N];
 }
 
-/// Runs a kernel, or gives its inputs back where they are not all `f32` on the CPU backend and of one graph.
+/// Runs a kernel, or gives its inputs back where they are not all `f32` on the CPU backend. Inputs in no graph are
+/// constants in that of the others.
 pub(crate) fn run<K: Kernel<N>, const N: usize, const D: usize>(
     kernel: &K,
     inputs: [DispatchTensor; N],
 ) -> Result<Tensor<D>, [DispatchTensor; N]> {
-    let graph = inputs[0].autodiff;
-    if !inputs.iter().all(|input| runs_on(input) && input.autodiff == graph) {
+    if !inputs.iter().all(runs_on) {
         return Err(inputs);
     }
-    let output = match graph {
-        DispatchAutodiffContext::Disabled => {
+    let output = match inputs.iter().map(|input| input.autodiff).reduce(DispatchAutodiffContext::merge) {
+        None | Some(DispatchAutodiffContext::Disabled) => {
             let (output, _) = kernel.forward(inputs.map(|input| array::<K, N>(primitive::<Flex>(input))));
             from_primitive::<Flex>(output.into_flex())
         }
-        DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled) => {
+        Some(DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled)) => {
             run_tracked::<K, NoCheckpointing, N>(kernel, inputs)
         }
-        DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced) => {
+        Some(DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced)) => {
             run_tracked::<K, BalancedCheckpointing, N>(kernel, inputs)
         }
     };
@@ -90,7 +94,10 @@ fn run_tracked<K: Kernel<N>, C: CheckpointStrategy, const N: usize>(
 where
     DispatchTensor: DispatchKindConversion<Autodiff<Flex, C>>,
 {
-    let inputs = inputs.map(primitive::<Autodiff<Flex, C>>);
+    let inputs = inputs.map(|input| match input.autodiff {
+        DispatchAutodiffContext::Disabled => Autodiff::<Flex, C>::from_inner(primitive::<Flex>(input)),
+        DispatchAutodiffContext::Enabled(_) => primitive::<Autodiff<Flex, C>>(input),
+    });
     let nodes = inputs.each_ref().map(|input| input.node());
     let (output, saved) = kernel.forward(inputs.map(|input| array::<K, N>(input.into_primitive())));
     from_primitive::<Autodiff<Flex, C>>(match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {

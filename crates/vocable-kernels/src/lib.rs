@@ -9,11 +9,17 @@
 mod adamw;
 mod attention;
 pub mod composed;
+mod cross_entropy;
+mod ctc;
 mod fused;
+mod known;
 mod ops;
 
 pub use adamw::{AdamW, norm};
 pub use attention::{AttentionInput, attention};
+pub use cross_entropy::{CrossEntropy, cross_entropy};
+pub use ctc::{Ctc, ctc};
+pub use known::known_gradient;
 pub use ops::{
     conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,
 };

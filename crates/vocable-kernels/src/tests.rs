@@ -2,6 +2,7 @@
 
 mod adamw;
 mod attention;
+mod losses;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use vocable_random::{Key, hash32};

@@ -1,6 +1,6 @@
 //! Label-smoothed cross-entropy over token logits, as fairseq defines it.
 
-use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
+use burn::tensor::Tensor;
 
 /// The cross-entropy of a batch, as sums over its target tokens.
 #[derive(Clone, Debug)]
@@ -43,45 +43,27 @@ impl CrossEntropy {
 pub fn cross_entropy(logits: Tensor<3>, targets: &[Vec<u32>], smoothing: f64) -> CrossEntropy {
     let [batch, time, classes] = logits.dims();
     assert_eq!(targets.len(), batch, "cross-entropy: {} targets for a batch of {batch}", targets.len());
-    assert!((0.0..1.0).contains(&smoothing), "cross-entropy: label smoothing {smoothing} is not in [0, 1)");
-    let device = logits.device();
-    let (ids, padding) = padded(targets, time, classes);
-    let rows = batch * time;
-    let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
-    let padding = Tensor::<2, Bool>::from_data(TensorData::new(padding, [rows, 1]), &device);
-    let logits = logits.reshape([rows, classes]);
-    let hits = logits.clone().detach().argmax(1).equal(ids.clone()).bool_and(padding.clone().bool_not());
-    let log_probabilities = activation::log_softmax(logits, 1);
-    let nll = log_probabilities.clone().gather(1, ids).neg().mask_fill(padding.clone(), 0.0).sum();
-    let sum = if smoothing > 0.0 {
-        let share = smoothing / (classes.max(2) - 1) as f64;
-        let spread = log_probabilities.sum_dim(1).neg().mask_fill(padding, 0.0).sum();
-        nll.clone().mul_scalar(1.0 - smoothing - share) + spread.mul_scalar(share)
-    } else {
-        nll.clone()
-    };
+    let found =
+        vocable_kernels::cross_entropy(logits.reshape([batch * time, classes]), &padded(targets, time), smoothing);
     CrossEntropy {
-        sum,
-        negative_log_likelihood: nll.detach().into_scalar::<f32>().into(),
+        sum: found.sum,
+        negative_log_likelihood: found.negative_log_likelihood,
         sentences: batch,
         tokens: targets.iter().map(Vec::len).sum(),
-        correct: hits.int().sum().into_scalar::<i64>() as usize,
+        correct: found.correct,
     }
 }
 
-/// Targets and padding mask (true = padding) in rows of `time`; class 0 stands where there is no target.
-fn padded(targets: &[Vec<u32>], time: usize, classes: usize) -> (Vec<i64>, Vec<bool>) {
-    let mut ids = vec![0; targets.len() * time];
-    let mut padding = vec![true; targets.len() * time];
+/// The target of each of `time` positions of every item; none behind an item's last.
+fn padded(targets: &[Vec<u32>], time: usize) -> Vec<Option<u32>> {
+    let mut rows = vec![None; targets.len() * time];
     for (item, target) in targets.iter().enumerate() {
         assert!(target.len() <= time, "cross-entropy: item {item} has {} targets, the logits {time}", target.len());
-        for (position, &id) in target.iter().enumerate() {
-            assert!((id as usize) < classes, "cross-entropy: target {id} is no class of {classes}");
-            ids[item * time + position] = i64::from(id);
-            padding[item * time + position] = false;
+        for (row, &id) in rows[item * time..].iter_mut().zip(target) {
+            *row = Some(id);
         }
     }
-    (ids, padding)
+    rows
 }
 
 #[cfg(test)]

@@ -1,14 +1,7 @@
 //! Connectionist temporal classification (Graves et al., 2006): the negative log-likelihood of a label sequence summed
-//! over every alignment, with its analytic gradient.
-//!
-//! The forward–backward recursion runs on the host in log space and `f64`, one task per utterance. It yields the loss
-//! and its gradient with respect to the logits, `softmax(logits) − expected label counts`. The gradient enters the
-//! graph through a linear surrogate, which needs no operation of its own and therefore works on every device:
-//! `Σ logits · gradient` has exactly this gradient when `gradient` is a constant, and subtracting the surrogate's own
-//! value (as a constant) and adding the true loss corrects the value without touching the gradient.
+//! over every alignment, with its analytic gradient, `softmax(logits) − expected label counts`.
 
-use burn::tensor::{Tensor, TensorData};
-use rayon::prelude::*;
+use burn::tensor::Tensor;
 
 /// The CTC loss of a batch.
 #[derive(Clone, Debug)]
@@ -30,174 +23,23 @@ pub struct CtcLoss {
 /// Reads the logits from the device. Panics when lengths and shapes disagree, or when a label is the blank or no class.
 /// Source: specification 6.1; `torch.nn.functional.ctc_loss` with the sum as reduction.
 pub fn ctc_loss(logits: Tensor<3>, frames: &[usize], targets: &[Vec<u32>], blank: u32, zero_infinity: bool) -> CtcLoss {
-    let [batch, time, classes] = logits.dims();
-    assert!(
-        frames.len() == batch && targets.len() == batch,
-        "CTC: {} lengths and {} targets for a batch of {batch}",
-        frames.len(),
-        targets.len()
-    );
-    assert!((blank as usize) < classes, "CTC: blank {blank} is no class of {classes}");
-    let host = logits.clone().detach().try_into_vec_as::<f32>().expect("logits are floats");
-    let mut gradient = vec![0.0_f32; host.len()];
-    let mut negative_log_likelihood: Vec<f64> = if time * classes == 0 {
-        targets.iter().map(|target| if target.is_empty() { 0.0 } else { f64::INFINITY }).collect()
-    } else {
-        let size = time * classes;
-        (gradient.par_chunks_mut(size), host.par_chunks(size), frames, targets)
-            .into_par_iter()
-            .map(|(gradient, logits, &frames, target)| {
-                assert!(frames <= time, "CTC: {frames} frames in a batch of {time}");
-                let valid = frames * classes;
-                utterance(&logits[..valid], classes, target, blank, &mut gradient[..valid])
-            })
-            .collect()
-    };
+    let found = vocable_kernels::ctc(&logits, frames, targets, blank);
+    let mut negative_log_likelihood = found.negative_log_likelihood;
     let infeasible = negative_log_likelihood.iter().filter(|loss| loss.is_infinite()).count();
     if zero_infinity {
         negative_log_likelihood.iter_mut().filter(|loss| loss.is_infinite()).for_each(|loss| *loss = 0.0);
     }
-    let value = negative_log_likelihood.iter().sum::<f64>() as f32;
-    let device = logits.device();
-    let gradient = Tensor::<3>::from_data(TensorData::new(gradient, [batch, time, classes]), &device);
-    let surrogate = (logits * gradient).sum();
-    let sum = surrogate.clone() - surrogate.detach() + Tensor::from_floats([value], &device);
+    let value = negative_log_likelihood.iter().sum::<f64>();
+    let sum = match found.gradient {
+        Some(gradient) => vocable_kernels::known_gradient(logits, value, gradient),
+        None => Tensor::from_floats([value as f32], &logits.device()),
+    };
     CtcLoss { sum, negative_log_likelihood, infeasible }
-}
-
-/// Negative log-likelihood of one utterance; writes its gradient with respect to the logits (`[frames, classes]`).
-/// Infinite, and the gradient untouched, when no alignment exists.
-fn utterance(logits: &[f32], classes: usize, target: &[u32], blank: u32, gradient: &mut [f32]) -> f64 {
-    for &label in target {
-        assert!(
-            (label as usize) < classes && label != blank,
-            "CTC: label {label} is the blank or no class of {classes}"
-        );
-    }
-    let frames = logits.len() / classes;
-    if frames == 0 {
-        return if target.is_empty() { 0.0 } else { f64::INFINITY };
-    }
-    let log_probabilities = log_softmax(logits, classes);
-    let lattice = Lattice::new(target, blank);
-    let forward = lattice.forward(&log_probabilities, classes);
-    let states = lattice.labels.len();
-    let last = &forward[(frames - 1) * states..];
-    let log_likelihood = log_add(last[states - 1], if states > 1 { last[states - 2] } else { f64::NEG_INFINITY });
-    if log_likelihood == f64::NEG_INFINITY {
-        return f64::INFINITY;
-    }
-    // Expected counts of every class at every frame, from the forward and the backward variables of the frame.
-    let mut backward = lattice.last_backward();
-    let mut expected = vec![0.0_f64; classes];
-    for frame in (0..frames).rev() {
-        let row = frame * classes..(frame + 1) * classes;
-        if frame + 1 < frames {
-            backward = lattice.previous_backward(&backward, &log_probabilities[(frame + 1) * classes..]);
-        }
-        expected.fill(0.0);
-        for ((&label, &ahead), &behind) in lattice.labels.iter().zip(&forward[frame * states..]).zip(&backward) {
-            expected[label] += (ahead + behind - log_likelihood).exp();
-        }
-        for ((gradient, &log_probability), &count) in
-            gradient[row.clone()].iter_mut().zip(&log_probabilities[row]).zip(&expected)
-        {
-            *gradient = (log_probability.exp() - count) as f32;
-        }
-    }
-    -log_likelihood
-}
-
-/// The states of the alignment automaton: blank, first label, blank, second label, …, blank.
-struct Lattice {
-    labels: Vec<usize>,
-    /// Whether a state can be entered from two states before, skipping a blank between different labels.
-    skip: Vec<bool>,
-}
-
-impl Lattice {
-    fn new(target: &[u32], blank: u32) -> Self {
-        let blank = blank as usize;
-        let mut labels = vec![blank];
-        for &label in target {
-            labels.extend([label as usize, blank]);
-        }
-        let skip = (0..labels.len()).map(|s| s >= 2 && labels[s] != blank && labels[s] != labels[s - 2]).collect();
-        Self { labels, skip }
-    }
-
-    /// Log-probability of all partial alignments that end in a state at a frame, the frame's own emission included,
-    /// `[frames, states]`.
-    fn forward(&self, log_probabilities: &[f64], classes: usize) -> Vec<f64> {
-        let states = self.labels.len();
-        let mut forward = Vec::with_capacity(log_probabilities.len() / classes * states);
-        for (frame, emission) in log_probabilities.chunks_exact(classes).enumerate() {
-            for state in 0..states {
-                let reach = if frame == 0 {
-                    if state < 2 { 0.0 } else { f64::NEG_INFINITY }
-                } else {
-                    let before = &forward[(frame - 1) * states..];
-                    let mut reach = before[state];
-                    if state >= 1 {
-                        reach = log_add(reach, before[state - 1]);
-                    }
-                    if self.skip[state] {
-                        reach = log_add(reach, before[state - 2]);
-                    }
-                    reach
-                };
-                forward.push(reach + emission[self.labels[state]]);
-            }
-        }
-        forward
-    }
-
-    /// Log-probability of what follows the last frame: certain in the two accepting states, impossible elsewhere.
-    fn last_backward(&self) -> Vec<f64> {
-        let states = self.labels.len();
-        (0..states).map(|state| if state + 2 >= states { 0.0 } else { f64::NEG_INFINITY }).collect()
-    }
-
-    /// Log-probability of all continuations after a frame, the frame's own emission excluded, from those of the next
-    /// frame and its emissions.
-    fn previous_backward(&self, next: &[f64], emission: &[f64]) -> Vec<f64> {
-        let states = self.labels.len();
-        let enter: Vec<f64> = next.iter().zip(&self.labels).map(|(&rest, &label)| rest + emission[label]).collect();
-        (0..states)
-            .map(|state| {
-                let mut leave = enter[state];
-                if state + 1 < states {
-                    leave = log_add(leave, enter[state + 1]);
-                }
-                if state + 2 < states && self.skip[state + 2] {
-                    leave = log_add(leave, enter[state + 2]);
-                }
-                leave
-            })
-            .collect()
-    }
-}
-
-/// `ln(eᵃ + eᵇ)`.
-fn log_add(a: f64, b: f64) -> f64 {
-    let (small, large) = if a < b { (a, b) } else { (b, a) };
-    if small == f64::NEG_INFINITY { large } else { large + (small - large).exp().ln_1p() }
-}
-
-/// Log-softmax of every row.
-fn log_softmax(logits: &[f32], classes: usize) -> Vec<f64> {
-    let mut out = Vec::with_capacity(logits.len());
-    for row in logits.chunks_exact(classes) {
-        let peak = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let normaliser = peak + row.iter().map(|&x| (f64::from(x) - peak).exp()).sum::<f64>().ln();
-        out.extend(row.iter().map(|&x| f64::from(x) - normaliser));
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
     use rand::RngExt;
     use vocable_random::Key;
 
@@ -210,6 +52,17 @@ mod tests {
 
     fn tensor(values: &[f32], shape: [usize; 3]) -> Tensor<3> {
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::flex().autodiff()).require_grad()
+    }
+
+    /// Log-softmax of every row.
+    fn log_softmax(logits: &[f32], classes: usize) -> Vec<f64> {
+        let mut out = Vec::with_capacity(logits.len());
+        for row in logits.chunks_exact(classes) {
+            let peak = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let normaliser = peak + row.iter().map(|&x| (f64::from(x) - peak).exp()).sum::<f64>().ln();
+            out.extend(row.iter().map(|&x| f64::from(x) - normaliser));
+        }
+        out
     }
 
     /// Sums the probability of every alignment whose collapsed form is the target.
