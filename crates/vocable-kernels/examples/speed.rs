@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Bool, Device, Distribution, Tensor, TensorData};
-use vocable_kernels::{self as fused, AttentionInput, composed};
+use vocable_kernels::{self as fused, AttentionInput, Window, composed};
 use vocable_random::Key;
 
 fn main() {
@@ -38,7 +38,12 @@ fn main() {
     let stack = |t: &[Tensor<1>], conv: Conv, norm: Norm, gelu: fn(Tensor<3>) -> Tensor<3>| {
         let mut x = t[0].clone().reshape([batch, 48_000, 1]);
         for (layer, (kernel, stride)) in layers.into_iter().enumerate() {
-            x = conv(x, t[3 + layer].clone().reshape([-1, channels as i32]), None, kernel, stride, 0);
+            x = conv(
+                x,
+                t[3 + layer].clone().reshape([-1, channels as i32]),
+                None,
+                Window { stride, ..Window::new(kernel) },
+            );
             if layer == 0 {
                 x = norm(x, t[1].clone(), t[2].clone(), 1e-5);
             }
@@ -83,16 +88,17 @@ fn main() {
         &|t| composed::linear(x(t), t[1].clone().reshape([width, 4 * width]), Some(t[2].clone())).flatten(0, 2),
     );
     let positional = [tensor(length), tensor(32 * width / 4 * width), tensor(width)];
+    let window = Window { padding: 16, ..Window::new(32) };
     bench(
         "positional conv, kernel 32, 4 groups",
         &positional,
         &|t| {
             let weight = t[1].clone().reshape([4, 32 * width / 4, width / 4]);
-            fused::conv1d_grouped(x(t), weight, Some(t[2].clone()), 32, 1, 16).flatten(0, 2)
+            fused::conv1d_grouped(x(t), weight, Some(t[2].clone()), window).flatten(0, 2)
         },
         &|t| {
             let weight = t[1].clone().reshape([4, 32 * width / 4, width / 4]);
-            composed::conv1d_grouped(x(t), weight, Some(t[2].clone()), 32, 1, 16).flatten(0, 2)
+            composed::conv1d_grouped(x(t), weight, Some(t[2].clone()), window).flatten(0, 2)
         },
     );
     let reach = 160;
@@ -116,7 +122,7 @@ fn main() {
 }
 
 type Operation<'a> = &'a dyn Fn(&[Tensor<1>]) -> Tensor<1>;
-type Conv = fn(Tensor<3>, Tensor<2>, Option<Tensor<1>>, usize, usize, usize) -> Tensor<3>;
+type Conv = fn(Tensor<3>, Tensor<2>, Option<Tensor<1>>, Window) -> Tensor<3>;
 type Norm = fn(Tensor<3>, Tensor<1>, Tensor<1>, f64) -> Tensor<3>;
 
 /// The fastest forward and backward pass of each operation; the rounds are interleaved.

@@ -6,7 +6,7 @@ use vocable_random::Key;
 
 use crate::cross_entropy::smoothed;
 use crate::fused::{Dropout, Level};
-use crate::{AdamW, AttentionInput, CrossEntropy};
+use crate::{AdamW, AttentionInput, BatchNormed, CrossEntropy, Window};
 
 /// See [`crate::gelu`].
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -18,6 +18,25 @@ pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::softmax(x, D - 1)
 }
 
+/// See [`crate::masked_softmax`].
+pub fn masked_softmax<const D: usize>(x: Tensor<D>, hidden: Tensor<D, Bool>) -> Tensor<D> {
+    // A large finite number instead of −∞ keeps rows without any visible entry free of NaN; the second fill makes their
+    // entries, too, exactly zero and cuts their gradient.
+    let lowest = if x.dtype() == DType::F16 { -6e4 } else { -1e30 };
+    softmax(x.mask_fill(hidden.clone(), lowest)).mask_fill(hidden, 0.0)
+}
+
+/// See [`crate::leading_softmax`].
+pub fn leading_softmax<const D: usize>(x: Tensor<D>, visible: &[usize]) -> Tensor<D> {
+    let shape = x.dims();
+    let width = shape[D - 1];
+    let hidden: Vec<bool> = visible.iter().flat_map(|&end| (0..width).map(move |entry| entry >= end)).collect();
+    let mut sizes = [1; D];
+    (sizes[0], sizes[D - 1]) = (shape[0], width);
+    let hidden = Tensor::<1, Bool>::from_data(TensorData::new(hidden, [shape[0] * width]), &x.device());
+    masked_softmax(x, hidden.reshape(sizes).expand(shape))
+}
+
 /// See [`crate::layer_norm`].
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
     normalise(x, D - 1, eps) * weight.unsqueeze() + bias.unsqueeze()
@@ -26,6 +45,32 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
 /// See [`crate::group_norm_over_time`].
 pub fn group_norm_over_time(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
     normalise(x, 1, eps) * weight.unsqueeze() + bias.unsqueeze()
+}
+
+/// See [`crate::batch_norm`].
+pub fn batch_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> BatchNormed {
+    let [batch, time, channels] = x.dims();
+    let flat = x.reshape([1, batch * time, channels]);
+    let mean = flat.clone().mean_dim(1);
+    let variance = (flat.clone() - mean.clone()).square().mean_dim(1);
+    BatchNormed {
+        y: group_norm_over_time(flat, weight, bias, eps).reshape([batch, time, channels]),
+        mean: mean.detach().reshape([channels]),
+        variance: variance.detach().reshape([channels]),
+    }
+}
+
+/// See [`crate::batch_norm_with`].
+pub fn batch_norm_with(
+    x: Tensor<3>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+) -> Tensor<3> {
+    let scale = weight / (variance + eps).sqrt();
+    (x - mean.unsqueeze()) * scale.unsqueeze() + bias.unsqueeze()
 }
 
 /// Zero mean and unit (biased) variance along `dim`.
@@ -58,29 +103,15 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 }
 
 /// See [`crate::conv1d`].
-pub fn conv1d(
-    x: Tensor<3>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Tensor<3> {
-    linear(windows(x.unsqueeze_dim::<4>(2), kernel, stride, padding).squeeze_dim(2), weight, bias)
+pub fn conv1d(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>, window: Window) -> Tensor<3> {
+    linear(fields(x.unsqueeze_dim::<4>(2), window).squeeze_dim(2), weight, bias)
 }
 
 /// See [`crate::conv1d_grouped`].
-pub fn conv1d_grouped(
-    x: Tensor<3>,
-    weight: Tensor<3>,
-    bias: Option<Tensor<1>>,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Tensor<3> {
+pub fn conv1d_grouped(x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<1>>, window: Window) -> Tensor<3> {
     let [batch, time, channels] = x.dims();
     let [groups, depth, outputs] = weight.dims();
-    let x = windows(x.reshape([batch, time, groups, channels / groups]), kernel, stride, padding);
+    let x = fields(x.reshape([batch, time, groups, channels / groups]), window);
     let time = x.dims()[1];
     let x = x.permute([2, 0, 1, 3]).reshape([groups, batch * time, depth]);
     let y = x.matmul(weight).reshape([groups, batch, time, outputs]);
@@ -91,19 +122,34 @@ pub fn conv1d_grouped(
     }
 }
 
+/// See [`crate::conv_transpose1d`]: the convolution with the taps in reverse of the input with `stride − 1` zeros
+/// between its steps.
+pub fn conv_transpose1d(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>, window: Window) -> Tensor<3> {
+    let [batch, time, channels] = x.dims();
+    let Window { kernel, stride, padding, .. } = window;
+    let outputs = weight.dims()[0] / kernel;
+    let gaps = Tensor::<4>::zeros([batch, time, stride - 1, channels], (&x.device(), x.dtype()));
+    let x = Tensor::cat(vec![x.unsqueeze_dim(2), gaps], 2).reshape([batch, time * stride, channels]);
+    let x = x.narrow(1, 0, (time - 1) * stride + 1);
+    let weight = weight.reshape([kernel, outputs, channels]).flip([0]).swap_dims(1, 2);
+    let window = Window { stride: 1, padding: window.span() - 1 - padding, ..window };
+    conv1d(x, weight.reshape([kernel * channels, outputs]), bias, window)
+}
+
 /// The receptive field of every output step, `[batch, time', group, kernel * channel]` with the tap slowest, from
 /// `[batch, time, group, channel]`.
-fn windows(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
-    let [batch, _, groups, channels] = x.dims();
+fn fields(x: Tensor<4>, window: Window) -> Tensor<4> {
+    let [batch, time, groups, channels] = x.dims();
+    let Window { kernel, stride, padding, dilation } = window;
+    let reach = (window.steps(time) - 1) * stride + 1;
     let x = if padding == 0 {
         x
     } else {
         let edge = Tensor::zeros([batch, padding, groups, channels], (&x.device(), x.dtype()));
         Tensor::cat(vec![edge.clone(), x, edge], 1)
     };
-    let steps = (x.dims()[1] - kernel) / stride;
-    let tap = |tap: usize| x.clone().slice(s![.., tap..tap + steps * stride + 1;stride, .., ..]);
-    Tensor::cat((0..kernel).map(tap).collect(), 3)
+    let tap = |start: usize| x.clone().slice(s![.., start..start + reach;stride, .., ..]);
+    Tensor::cat((0..kernel).map(|n| tap(n * dilation)).collect(), 3)
 }
 
 /// See [`crate::attention()`].
@@ -124,12 +170,7 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
     let hidden = hidden(padding, causal, [batch, heads, queries, keys], &device);
     let weights = match hidden {
         None => crate::softmax(logits),
-        // A large finite number instead of −∞ keeps rows without any visible key free of NaN; the second fill makes
-        // their weights, too, exactly zero and cuts their gradient.
-        Some(hidden) => {
-            let lowest = if logits.dtype() == DType::F16 { -6e4 } else { -1e30 };
-            crate::softmax(logits.mask_fill(hidden.clone(), lowest)).mask_fill(hidden, 0.0)
-        }
+        Some(hidden) => crate::masked_softmax(logits, hidden),
     };
     let returned = return_weights.then(|| weights.clone());
     let weights = match drop {

@@ -7,6 +7,7 @@ mod adamw;
 mod attention;
 mod buffer;
 mod conv;
+mod conv_transpose;
 mod cross_entropy;
 mod dropout;
 mod gelu;
@@ -18,6 +19,7 @@ mod linear;
 pub(crate) mod math;
 mod product;
 mod softmax;
+mod tanh;
 
 use std::fmt::Debug;
 
@@ -39,15 +41,17 @@ pub(crate) use adamw::{adamw, square_sum};
 pub(crate) use attention::Attention;
 pub(crate) use buffer::Array;
 pub(crate) use conv::Conv;
+pub(crate) use conv_transpose::ConvTranspose;
 pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use dropout::Dropout;
 pub(crate) use gelu::Gelu;
-pub(crate) use group_norm::GroupNormOverTime;
+pub(crate) use group_norm::{BatchNorm, GroupNormOverTime, Spread, spreads};
 pub(crate) use known::Known;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use level::Level;
 pub(crate) use linear::Linear;
-pub(crate) use softmax::Softmax;
+pub(crate) use softmax::{Hidden, MaskedSoftmax, Softmax};
+pub(crate) use tanh::Tanh;
 
 /// A differentiable operation on `N` arrays.
 pub(crate) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {

@@ -9,20 +9,22 @@
 mod adamw;
 mod attention;
 pub mod composed;
+mod conv;
 mod cross_entropy;
 mod ctc;
 mod fused;
 mod known;
+mod norm;
 mod ops;
 
 pub use adamw::{AdamW, norm};
 pub use attention::{AttentionInput, attention};
+pub use conv::{Window, conv_transpose1d, conv1d, conv1d_grouped};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use ctc::{Ctc, ctc};
 pub use known::known_gradient;
-pub use ops::{
-    conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm, linear, softmax,
-};
+pub use norm::{BatchNormed, batch_norm, batch_norm_with, group_norm_over_time, layer_norm};
+pub use ops::{dropout, gelu, leading_softmax, linear, masked_softmax, softmax, tanh};
 
 #[cfg(test)]
 mod tests;

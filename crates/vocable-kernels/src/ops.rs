@@ -1,10 +1,10 @@
 //! The public operations: each checks its arguments, then picks the fused kernel or the composed form.
 
-use burn::tensor::{DispatchTensor, Tensor};
+use burn::tensor::{Bool, DispatchTensor, Tensor};
 use vocable_random::Key;
 
 use crate::composed;
-use crate::fused::{self, Conv, Dropout, Gelu, GroupNormOverTime, Kernel, LayerNorm, Level, Linear, Softmax};
+use crate::fused::{self, Dropout, Gelu, Hidden, Kernel, Level, Linear, MaskedSoftmax, Softmax, Tanh};
 
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -18,25 +18,37 @@ pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::softmax(tensor::<D>(x)))
 }
 
-/// Layer normalisation over the last dimension (Ba et al. 2016): biased variance, then `weight` and `bias`, both
-/// `[channel]`.
-pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
-    check_norm(x.dims()[D - 1], &weight, &bias);
-    let kernel = LayerNorm { level: Level::detect(), eps: eps as f32 };
-    fused::run(&kernel, [x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()])
-        .unwrap_or_else(|[x, weight, bias]| composed::layer_norm(tensor::<D>(x), tensor(weight), tensor(bias), eps))
+/// Softmax over those entries of each row of the last dimension that are not hidden (true = hidden); hidden ones are 0,
+/// and so are all of a row that has no other. What a hidden entry holds, even NaN, has no influence.
+///
+/// # Panics
+/// If the mask is not of the shape of `x`.
+pub fn masked_softmax<const D: usize>(x: Tensor<D>, hidden: Tensor<D, Bool>) -> Tensor<D> {
+    assert_eq!(hidden.dims(), x.dims(), "masked softmax: the mask is not of the input's shape");
+    let x = x.into_dispatch();
+    if !fused::runs_on(&x) {
+        return composed::masked_softmax(tensor(x), hidden);
+    }
+    let hidden = Hidden::Mask(hidden.into_data().try_into_vec().expect("a mask is Boolean"));
+    fused::run(&MaskedSoftmax { level: Level::detect(), hidden }, [x]).unwrap_or_else(|_| unreachable!("it runs here"))
 }
 
-/// Group normalisation with one group per channel: each channel of each item of `[batch, time, channel]` is normalised
-/// over time (biased variance), then scaled and shifted by `weight` and `bias`, both `[channel]`.
+/// [`masked_softmax`] over the first `visible[i]` entries of every row of item `i` along the first dimension.
 ///
-/// Padding is not masked: the statistics run over all of `time`, as in wav2vec 2.0's first convolution.
-pub fn group_norm_over_time(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
-    check_norm(x.dims()[2], &weight, &bias);
-    let kernel = GroupNormOverTime { level: Level::detect(), eps: eps as f32 };
-    fused::run(&kernel, [x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()]).unwrap_or_else(
-        |[x, weight, bias]| composed::group_norm_over_time(tensor(x), tensor(weight), tensor(bias), eps),
-    )
+/// # Panics
+/// If there is not one number for each item.
+pub fn leading_softmax<const D: usize>(x: Tensor<D>, visible: &[usize]) -> Tensor<D> {
+    let shape = x.dims();
+    assert_eq!(visible.len(), shape[0], "masked softmax: not one number for each item");
+    let rows = shape[1..D - 1].iter().product();
+    let kernel = MaskedSoftmax { level: Level::detect(), hidden: Hidden::From { visible: visible.to_vec(), rows } };
+    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::leading_softmax(tensor::<D>(x), visible))
+}
+
+/// The hyperbolic tangent, element by element.
+pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let kernel = Tanh { level: Level::detect() };
+    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| tensor::<D>(x).tanh())
 }
 
 /// Zeroes each element with `probability` and scales the others by 1 / (1 − probability).
@@ -66,68 +78,12 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     with_bias(&Linear, x, weight, bias, composed::linear)
 }
 
-/// Convolution over time of `[batch, time, in]`, giving `[batch, conv1d_length(..), out]`.
-///
-/// `weight` is `[kernel * in, out]`; row `j * in + i` holds tap `j` of input channel `i`. `padding` zeros are added on
-/// both sides. As everywhere in deep learning this is a correlation: tap 0 meets the earliest sample.
-///
-/// # Panics
-/// If the sizes do not fit, or the padded input is shorter than the kernel.
-pub fn conv1d(
-    x: Tensor<3>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Tensor<3> {
-    let [_, time, channels] = x.dims();
-    let [depth, outputs] = weight.dims();
-    assert_eq!(kernel * channels, depth, "conv1d: the weight's first dimension is not kernel * in");
-    check_bias(&bias, outputs);
-    check_length(time, kernel, stride, padding);
-    let composed = |x, weight, bias| composed::conv1d(x, weight, bias, kernel, stride, padding);
-    with_bias(&Conv { groups: 1, kernel, stride, padding }, x, weight, bias, composed)
-}
-
-/// [`conv1d`] in groups: group `g` maps input channels `g * in / groups ..` to output channels `g * out / groups ..`.
-///
-/// `weight` is `[groups, kernel * (in / groups), out / groups]`, the tap slower than the channel.
-///
-/// # Panics
-/// If the sizes do not fit, or the padded input is shorter than the kernel.
-pub fn conv1d_grouped(
-    x: Tensor<3>,
-    weight: Tensor<3>,
-    bias: Option<Tensor<1>>,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Tensor<3> {
-    let [_, time, channels] = x.dims();
-    let [groups, depth, outputs] = weight.dims();
-    assert_eq!(channels % groups, 0, "conv1d_grouped: the groups do not divide the input channels");
-    assert_eq!(kernel * (channels / groups), depth, "conv1d_grouped: the weight's depth is not kernel * in / groups");
-    check_bias(&bias, groups * outputs);
-    check_length(time, kernel, stride, padding);
-    let composed = |x, weight, bias| composed::conv1d_grouped(x, weight, bias, kernel, stride, padding);
-    with_bias(&Conv { groups, kernel, stride, padding }, x, weight, bias, composed)
-}
-
-/// The number of output steps of a convolution over `time` steps; 0 where the padded input is shorter than the kernel.
-pub fn conv1d_length(time: usize, kernel: usize, stride: usize, padding: usize) -> usize {
-    match (time + 2 * padding).checked_sub(kernel) {
-        Some(room) => room / stride + 1,
-        None => 0,
-    }
-}
-
-fn tensor<const D: usize>(tensor: DispatchTensor) -> Tensor<D> {
+pub(crate) fn tensor<const D: usize>(tensor: DispatchTensor) -> Tensor<D> {
     Tensor::from_dispatch(tensor)
 }
 
 /// Runs a kernel whose last input, the bias, is optional, or the composed form.
-fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize, const W: usize>(
+pub(crate) fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize, const W: usize>(
     kernel: &K,
     x: Tensor<D>,
     weight: Tensor<W>,
@@ -142,20 +98,8 @@ fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize, const W: usize>(
     }
 }
 
-fn check_norm(channels: usize, weight: &Tensor<1>, bias: &Tensor<1>) {
-    assert_eq!(weight.dims(), [channels], "the norm's weight has not as many elements as there are channels");
-    assert_eq!(bias.dims(), [channels], "the norm's bias has not as many elements as there are channels");
-}
-
-fn check_bias(bias: &Option<Tensor<1>>, outputs: usize) {
+pub(crate) fn check_bias(bias: &Option<Tensor<1>>, outputs: usize) {
     if let Some(bias) = bias {
         assert_eq!(bias.dims(), [outputs], "the bias has not as many elements as there are outputs");
     }
-}
-
-fn check_length(time: usize, kernel: usize, stride: usize, padding: usize) {
-    assert!(
-        conv1d_length(time, kernel, stride, padding) > 0,
-        "a convolution of kernel {kernel} has no room in {time} steps padded by {padding}"
-    );
 }

@@ -2,15 +2,20 @@
 
 mod adamw;
 mod attention;
+mod conv;
 mod losses;
+mod norms;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use vocable_random::{Key, hash32};
 
-use crate::fused::{self, Attention, Dropout, Gelu, GroupNormOverTime, LayerNorm, Level, Softmax};
+use crate::fused::{
+    self, Attention, BatchNorm, Dropout, Gelu, GroupNormOverTime, LayerNorm, Level, MaskedSoftmax, Softmax, Spread,
+    Tanh,
+};
 use crate::{
-    AttentionInput, composed, conv1d, conv1d_grouped, conv1d_length, dropout, gelu, group_norm_over_time, layer_norm,
-    linear, softmax,
+    AttentionInput, Window, batch_norm, composed, conv_transpose1d, conv1d, conv1d_grouped, dropout, gelu,
+    group_norm_over_time, layer_norm, leading_softmax, linear, masked_softmax, softmax, tanh,
 };
 
 /// Numbers in [-2, 2), the same for every type.
@@ -93,6 +98,20 @@ fn gelu_is_exact() {
 }
 
 #[test]
+fn tanh_is_exact() {
+    for key in rounds("tanh") {
+        let [rows, width] = shape2(key);
+        compare("tanh", key, &[rows * width], |t| tanh(t[0].clone()), |t| t[0].clone().tanh());
+    }
+    let values = [-f32::INFINITY, -50.0, -0.625, -1e-6, -0.0, 0.0, 1e-30, 0.1, 0.624_999, 0.625, 3.0, 9.0, 50.0];
+    let found = tanh(Tensor::<1>::from_floats(values, &Device::flex())).into_data().try_to_vec::<f32>().unwrap();
+    for (found, x) in found.into_iter().zip(values) {
+        let exact = f64::from(x).tanh();
+        assert!((f64::from(found) - exact).abs() <= 3e-7 * exact.abs(), "{found} is not {exact}");
+    }
+}
+
+#[test]
 fn softmax_is_exact() {
     for key in rounds("softmax") {
         let shape = shape2(key);
@@ -107,62 +126,49 @@ fn softmax_is_exact() {
 }
 
 #[test]
+fn masked_softmax_is_exact() {
+    for key in rounds("masked softmax") {
+        let [items, heads, queries] =
+            [pick(key.fold("b"), 1, 5), pick(key.fold("h"), 1, 4), pick(key.fold("q"), 1, 40)];
+        let keys = [1, 2, 31, 33, pick(key.fold("k"), 1, 300)][pick(key.fold("w"), 0, 5)];
+        let shape = [items, heads, queries, keys];
+        let x = |t: &[Tensor<1>]| t[0].clone().reshape(shape);
+        let visible: Vec<usize> = (0..items).map(|item| pick(key.fold("n").fold(item), 0, keys + 1)).collect();
+        compare(
+            "softmax with lengths",
+            key,
+            &[shape.iter().product()],
+            |t| leading_softmax(x(t), &visible).flatten(0, 3),
+            |t| composed::leading_softmax(x(t), &visible).flatten(0, 3),
+        );
+        let mask: Vec<bool> = (0..shape.iter().product()).map(|n| pick(key.fold(n), 0, 3) == 0).collect();
+        let mask = |t: &[Tensor<1>]| Tensor::<4, Bool>::from_data(TensorData::new(mask.clone(), shape), &t[0].device());
+        compare(
+            "softmax with a mask",
+            key,
+            &[shape.iter().product()],
+            |t| masked_softmax(x(t), mask(t)).flatten(0, 3),
+            |t| composed::masked_softmax(x(t), mask(t)).flatten(0, 3),
+        );
+    }
+}
+
+#[test]
+fn hidden_entries_are_zero_whatever_they_hold() {
+    let x = || Tensor::<2>::from_floats([[0.0, f32::NAN, 0.0], [f32::NAN, 1.0, 2.0]], &Device::flex());
+    let values = |y: Tensor<2>| y.into_data().try_to_vec::<f32>().unwrap();
+    assert_eq!(values(leading_softmax(x(), &[1, 0])), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let mask = Tensor::<2, Bool>::from_data([[false, true, false], [true, true, true]], &Device::flex());
+    assert_eq!(values(masked_softmax(x(), mask)), [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]);
+}
+
+#[test]
 fn softmax_ignores_hugely_negative_logits() {
     let x = Tensor::<2>::from_data([[0.0, -1e30, 1.0], [-1e30, -1e30, -1e30]], &Device::flex());
     let y = softmax(x).into_data().try_to_vec::<f32>().unwrap();
     assert_eq!(y[1], 0.0);
     assert!((y[0] - 0.268_941_4).abs() < 1e-6);
     assert!(y[3..].iter().all(|y| (y - 1.0 / 3.0).abs() < 1e-6));
-}
-
-#[test]
-fn layer_norm_is_exact() {
-    for key in rounds("layer norm") {
-        let [rows, width] = shape2(key);
-        // One channel has no deviation: the result is the bias, and the gradient is all rounding.
-        let width = width.max(2);
-        compare(
-            "layer norm",
-            key,
-            &[rows * width, width, width],
-            |t| layer_norm(t[0].clone().reshape([rows, width]), t[1].clone(), t[2].clone(), 1e-5).flatten(0, 1),
-            |t| {
-                composed::layer_norm(t[0].clone().reshape([rows, width]), t[1].clone(), t[2].clone(), 1e-5)
-                    .flatten(0, 1)
-            },
-        );
-    }
-}
-
-#[test]
-fn group_norm_is_exact() {
-    for key in rounds("group norm") {
-        let [batch, time, channels] =
-            [pick(key.fold("b"), 1, 4), pick(key.fold("t"), 2, 900), [1, 5, 16, 64, 100][pick(key.fold("c"), 0, 5)]];
-        let shape = [batch, time, channels];
-        compare(
-            "group norm",
-            key,
-            &[batch * time * channels, channels, channels],
-            |t| group_norm_over_time(t[0].clone().reshape(shape), t[1].clone(), t[2].clone(), 1e-5).flatten(0, 2),
-            |t| {
-                composed::group_norm_over_time(t[0].clone().reshape(shape), t[1].clone(), t[2].clone(), 1e-5)
-                    .flatten(0, 2)
-            },
-        );
-    }
-}
-
-#[test]
-fn norms_of_constant_input_are_the_bias() {
-    let device = Device::flex();
-    let bias = Tensor::<1>::from_floats([1.0, -2.0, 3.0], &device);
-    let x = Tensor::<3>::ones([2, 1, 3], &device) * 5.0;
-    let expected = [1.0, -2.0, 3.0, 1.0, -2.0, 3.0];
-    let weight = Tensor::ones([3], &device);
-    for y in [layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5), group_norm_over_time(x, weight, bias, 1e-5)] {
-        assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), expected);
-    }
 }
 
 #[test]
@@ -219,104 +225,6 @@ fn linear_is_exact() {
     }
 }
 
-/// A random convolution: `[batch, time, in]`, groups, in and out per group, kernel, stride, padding.
-fn conv_case(key: Key) -> ([usize; 2], usize, [usize; 2], [usize; 3]) {
-    let kernel = pick(key.fold("k"), 1, 12);
-    let padding = [0, 0, 1, kernel / 2, kernel + 1][pick(key.fold("p"), 0, 5)];
-    let time =
-        kernel.saturating_sub(2 * padding).max(1) + [0, 1, pick(key.fold("t"), 0, 200)][pick(key.fold("u"), 0, 3)];
-    let batch = [1, 2, 5, 9][pick(key.fold("b"), 0, 4)];
-    let per_group = [pick(key.fold("i"), 1, 20), pick(key.fold("o"), 1, 40)];
-    ([batch, time], pick(key.fold("g"), 1, 5), per_group, [kernel, pick(key.fold("s"), 1, 7), padding])
-}
-
-#[test]
-fn conv1d_is_exact() {
-    for key in rounds("conv").chain(rounds("more conv")) {
-        let ([batch, time], _, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
-        let call = |t: &[Tensor<1>]| {
-            let bias = (t.len() == 3).then(|| t[2].clone());
-            (t[0].clone().reshape([batch, time, inputs]), t[1].clone().reshape([kernel * inputs, outputs]), bias)
-        };
-        for with_bias in [false, true] {
-            let lengths = [batch * time * inputs, kernel * inputs * outputs, outputs];
-            compare(
-                "conv1d",
-                key,
-                &lengths[..2 + usize::from(with_bias)],
-                |t| {
-                    let (x, weight, bias) = call(t);
-                    conv1d(x, weight, bias, kernel, stride, padding).flatten(0, 2)
-                },
-                |t| {
-                    let (x, weight, bias) = call(t);
-                    composed::conv1d(x, weight, bias, kernel, stride, padding).flatten(0, 2)
-                },
-            );
-        }
-    }
-}
-
-#[test]
-fn conv1d_grouped_is_exact() {
-    for key in rounds("grouped conv").chain(rounds("more grouped conv")) {
-        let ([batch, time], groups, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
-        let call = |t: &[Tensor<1>]| {
-            let x = t[0].clone().reshape([batch, time, groups * inputs]);
-            (x, t[1].clone().reshape([groups, kernel * inputs, outputs]), Some(t[2].clone()))
-        };
-        compare(
-            "conv1d grouped",
-            key,
-            &[batch * time * groups * inputs, groups * kernel * inputs * outputs, groups * outputs],
-            |t| {
-                let (x, weight, bias) = call(t);
-                conv1d_grouped(x, weight, bias, kernel, stride, padding).flatten(0, 2)
-            },
-            |t| {
-                let (x, weight, bias) = call(t);
-                composed::conv1d_grouped(x, weight, bias, kernel, stride, padding).flatten(0, 2)
-            },
-        );
-    }
-}
-
-/// The composed convolution itself, against the definition.
-#[test]
-fn convolutions_follow_the_definition() {
-    for key in rounds("definition") {
-        let ([batch, time], groups, [inputs, outputs], [kernel, stride, padding]) = conv_case(key);
-        let (all_inputs, all_outputs) = (groups * inputs, groups * outputs);
-        let x = numbers(key.fold("x"), batch * time * all_inputs);
-        let w = numbers(key.fold("w"), groups * kernel * inputs * outputs);
-        let steps = conv1d_length(time, kernel, stride, padding);
-        let device = Device::flex();
-        let tensor = Tensor::<1>::from_floats(x.as_slice(), &device).reshape([batch, time, all_inputs]);
-        let weight = Tensor::<1>::from_floats(w.as_slice(), &device);
-        let weight = weight.reshape([groups, kernel * inputs, outputs]);
-        let y = composed::conv1d_grouped(tensor, weight, None, kernel, stride, padding);
-        assert_eq!(y.dims(), [batch, steps, all_outputs]);
-        let y = y.into_data().try_to_vec::<f32>().unwrap();
-        for (index, &y) in y.iter().enumerate() {
-            let (item, step, output) =
-                (index / (steps * all_outputs), index / all_outputs % steps, index % all_outputs);
-            let (group, output) = (output / outputs, output % outputs);
-            let mut expected = 0.0;
-            for tap in 0..kernel {
-                let Some(t) = (step * stride + tap).checked_sub(padding).filter(|&t| t < time) else {
-                    continue;
-                };
-                for input in 0..inputs {
-                    let x = x[(item * time + t) * all_inputs + group * inputs + input];
-                    let w = w[((group * kernel + tap) * inputs + input) * outputs + output];
-                    expected += f64::from(x) * f64::from(w);
-                }
-            }
-            assert!((f64::from(y) - expected).abs() < 1e-4, "{y} is not {expected}");
-        }
-    }
-}
-
 #[test]
 fn kernels_run_where_they_should() {
     let kernel = Gelu { level: Level::detect() };
@@ -367,10 +275,17 @@ fn instruction_sets_agree() {
             let [weight, bias] = parameters();
             let x: Tensor<3> =
                 fused::run(&GroupNormOverTime { level, eps: 1e-5 }, [x.into_dispatch(), weight, bias]).unwrap();
+            let spread = Spread { mean: vec![0.1; channels], variance: vec![0.9; channels] };
+            let [weight, bias] = parameters();
+            let norm = BatchNorm { level, eps: 1e-5, spread, fixed: false };
+            let x: Tensor<3> = fused::run(&norm, [x.into_dispatch(), weight, bias]).unwrap();
+            let x: Tensor<3> = fused::run(&Tanh { level }, [x.into_dispatch()]).unwrap();
             let x: Tensor<3> = fused::run(&Dropout::new(level, 0.2, Key::new(1)), [x.into_dispatch()]).unwrap();
             let [weight, bias] = parameters();
             let x: Tensor<3> = fused::run(&LayerNorm { level, eps: 1e-5 }, [x.into_dispatch(), weight, bias]).unwrap();
             let x: Tensor<3> = fused::run(&Softmax { level }, [x.into_dispatch()]).unwrap();
+            let hidden = fused::Hidden::From { visible: vec![channels - 3, channels], rows: time };
+            let x: Tensor<3> = fused::run(&MaskedSoftmax { level, hidden }, [x.into_dispatch()]).unwrap();
             let qkv = || x.clone().reshape([batch, time, 2, channels / 2]).swap_dims(1, 2).into_dispatch();
             let dropout = Some(Dropout::new(level, 0.2, Key::new(2)));
             let attention = Attention { level, padding: None, causal: true, dropout };
@@ -393,15 +308,19 @@ fn results_are_bit_equal_for_any_number_of_threads() {
     let run = || {
         let network = |t: &[Tensor<1>]| {
             let x = t[0].clone().reshape([batch, time, 4]);
-            let x = gelu(conv1d(x, t[1].clone().reshape([40, 64]), None, 10, 5, 0));
+            let x = gelu(conv1d(x, t[1].clone().reshape([40, 64]), None, Window { stride: 5, ..Window::new(10) }));
             let x = group_norm_over_time(x, t[2].clone(), t[3].clone(), 1e-5);
-            let x = conv1d(x, t[4].clone().reshape([192, 128]), None, 3, 2, 1);
-            let x = conv1d_grouped(x, t[5].clone().reshape([4, 512, 32]), None, 16, 1, 8);
+            let x =
+                conv1d(x, t[4].clone().reshape([192, 128]), None, Window { stride: 2, padding: 1, ..Window::new(3) });
+            let window = Window { padding: 8, dilation: 3, ..Window::new(16) };
+            let x = conv1d_grouped(x, t[5].clone().reshape([4, 512, 32]), None, window);
             let x = linear(x, t[6].clone().reshape([128, 64]), Some(t[2].clone()));
+            let x = tanh(batch_norm(x, t[2].clone(), t[3].clone(), 1e-5).y);
+            let x = conv_transpose1d(x, t[7].clone().reshape([512, 64]), None, Window { stride: 4, ..Window::new(8) });
             let x = dropout(layer_norm(x, t[2].clone(), t[3].clone(), 1e-5), 0.1, Key::new(2));
             softmax(x).flatten(0, 2)
         };
-        let lengths = [batch * time * 4, 40 * 64, 64, 64, 192 * 128, 4 * 512 * 32, 128 * 64];
+        let lengths = [batch * time * 4, 40 * 64, 64, 64, 192 * 128, 4 * 512 * 32, 128 * 64, 8 * 64 * 64];
         differentiate(Key::new(4), &lengths, DType::F32, &Device::flex().autodiff(), &network)
     };
     let once = run();

@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use vocable_kernels::Window;
 use vocable_nn::{BatchNorm, Dropout, Init, Linear, Mode};
 
 /// Shape of a [`SpeechDecoderPostnet`].
@@ -96,12 +97,13 @@ impl SpeechDecoderPostnet {
     /// The residual stack over whole utterances: `[batch, frames, mel]` → the same shape.
     pub fn refine(&self, before: Tensor<3>, mode: Mode) -> Tensor<3> {
         let last = self.blocks.len() - 1;
+        let window = Window { padding: self.kernel / 2, ..Window::new(self.kernel) };
         let mut x = before.clone();
         for (n, block) in self.blocks.iter().enumerate() {
-            x = vocable_kernels::conv1d(x, block.weight.val(), None, self.kernel, 1, self.kernel / 2);
+            x = vocable_kernels::conv1d(x, block.weight.val(), None, window);
             x = block.norm.forward(x, mode);
             if n < last {
-                x = x.tanh();
+                x = vocable_kernels::tanh(x);
             }
             x = Dropout(self.dropout).forward(x, mode.fold("block").fold(n));
         }

@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use vocable_kernels::Window;
 
 use crate::{ChannelNorm, Init, LayerNorm};
 
@@ -117,7 +118,8 @@ impl ConvExtractor {
 impl ConvBlock {
     /// `[batch, time, input]` → `[batch, (time - kernel) / stride + 1, output]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let mut x = vocable_kernels::conv1d(x, self.weight.val(), None, self.kernel, self.stride, 0);
+        let window = Window { stride: self.stride, ..Window::new(self.kernel) };
+        let mut x = vocable_kernels::conv1d(x, self.weight.val(), None, window);
         if let Some(norm) = &self.channel_norm {
             x = norm.forward(x);
         }

@@ -1,5 +1,6 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
+use vocable_kernels::BatchNormed;
 
 use crate::Mode;
 
@@ -87,28 +88,21 @@ impl BatchNorm {
 
     /// `[batch, time, channels]` → the same shape; training uses (and records) the batch's statistics.
     pub fn forward(&self, x: Tensor<3>, mode: Mode) -> Tensor<3> {
-        let channels = x.dims()[2];
-        let (mean, variance) = if mode.is_train() {
-            let count = (x.dims()[0] * x.dims()[1]) as f64;
-            let mean = x.clone().mean_dims(&[0, 1]);
-            let variance = (x.clone() - mean.clone()).square().mean_dims(&[0, 1]);
-            Self::record(&self.running_mean, mean.clone().reshape([channels]));
-            let unbiased = variance.clone().reshape([channels]) * (count / (count - 1.0).max(1.0));
-            Self::record(&self.running_var, unbiased);
-            (mean, variance)
-        } else {
-            (
-                self.running_mean.value_sync().reshape([1, 1, channels]),
-                self.running_var.value_sync().reshape([1, 1, channels]),
-            )
-        };
-        let scale = (variance + EPSILON).sqrt().recip() * self.weight.val().reshape([1, 1, channels]);
-        (x - mean) * scale + self.bias.val().reshape([1, 1, channels])
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        if !mode.is_train() {
+            let (mean, variance) = (self.running_mean.value_sync(), self.running_var.value_sync());
+            return vocable_kernels::batch_norm_with(x, mean, variance, weight, bias, EPSILON);
+        }
+        let count = (x.dims()[0] * x.dims()[1]) as f64;
+        let BatchNormed { y, mean, variance } = vocable_kernels::batch_norm(x, weight, bias, EPSILON);
+        Self::record(&self.running_mean, mean);
+        Self::record(&self.running_var, variance * (count / (count - 1.0).max(1.0)));
+        y
     }
 
     fn record(running: &RunningState<Tensor<1>>, batch: Tensor<1>) {
         let old = running.value_sync();
-        running.update(old * (1.0 - Self::MOMENTUM) + batch.detach() * Self::MOMENTUM);
+        running.update(old * (1.0 - Self::MOMENTUM) + batch * Self::MOMENTUM);
         // An update waits until it is asked for; a checkpoint does not ask.
         running.value_sync();
     }

@@ -1,5 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use vocable_kernels::Window;
 
 use crate::Init;
 
@@ -38,7 +39,8 @@ impl PositionalConv {
         let [groups, kernel, input, output] = direction.dims();
         let scale = (self.gain.val() / Self::tap_norms(direction.clone())).reshape([1, kernel, 1, 1]);
         let weight = (direction * scale).reshape([groups, kernel * input, output]);
-        let y = vocable_kernels::conv1d_grouped(x, weight, Some(self.bias.val()), kernel, 1, kernel / 2);
+        let window = Window { padding: kernel / 2, ..Window::new(kernel) };
+        let y = vocable_kernels::conv1d_grouped(x, weight, Some(self.bias.val()), window);
         // An even kernel yields one frame too many at the end.
         vocable_kernels::gelu(y.narrow(1, 0, time))
     }

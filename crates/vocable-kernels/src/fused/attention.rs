@@ -2,7 +2,7 @@
 //! pass, of which only each row's normaliser is kept (Dao et al. 2022).
 
 mod relative;
-mod rows;
+pub(super) mod rows;
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Normalisation of each channel over time.
+//! Normalisation of each channel over time, and over a whole batch.
 //!
 //! Time is split into jobs; each finds its own moments in one visit of the cache, and those are merged in order.
 
@@ -7,10 +7,28 @@ use super::buffer::{Array, Parts, sum};
 use super::level::{Level, vectorised};
 use super::math::mul_add;
 
+/// Each channel of each item of `[batch, time, channel]` over time.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupNormOverTime {
     pub(crate) level: Level,
     pub(crate) eps: f32,
+}
+
+/// Each channel of `[batch, time, channel]` over batch and time.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchNorm {
+    pub(crate) level: Level,
+    pub(crate) eps: f32,
+    pub(crate) spread: Spread,
+    /// Whether the spread is a constant, rather than that of the input.
+    pub(crate) fixed: bool,
+}
+
+/// Mean and biased variance of each channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Spread {
+    pub(crate) mean: Vec<f32>,
+    pub(crate) variance: Vec<f32>,
 }
 
 /// What normalised the channels of an item.
@@ -25,69 +43,100 @@ struct Moments {
 pub(crate) struct Saved {
     x: Array,
     weight: Array,
+    /// The elements of an item: what shares its moments.
+    item: usize,
     /// Of each item.
     moments: Vec<Moments>,
-}
-
-/// `[batch, time, channel]` as items of time × channel elements, in jobs of whole rows of one item.
-fn layout(x: &Array) -> (usize, usize, Parts) {
-    let &[_, time, channels] = x.shape() else { panic!("expected [batch, time, channel], got {:?}", x.shape()) };
-    let item = time * channels;
-    (item, channels, Parts::rows_of_items(x.values().len(), item, channels))
 }
 
 impl Kernel<3> for GroupNormOverTime {
     type Saved = Saved;
 
     fn forward(&self, [x, weight, bias]: [Array; 3]) -> (Array, Saved) {
-        let (values, (item, channels, parts)) = (x.values(), layout(&x));
-        let partial = parts.map(|range| {
-            let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
-            moments(self.level, &values[range.clone()], &mut mean, &mut squares);
-            Partial { rows: (range.len() / channels) as f32, mean, squares }
-        });
-        let moments: Vec<Moments> = partial.chunks(parts.jobs_per_item()).map(|jobs| merge(jobs, self.eps)).collect();
-        let (y, _) = parts.build(|start, y| {
-            let Moments { mean, inverse_deviation } = &moments[start / item];
-            let scale: Vec<f32> = inverse_deviation.iter().zip(weight.values()).map(|(d, w)| d * w).collect();
-            forward(self.level, &values[start..], mean, &scale, bias.values(), y);
-        });
-        (Array::new(y, x.shape()), Saved { moments, x, weight })
+        let [_, time, channels] = x.dims();
+        let spreads = spreads(self.level, &x, time * channels);
+        let moments = spreads.into_iter().map(|spread| spread.moments(self.eps)).collect();
+        normalise(self.level, Saved { x, weight, item: time * channels, moments }, &bias)
     }
 
     fn backward(&self, saved: Saved, gradient: Array, _: [bool; 3]) -> [Option<Array>; 3] {
-        let (values, (item, channels, parts)) = (saved.x.values(), layout(&saved.x));
-        let steps = (item / channels.max(1)) as f32;
-        let partial = parts.map(|range| {
-            let mut sums = vec![0.0; 2 * channels];
-            let (g_sum, gx_sum) = sums.split_at_mut(channels);
-            let Moments { mean, inverse_deviation } = &saved.moments[range.start / item];
-            sums_of(
-                self.level,
-                &gradient.values()[range.clone()],
-                &values[range],
-                mean,
-                inverse_deviation,
-                g_sum,
-                gx_sum,
-            );
-            sums
-        });
-        // Of each item: the sums of g and of g times the normalised x over time, per channel.
-        let sums: Vec<Vec<f32>> = partial.chunks(parts.jobs_per_item()).map(|jobs| sum(jobs.to_vec())).collect();
-        let (dx, _) = gradient.rewrite(parts, |start, g| {
-            let Moments { mean, inverse_deviation } = &saved.moments[start / item];
-            let (g_sum, gx_sum) = sums[start / item].split_at(channels);
-            let scale: Vec<f32> = inverse_deviation.iter().zip(saved.weight.values()).map(|(d, w)| d * w).collect();
-            let g_mean: Vec<f32> = g_sum.iter().map(|sum| sum / steps).collect();
-            let slope: Vec<f32> = gx_sum.iter().zip(inverse_deviation).map(|(sum, d)| sum / steps * d).collect();
-            backward(self.level, &values[start..], mean, &scale, &g_mean, &slope, g);
-        });
-        let mut parameters = sum(sums);
-        parameters.resize(2 * channels, 0.0);
-        let d_weight = parameters.split_off(channels);
-        [Some(dx), Some(Array::new(d_weight, &[channels])), Some(Array::new(parameters, &[channels]))]
+        gradients(self.level, saved, gradient, false)
     }
+}
+
+impl Kernel<3> for BatchNorm {
+    type Saved = Saved;
+
+    fn forward(&self, [x, weight, bias]: [Array; 3]) -> (Array, Saved) {
+        let moments = vec![self.spread.clone().moments(self.eps)];
+        let item = x.values().len();
+        normalise(self.level, Saved { x, weight, item, moments }, &bias)
+    }
+
+    fn backward(&self, saved: Saved, gradient: Array, _: [bool; 3]) -> [Option<Array>; 3] {
+        gradients(self.level, saved, gradient, self.fixed)
+    }
+}
+
+impl Spread {
+    fn moments(self, eps: f32) -> Moments {
+        let inverse_deviation = self.variance.iter().map(|variance| 1.0 / (variance + eps).sqrt()).collect();
+        Moments { mean: self.mean, inverse_deviation }
+    }
+}
+
+/// The spread of the channels in each item of `item` elements.
+pub(crate) fn spreads(level: Level, x: &Array, item: usize) -> Vec<Spread> {
+    let (values, channels) = (x.values(), x.width());
+    let parts = Parts::rows_of_items(values.len(), item, channels);
+    let partial = parts.map(|range| {
+        let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
+        moments(level, &values[range.clone()], &mut mean, &mut squares);
+        Partial { rows: (range.len() / channels) as f32, mean, squares }
+    });
+    partial.chunks(parts.jobs_per_item()).map(merge).collect()
+}
+
+fn normalise(level: Level, saved: Saved, bias: &Array) -> (Array, Saved) {
+    let Saved { x, weight, item, moments } = &saved;
+    let values = x.values();
+    let (y, _) = Parts::rows_of_items(values.len(), *item, x.width()).build(|start, y| {
+        let Moments { mean, inverse_deviation } = &moments[start / item];
+        let scale: Vec<f32> = inverse_deviation.iter().zip(weight.values()).map(|(d, w)| d * w).collect();
+        forward(level, &values[start..], mean, &scale, bias.values(), y);
+    });
+    (Array::new(y, x.shape()), saved)
+}
+
+/// The gradients of input, weight and bias. Constant moments pass no gradient.
+fn gradients(level: Level, saved: Saved, gradient: Array, constant: bool) -> [Option<Array>; 3] {
+    let Saved { x, weight, item, moments } = saved;
+    let (values, channels) = (x.values(), x.width());
+    let parts = Parts::rows_of_items(values.len(), item, channels);
+    let steps = (item / channels.max(1)) as f32;
+    let partial = parts.map(|range| {
+        let mut sums = vec![0.0; 2 * channels];
+        let (g_sum, gx_sum) = sums.split_at_mut(channels);
+        let Moments { mean, inverse_deviation } = &moments[range.start / item];
+        let g = &gradient.values()[range.clone()];
+        sums_of(level, g, &values[range], mean, inverse_deviation, g_sum, gx_sum);
+        sums
+    });
+    // Of each item: the sums of g and of g times the normalised x over time, per channel.
+    let sums: Vec<Vec<f32>> = partial.chunks(parts.jobs_per_item()).map(|jobs| sum(jobs.to_vec())).collect();
+    let (dx, _) = gradient.rewrite(parts, |start, g| {
+        let Moments { mean, inverse_deviation } = &moments[start / item];
+        let (g_sum, gx_sum) = sums[start / item].split_at(channels);
+        let scale: Vec<f32> = inverse_deviation.iter().zip(weight.values()).map(|(d, w)| d * w).collect();
+        let share = if constant { 0.0 } else { 1.0 / steps };
+        let g_mean: Vec<f32> = g_sum.iter().map(|sum| sum * share).collect();
+        let slope: Vec<f32> = gx_sum.iter().zip(inverse_deviation).map(|(sum, d)| sum * share * d).collect();
+        backward(level, &values[start..], mean, &scale, &g_mean, &slope, g);
+    });
+    let mut parameters = sum(sums);
+    parameters.resize(2 * channels, 0.0);
+    let d_weight = parameters.split_off(channels);
+    [Some(dx), Some(Array::new(d_weight, &[channels])), Some(Array::new(parameters, &[channels]))]
 }
 
 /// The moments of one job's rows.
@@ -98,8 +147,8 @@ struct Partial {
     squares: Vec<f32>,
 }
 
-/// The moments of all rows of an item (Chan et al. 1979).
-fn merge(jobs: &[Partial], eps: f32) -> Moments {
+/// The spread of all rows of an item (Chan et al. 1979).
+fn merge(jobs: &[Partial]) -> Spread {
     let rows: f32 = jobs.iter().map(|job| job.rows).sum();
     let channels = jobs.first().map_or(0, |job| job.mean.len());
     let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
@@ -114,8 +163,7 @@ fn merge(jobs: &[Partial], eps: f32) -> Moments {
             *variance += (squares + job.rows * offset * offset) / rows;
         }
     }
-    let inverse_deviation = variance.iter().map(|variance| 1.0 / (variance + eps).sqrt()).collect();
-    Moments { mean, inverse_deviation }
+    Spread { mean, variance }
 }
 
 vectorised! {

@@ -43,6 +43,22 @@ pub(crate) fn normal<const FMA: bool>(x: f32) -> (f32, f32) {
     (if x > 0.0 { 1.0 - tail } else { tail }, density)
 }
 
+/// The hyperbolic tangent, to some units in the last place.
+#[inline(always)]
+pub(crate) fn tanh<const FMA: bool>(x: f32) -> f32 {
+    let size = x.abs();
+    // Far from zero (1 − t) / (1 + t) with t = e^(−2|x|); near zero, where that cancels, Cephes' odd polynomial.
+    let t = exp::<FMA>(-2.0 * size);
+    let far = (1.0 - t) / (1.0 + t);
+    let square = x * x;
+    let mut p = -5.704_988_7e-3;
+    for c in [2.063_909e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328_3e-1] {
+        p = mul_add::<FMA>(p, square, c);
+    }
+    let near = mul_add::<FMA>(p * square, x, x);
+    if size < 0.625 { near } else { far.copysign(x) }
+}
+
 /// Replaces each value by `f` of it, in whole vectors to the very end: for rows too short for a slow remainder.
 #[inline(always)]
 pub(crate) fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {

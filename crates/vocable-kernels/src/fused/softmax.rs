@@ -1,6 +1,7 @@
-//! Softmax over rows.
+//! Softmax over rows, whole or masked.
 
 use super::Kernel;
+use super::attention::rows;
 use super::buffer::{Array, Parts};
 use super::level::{Level, vectorised};
 use super::math::{exp, map, max_of, sum_of};
@@ -8,6 +9,21 @@ use super::math::{exp, map, max_of, sum_of};
 #[derive(Clone, Debug)]
 pub(crate) struct Softmax {
     pub(crate) level: Level,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct MaskedSoftmax {
+    pub(crate) level: Level,
+    pub(crate) hidden: Hidden,
+}
+
+/// Which entries of the rows are left out.
+#[derive(Clone, Debug)]
+pub(crate) enum Hidden {
+    /// Those from the number on that belongs to the row's item of `rows` rows.
+    From { visible: Vec<usize>, rows: usize },
+    /// Those with true.
+    Mask(Vec<bool>),
 }
 
 impl Kernel<1> for Softmax {
@@ -27,19 +43,57 @@ impl Kernel<1> for Softmax {
     }
 
     fn backward(&self, y: Array, gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        let (values, width) = (y.values(), y.width());
-        let rewrite = |start: usize, g: &mut [f32]| {
-            for (row, g) in g.chunks_exact_mut(width).enumerate() {
-                backward(self.level, &values[start + row * width..][..width], g);
-            }
-        };
-        [Some(gradient.rewrite(Parts::rows(values.len(), width), rewrite).0)]
+        [Some(logits_gradient(self.level, &y, gradient))]
     }
+}
+
+impl Kernel<1> for MaskedSoftmax {
+    /// The probabilities.
+    type Saved = Array;
+
+    fn forward(&self, [x]: [Array; 1]) -> (Array, Array) {
+        let (values, width) = (x.values(), x.width());
+        let (y, _) = Parts::rows(values.len(), width).build(|start, y| {
+            for (index, y) in (start / width..).zip(y.chunks_exact_mut(width)) {
+                let row = &values[index * width..][..width];
+                match &self.hidden {
+                    Hidden::From { visible, rows } => {
+                        let visible = visible[index / rows].min(width);
+                        y[..visible].copy_from_slice(&row[..visible]);
+                        rows::softmax(self.level, &mut y[..visible]);
+                    }
+                    Hidden::Mask(hidden) => {
+                        for ((y, &x), &hidden) in y.iter_mut().zip(row).zip(&hidden[index * width..]) {
+                            *y = if hidden { f32::NEG_INFINITY } else { x };
+                        }
+                        rows::softmax(self.level, y);
+                    }
+                }
+            }
+        });
+        let y = Array::new(y, x.shape());
+        (y.clone(), y)
+    }
+
+    fn backward(&self, y: Array, gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
+        [Some(logits_gradient(self.level, &y, gradient))]
+    }
+}
+
+/// The gradient of the logits of probabilities `y`.
+fn logits_gradient(level: Level, y: &Array, gradient: Array) -> Array {
+    let (values, width) = (y.values(), y.width());
+    let rewrite = |start: usize, g: &mut [f32]| {
+        for (row, g) in g.chunks_exact_mut(width).enumerate() {
+            backward(level, &values[start + row * width..][..width], g);
+        }
+    };
+    gradient.rewrite(Parts::rows(values.len(), width), rewrite).0
 }
 
 vectorised! {
     /// Turns a row of logits into probabilities.
-    pub(crate) fn softmax<const FMA>(row: &mut [f32]) {
+    fn softmax<const FMA>(row: &mut [f32]) {
         let max = max_of(row);
         map(row, |value| exp::<FMA>(value - max));
         let scale = 1.0 / sum_of(row, row, |value, _| value);
@@ -51,7 +105,7 @@ vectorised! {
 
 vectorised! {
     /// Turns the gradient of probabilities `y` into that of their logits.
-    pub(crate) fn backward<const FMA>(y: &[f32], g: &mut [f32]) {
+    fn backward<const FMA>(y: &[f32], g: &mut [f32]) {
         let mean = sum_of(y, g, |y, g| y * g);
         for (g, &y) in g.iter_mut().zip(y) {
             *g = y * (*g - mean);

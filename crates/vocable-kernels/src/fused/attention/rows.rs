@@ -6,7 +6,7 @@ use crate::fused::math::{exp, map, max_of, sum_of};
 vectorised! {
     /// Turns logits into weights; returns the logarithm of the sum of their exponentials. Where all logits are −∞ the
     /// weights are zero and the normaliser is ∞.
-    pub(super) fn softmax<const FMA>(row: &mut [f32]) -> f32 {
+    pub(in crate::fused) fn softmax<const FMA>(row: &mut [f32]) -> f32 {
         let max = max_of(row);
         // The maximum ignores NaNs: they must not pass for an unseen row.
         if max == f32::NEG_INFINITY && row.iter().all(|&value| value == max) {
