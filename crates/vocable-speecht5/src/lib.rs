@@ -21,6 +21,7 @@ pub mod sid;
 mod speech_loss;
 pub mod tts;
 pub mod vc;
+mod vocabulary;
 
 pub use config::{ModelConfig, Regularisation};
 pub use error::ModelError;

@@ -10,6 +10,6 @@ mod zip;
 
 pub use error::WeightsError;
 pub use safetensors::{Dtype, View};
-pub use tensor::Tensor;
+pub use tensor::{OwnedTensor, Tensor};
 pub use weights::Weights;
 pub use write::write_safetensors;

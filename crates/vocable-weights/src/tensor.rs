@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use half::{bf16, f16};
-use safetensors::Dtype;
+use safetensors::{Dtype, View};
 
 use crate::WeightsError;
 
@@ -72,5 +72,47 @@ impl<'a> Tensor<'a> {
             Dtype::BF16 => bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
             _ => return Err(WeightsError::NotFloat { name: self.name.into(), found: format!("{:?}", self.dtype) }),
         })
+    }
+}
+
+/// A tensor by itself, to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedTensor {
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its shape, the outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Its elements in row-major order, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+impl OwnedTensor {
+    /// Single-precision numbers in row-major order.
+    pub fn f32(shape: Vec<usize>, values: &[f32]) -> Self {
+        Self { dtype: Dtype::F32, shape, bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect() }
+    }
+}
+
+impl From<Tensor<'_>> for OwnedTensor {
+    fn from(tensor: Tensor) -> Self {
+        Self { dtype: tensor.dtype, shape: tensor.shape.to_vec(), bytes: tensor.bytes().into_owned() }
+    }
+}
+
+impl View for OwnedTensor {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pickles::{archive, dictionary, rebuilt, storage, wide_archive};
-use vocable_weights::{Dtype, Weights, write_safetensors};
+use vocable_weights::{Dtype, OwnedTensor, Weights, write_safetensors};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
@@ -70,7 +70,7 @@ fn folders_and_shards_are_found() {
     for (n, tensor) in expected.tensors().enumerate() {
         let file = format!("model-0000{}-of-00002.safetensors", n % 2 + 1);
         map.insert(tensor.name().into(), file.into());
-        shards[n % 2].push((tensor.name().to_owned(), pickles::Owned::of(tensor)));
+        shards[n % 2].push((tensor.name().to_owned(), OwnedTensor::from(tensor)));
     }
     for (n, shard) in shards.into_iter().enumerate() {
         let path = folder.path().join(format!("model-0000{}-of-00002.safetensors", n + 1));
@@ -104,7 +104,7 @@ fn what_is_written_is_read_and_replaces_the_old_file_whole() {
     let path = folder.path().join("copy.safetensors");
     fs::write(&path, "old").unwrap();
     let source = Weights::open(fixture("weights/tensors.pt")).unwrap();
-    let tensors = || source.tensors().map(|tensor| (tensor.name().to_owned(), pickles::Owned::of(tensor))).collect();
+    let tensors = || source.tensors().map(|tensor| (tensor.name().to_owned(), OwnedTensor::from(tensor))).collect();
     write_safetensors(&path, tensors(), Some(("format", "pt"))).unwrap();
     let first = fs::read(&path).unwrap();
     assert_same(&Weights::open(&path).unwrap(), &source);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use burn::module::Module;
-use vocable_weights::{Dtype, View, write_safetensors};
+use vocable_weights::{Dtype, OwnedTensor, View, write_safetensors};
 
 use super::{Checkpoint, Format, Layout, LoadReport, visit};
 use crate::{ModelConfig, ModelError};
@@ -93,8 +93,7 @@ pub fn write_extended<M: Module>(
                 Some(_) => continue,
                 None => {}
             }
-            let bytes = tensor.bytes().into_owned();
-            let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
+            let OwnedTensor { dtype, shape, bytes } = tensor.into();
             tensors.push((name, Published { dtype, shape, bytes: Box::new(move || bytes.clone()) }));
         }
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use vocable_decode::{SpeechLimits, generate_speech};
@@ -19,6 +18,7 @@ use vocable_speecht5::batch::SpeechTarget;
 use vocable_speecht5::checkpoint::{Checkpoint, Format, Layout, LoadReport, visit};
 use vocable_speecht5::decode::SpeechDecoding;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeechT5};
+use vocable_weights::{OwnedTensor, write_safetensors};
 
 use super::report::Report;
 
@@ -86,9 +86,8 @@ impl File {
     /// Writes one tensor to a file of its own, under another name.
     pub fn save(&self, name: &str, new: &str, path: &Path) {
         let Values { shape, data } = self.values(name);
-        let bytes: Vec<u8> = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let view = TensorView::new(Dtype::F32, shape.clone(), &bytes).unwrap();
-        fs::write(path, safetensors::serialize([(new, view)], None).unwrap()).unwrap();
+        let tensor = OwnedTensor::f32(shape.clone(), data);
+        write_safetensors(path, vec![(new.to_owned(), tensor)], None).unwrap();
     }
 
     pub fn mask(&self, name: &str, device: &Device) -> Tensor<2, Bool> {

@@ -1,40 +1,5 @@
 //! Archives and pickles made byte by byte, also such as no program writes.
 
-use std::borrow::Cow;
-
-use vocable_weights::{Dtype, Tensor, View};
-
-/// A tensor on its own, to be written.
-pub struct Owned {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Owned {
-    pub fn of(tensor: Tensor) -> Self {
-        Self { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), bytes: tensor.bytes().into_owned() }
-    }
-}
-
-impl View for Owned {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 /// A zip archive of stored entries: data.pkl and the storages.
 pub fn archive(pickle: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
     zip(pickle, storages, false)
