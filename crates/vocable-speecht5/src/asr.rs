@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, activation};
+use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
+use vocable_audio::resample;
+use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
 use vocable_data::mask::{SpanMask, compute_mask_indices};
 use vocable_data::sampler::Limits;
@@ -45,6 +48,9 @@ pub struct AsrConfig {
     pub zero_infinity: bool,
     /// Label smoothing of the cross-entropy.
     pub label_smoothing: f64,
+    /// Factors of tempo and pitch, of which every utterance of a training batch draws one: 1 plays as recorded (Ko et al.
+    /// 2015, "Audio augmentation for speech recognition"). Empty, as in the paper, plays everything as recorded.
+    pub speeds: Vec<f64>,
     /// Masked spans over time; none switches them off.
     pub time_mask: Option<MaskConfig>,
     /// Masked spans of channels; none switches them off.
@@ -96,6 +102,7 @@ impl AsrConfig {
             normalise: if hf { Normalise::Token } else { Normalise::Sentence },
             zero_infinity: preset != Preset::Official,
             label_smoothing: 0.0,
+            speeds: Vec::new(),
             time_mask: Some(MaskConfig { probability: if hf { 0.05 } else { 0.75 }, length: 10 }),
             channel_mask: (!hf).then_some(MaskConfig { probability: 0.5, length: 64 }),
             freeze_encoder_updates: if hf { 0 } else { 13_000 },
@@ -327,6 +334,18 @@ impl Recognition {
     }
 }
 
+/// The recording at one of the speeds, which the key draws.
+fn at_speed(samples: &Arc<[f32]>, speeds: &[f64], key: Key) -> Arc<[f32]> {
+    match speeds.choose(&mut key.rng()) {
+        Some(&speed) if speed != 1.0 => {
+            // To a multiple of 50 Hz, so that the resampler's blocks stay short.
+            let rate = (f64::from(RATE / 50) * speed).round() as u32 * 50;
+            resample(samples, rate, RATE).into()
+        }
+        _ => Arc::clone(samples),
+    }
+}
+
 /// CTC's view of every utterance of a batch, from logits `[batch, frames, vocabulary]`.
 fn prefix_scorers(logits: Tensor<3>, lengths: &[usize], blank: u32, end: u32) -> Vec<CtcPrefixScorer> {
     let [_, frames, classes] = logits.dims();
@@ -348,7 +367,13 @@ impl Objective<SpeechT5> for Recognition {
 
     fn prepare(&self, id: BatchId) -> Result<Batch<AsrData>, ObjectiveError> {
         let indices = self.utterances.of(id);
-        let audio = self.dataset.audio(&indices)?;
+        let mut audio = self.dataset.audio(&indices)?;
+        if let BatchId::Train { update, micro } = id {
+            let key = update_key(self.key, update, micro).fold("speed");
+            for (n, item) in audio.iter_mut().enumerate() {
+                *item = at_speed(item, &self.config.speeds, key.fold(n));
+            }
+        }
         let lengths: Vec<usize> = audio.iter().map(|item| item.len()).collect();
         let eos = self.dataset.vocabulary.eos();
         let target: Vec<Vec<u32>> =
@@ -383,5 +408,21 @@ impl Objective<SpeechT5> for Recognition {
 
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_speed_is_drawn_and_changes_the_length_alone() {
+        let samples: Arc<[f32]> = vocable_audio::white_noise(1_000, Key::new(1)).into();
+        let lengths: Vec<usize> =
+            (0..60).map(|n| at_speed(&samples, &[0.8, 1.0, 1.25], Key::new(2).fold(n)).len()).collect();
+        assert!([1_250, 1_000, 800].iter().all(|length| lengths.contains(length)), "{lengths:?}");
+        assert!(lengths.iter().all(|length| [1_250, 1_000, 800].contains(length)), "{lengths:?}");
+        assert!(Arc::ptr_eq(&at_speed(&samples, &[], Key::new(2)), &samples));
+        assert!(Arc::ptr_eq(&at_speed(&samples, &[1.0], Key::new(2)), &samples));
     }
 }

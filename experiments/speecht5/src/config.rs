@@ -204,6 +204,11 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
             }
         }
     }
+    for &speed in &config.asr.task.speeds {
+        if !(0.5..=2.0).contains(&speed) {
+            return Err(ConfigError::range("asr.task.speeds", speed, "must be from 0.5 to 2"));
+        }
+    }
     let regularisations = [
         ("asr", &config.asr.task.regularisation),
         ("vc", &config.vc.task.regularisation),
