@@ -19,17 +19,16 @@ pub struct BeamConfig {
     pub lm_weight: f64,
     /// A finished score is divided by the number of its tokens, the end included, to this power.
     pub length_penalty: f64,
+    /// With CTC only this many times `beam` of the decoder's best tokens are considered (`CTC_SCORING_RATIO`).
+    pub candidates: usize,
 }
 
 impl BeamConfig {
     /// A beam of the decoder alone.
     pub fn attention(beam: usize) -> Self {
-        Self { beam, ctc_weight: 0.0, lm_weight: 0.0, length_penalty: 1.0 }
+        Self { beam, ctc_weight: 0.0, lm_weight: 0.0, length_penalty: 1.0, candidates: 7 }
     }
 }
-
-/// With CTC only this many times the beam of the decoder's best tokens are considered.
-const CANDIDATES_PER_BEAM: usize = 7;
 
 /// What is known of the utterances beside their decoder.
 #[derive(Default)]
@@ -188,7 +187,7 @@ fn continuations(
         (Some(scorer), Some(prefix)) => {
             // Few of the decoder's improbable tokens are worth CTC's time.
             tokens.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
-            tokens.truncate(CANDIDATES_PER_BEAM * config.beam);
+            tokens.truncate(config.candidates * config.beam);
             Some((scorer.continuations(prefix), prefix.log_probability))
         }
         _ => None,

@@ -419,7 +419,7 @@ mod tests {
     fn every_speed_is_drawn_and_changes_the_length_alone() {
         let samples: Arc<[f32]> = vocable_audio::white_noise(1_000, Key::new(1)).into();
         let lengths: Vec<usize> =
-            (0..60).map(|n| at_speed(&samples, &[0.8, 1.0, 1.25], Key::new(2).fold(n)).len()).collect();
+            (0..60_usize).map(|n| at_speed(&samples, &[0.8, 1.0, 1.25], Key::new(2).fold(n)).len()).collect();
         assert!([1_250, 1_000, 800].iter().all(|length| lengths.contains(length)), "{lengths:?}");
         assert!(lengths.iter().all(|length| [1_250, 1_000, 800].contains(length)), "{lengths:?}");
         assert!(Arc::ptr_eq(&at_speed(&samples, &[], Key::new(2)), &samples));

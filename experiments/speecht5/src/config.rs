@@ -164,6 +164,7 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     range("evaluation.batch", config.evaluation.batch, "must be 1 or more", config.evaluation.batch > 0)?;
     let search = &config.evaluation.search;
     range("evaluation.search.beam", search.beam, "must be 1 or more", search.beam > 0)?;
+    range("evaluation.search.candidates", search.candidates, "must be 1 or more", search.candidates > 0)?;
     if !(0.0..=1.0).contains(&search.ctc_weight) {
         let allowed = "must be from 0 to 1";
         return Err(ConfigError::range("evaluation.search.ctc_weight", search.ctc_weight, allowed));

@@ -49,6 +49,11 @@ fn recognition() {
 }
 
 #[test]
+fn beam_search() {
+    pass("beam search", asr::beam);
+}
+
+#[test]
 fn synthesis() {
     pass("tts_finetune", tts::check);
 }
