@@ -68,7 +68,7 @@ pub fn beam(folder: &Folder) -> Report {
     let samples = case.tensors.float::<2>("in.source", &device);
     let lengths = case.tensors.numbers("in.source_lengths");
     let searches = case.numbers["beam"].as_array().expect("a list of searches");
-    let mut report = Report::default();
+    let mut report = Report::new(1e-5);
     for search in searches {
         let number = |name: &str| search[name].as_f64().unwrap_or_else(|| panic!("a search has no {name}"));
         let (utterance, beam, weight) = (number("utterance") as usize, number("beam") as usize, number("ctc_weight"));
@@ -95,10 +95,10 @@ pub fn beam(folder: &Folder) -> Report {
         let expected = search["hypotheses"].as_array().expect("a list of hypotheses");
         for (n, (found, expected)) in found.iter().zip(expected).enumerate() {
             let name = format!("utterance {utterance}, beam {beam}, CTC {weight}, hypothesis {n}");
-            let tokens: Vec<f32> = found.tokens.iter().chain([&end]).map(|&token| token as f32).collect();
+            let tokens: Vec<u64> = found.tokens.iter().chain([&end]).map(|&token| token.into()).collect();
             let theirs = expected["tokens"].as_array().expect("tokens").iter();
-            let theirs: Vec<f32> = theirs.map(|token| token.as_f64().expect("a token") as f32).collect();
-            report.close(&format!("{name}: tokens"), &tokens, &theirs);
+            let theirs: Vec<u64> = theirs.map(|token| token.as_u64().expect("a token")).collect();
+            report.equal(&format!("{name}: tokens"), tokens, theirs);
             report.number(&format!("{name}: score"), found.score, expected["score"].as_f64().expect("a score"));
         }
     }
