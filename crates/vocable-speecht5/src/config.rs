@@ -77,7 +77,7 @@ pub struct ModelConfig {
     /// Convolutions of the extractor where they are not wav2vec 2.0's seven of `extractor_channels`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extractor_layers: Option<Vec<ConvLayer>>,
-    /// Taps of the post-net's convolutions where they are not [`POSTNET_KERNEL`].
+    /// Taps of the post-net's convolutions where they are not five.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postnet_kernel: Option<usize>,
 }

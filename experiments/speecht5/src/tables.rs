@@ -156,12 +156,16 @@ fn caption(config: &RunConfig) -> String {
              drops both."
         ),
     };
+    let speeds = match config.asr.task.speeds.as_slice() {
+        [] => String::new(),
+        speeds => format!(" Nor the paper's: recognition trains on its recordings at speeds {speeds:?}."),
+    };
     format!(
         "Data: {data}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
          of 154 M parameters and are not comparable in level. ASR: beam search (beam {}) by decoder \
          and CTC (weight {}) together, no language model. VC: \
          mel-cepstral distance from the log-mel, not WORLD's. SID ½ s in noise: crops of half a second in white noise at \
-         {} dB; SID and that column are among the training voices.{unmasked}",
+         {} dB; SID and that column are among the training voices.{unmasked}{speeds}",
         config.evaluation.search.beam, config.evaluation.search.ctc_weight, config.evaluation.noisy_snr
     )
 }
