@@ -7,7 +7,7 @@
 //!
 //! An item may have several lengths, one for each sequence that is padded (a recording and its transcript; a source
 //! and its target). Buckets are then narrow in all of them: the utterances are halved along the length that would pad
-//! most until nothing pads much or only [`LEAST`] batches are left.
+//! most until nothing pads much or only two batches are left.
 
 use std::cmp::Reverse;
 

@@ -1,7 +1,7 @@
 //! CTC's opinion of text prefixes: the probability that an utterance's alignment spells a given beginning.
 //!
-//! Let φ[t] be the probability of all alignments of the frames up to t that spell a prefix. The prefix continued by a
-//! label c then has the probability ψ = Σ_t φ[t−1] · p[t, c]: whatever follows is free. Scoring all continuations is
+//! Let φ(t) be the probability of all alignments of the frames up to t that spell a prefix. The prefix continued by a
+//! label c then has the probability ψ = Σ_t φ(t−1) · p(t, c): whatever follows is free. Scoring all continuations is
 //! one product of φ with the frames' probabilities; only what a search keeps pays for a recursion of its own.
 //! Source: specification 7.1; Watanabe et al. 2017, "Hybrid CTC/attention architecture", algorithm 2; ESPnet's
 //! `CTCPrefixScore`.
