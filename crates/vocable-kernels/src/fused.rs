@@ -136,7 +136,7 @@ fn array<K: Kernel<N>, const N: usize>(tensor: FlexTensor) -> Array {
 }
 
 /// The tensor as a primitive of the backend it is known to live on.
-fn primitive<B: Backend>(tensor: DispatchTensor) -> FloatTensor<B>
+pub(crate) fn primitive<B: Backend>(tensor: DispatchTensor) -> FloatTensor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -146,7 +146,7 @@ where
     }
 }
 
-fn from_primitive<B: Backend>(tensor: FloatTensor<B>) -> DispatchTensor
+pub(crate) fn from_primitive<B: Backend>(tensor: FloatTensor<B>) -> DispatchTensor
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

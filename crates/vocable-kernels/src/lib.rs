@@ -16,6 +16,7 @@ mod fused;
 mod known;
 mod norm;
 mod ops;
+mod recompute;
 
 pub use adamw::{AdamW, norm};
 pub use attention::{AttentionInput, attention};
@@ -25,6 +26,7 @@ pub use ctc::{Ctc, ctc};
 pub use known::known_gradient;
 pub use norm::{BatchNormed, batch_norm, batch_norm_with, group_norm_over_time, layer_norm};
 pub use ops::{dropout, gelu, leading_softmax, linear, masked_softmax, softmax, tanh};
+pub use recompute::recompute;
 
 #[cfg(test)]
 mod tests;

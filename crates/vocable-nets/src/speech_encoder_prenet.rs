@@ -2,7 +2,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 use vocable_nn::{
-    ConvExtractor, ConvExtractorConfig, Dropout, Init, LayerNorm, Linear, Mode, PositionalConv, sinusoid,
+    ConvExtractor, ConvExtractorConfig, Dropout, Init, LayerNorm, Linear, Mode, PositionalConv, constant_beside,
+    sinusoid,
 };
 
 /// How the padding of samples becomes padding of frames (spec table D4).
@@ -98,6 +99,14 @@ pub struct SpeechMasks {
     pub channel: Option<Tensor<2, Bool>>,
 }
 
+impl SpeechMasks {
+    /// The masks without autodiff, for a model without.
+    #[must_use]
+    pub fn inner(self) -> Self {
+        Self { time: self.time.map(Tensor::inner), channel: self.channel.map(Tensor::inner) }
+    }
+}
+
 /// Output of the extractor.
 #[derive(Clone, Debug)]
 pub struct SpeechFeatures(
@@ -108,11 +117,13 @@ pub struct SpeechFeatures(
 impl SpeechEncoderPrenet {
     /// Waveforms `[batch, samples]` → features, cut to at most `max_frames` frames (as many as have targets).
     pub fn features(&self, samples: Tensor<2>, max_frames: Option<usize>) -> SpeechFeatures {
-        let features = self.extractor.forward(samples);
         let features = match self.gradient_multiplier {
-            1.0 => features,
-            0.0 => features.detach(),
-            share => features.clone() * share + features.detach() * (1.0 - share),
+            1.0 => self.extractor.forward(samples),
+            0.0 => constant_beside(self.extractor.valid().forward(samples.clone().inner()), &samples),
+            share => {
+                let features = self.extractor.forward(samples);
+                features.clone() * share + features.detach() * (1.0 - share)
+            }
         };
         let frames = features.dims()[1];
         let kept = max_frames.unwrap_or(frames).min(frames);

@@ -22,6 +22,7 @@ fn main() {
         attention_dropout: 0.1,
         activation_dropout: 0.0,
         layer_drop: 0.05,
+        recompute: false,
     };
     let encoder = EncoderConfig { stack, max_relative_position: Some(160) }.init(&init.fold("encoder"));
 

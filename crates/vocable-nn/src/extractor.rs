@@ -108,10 +108,18 @@ pub struct ConvBlock {
 impl ConvExtractor {
     /// Waveforms `[batch, samples]` → features `[batch, frames, channels]`.
     ///
+    /// What the first block computes is larger than all the rest and costs next to nothing, having a single input
+    /// channel: it is computed again in the backward pass.
+    ///
     /// # Panics
     /// If the input is shorter than the receptive field.
     pub fn forward(&self, samples: Tensor<2>) -> Tensor<3> {
-        self.blocks.iter().fold(samples.unsqueeze_dim(2), |x, block| block.forward(x))
+        let samples: Tensor<3> = samples.unsqueeze_dim(2);
+        let Some((first, rest)) = self.blocks.split_first() else { return samples };
+        let x = vocable_kernels::recompute(first, [samples.into_dispatch()], |first: &ConvBlock, [samples]| {
+            first.forward(Tensor::from_dispatch(samples))
+        });
+        rest.iter().fold(x, |x, block| block.forward(x))
     }
 }
 

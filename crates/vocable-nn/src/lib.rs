@@ -5,6 +5,7 @@
 //! one is needed. A forward pass is told by [`Mode`] whether it trains and with which random key.
 
 mod attention;
+mod constant;
 mod dropout;
 mod extractor;
 mod init;
@@ -17,6 +18,7 @@ pub mod sinusoid;
 mod transformer;
 
 pub use attention::{Attended, Attention, KeyValue};
+pub use constant::constant_beside;
 pub use dropout::Dropout;
 pub use extractor::{ConvBlock, ConvExtractor, ConvExtractorConfig, ConvLayer, ExtractorNorm};
 pub use init::Init;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
@@ -141,10 +142,18 @@ impl AsrConfig {
     /// The losses of one batch. `frozen` keeps gradients from pre-net and encoder; the CTC head trains all the same.
     pub fn pass(&self, model: &SpeechT5, batch: &AsrBatch, eos: u32, blank: u32, frozen: bool, mode: Mode) -> AsrPass {
         let waveforms = &batch.waveforms;
-        let mut encoded = model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &batch.masks, mode);
-        if frozen {
-            encoded.states = encoded.states.detach();
-        }
+        let encode = |model: &SpeechT5, samples, masks: &SpeechMasks| {
+            model.encode_speech(samples, &waveforms.lengths, None, masks, mode)
+        };
+        let samples = waveforms.samples.clone();
+        let encoded = match frozen {
+            // Without a graph from the start: what a detached one holds would stay in memory.
+            true => {
+                let encoded = encode(&model.valid(), samples.clone().inner(), &batch.masks.clone().inner());
+                encoded.constant_beside(&samples)
+            }
+            false => encode(model, samples, &batch.masks),
+        };
         let memory = encoded.states.clone();
         let logits = model.decode_text(&batch.input, memory, &encoded.lengths, mode.fold("decode"));
         let attention = cross_entropy(logits.clone(), &batch.target, self.label_smoothing);

@@ -80,6 +80,10 @@ pub struct ModelConfig {
     /// Taps of the post-net's convolutions where they are not five.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postnet_kernel: Option<usize>,
+    /// Whether Transformer layers keep only their inputs in training and run again in the backward pass: less memory, more
+    /// time, the same numbers. No part of what a model is, so it is not written with it.
+    #[serde(skip)]
+    pub recompute: bool,
 }
 
 /// Taps of the post-net's convolutions in every published model.
@@ -176,6 +180,7 @@ impl ModelConfig {
             decoder_heads: None,
             extractor_layers: None,
             postnet_kernel: None,
+            recompute: false,
         }
     }
 
@@ -362,6 +367,7 @@ impl ModelConfig {
             attention_dropout: regularisation.attention,
             activation_dropout: regularisation.activation,
             layer_drop,
+            recompute: self.recompute,
         };
         let encoder = EncoderConfig {
             stack: stack(self.encoder_layers, self.feed_forward, self.heads, regularisation.encoder_layer_drop),

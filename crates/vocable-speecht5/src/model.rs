@@ -49,6 +49,17 @@ pub struct EncodedSpeech {
     pub input: Tensor<3>,
 }
 
+impl EncodedSpeech {
+    /// What a model without autodiff encoded, as a constant for computations with `other`.
+    #[must_use]
+    pub fn constant_beside<const D: usize>(self, other: &Tensor<D>) -> Self {
+        let beside = |tensor: Tensor<3>| vocable_nn::constant_beside(tensor, other);
+        let Self { states, lengths, features, input } = self;
+        let features = SpeechFeatures(beside(features.0));
+        Self { states: beside(states), lengths, features, input: beside(input) }
+    }
+}
+
 impl SpeechT5 {
     /// Encodes waveforms `[batch, samples]` of which `lengths` samples are valid; at most `max_frames` frames are kept.
     pub fn encode_speech(

@@ -22,6 +22,9 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// Sizes and switches of the model.
     pub model: ModelConfig,
+    /// Whether Transformer layers run again in the backward pass instead of keeping what they compute: less memory, more
+    /// time, and the same results, so that no stage's identity depends on it.
+    pub recompute: bool,
     /// Targets of the masked prediction.
     pub units: UnitsConfig,
     /// Joint pre-training; none starts the tasks from initial weights.

@@ -39,6 +39,7 @@ fn paper() -> RunConfig {
             loading: Loading::default(),
         },
         model: ModelConfig::base(preset),
+        recompute: false,
         units: UnitsConfig {
             clusters: 100,
             max_iter: 100,

@@ -1,5 +1,5 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, DispatchTensor, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::encoder::residual;
@@ -47,6 +47,7 @@ impl DecoderConfig {
             layers: layers.collect(),
             norm: pre_norm.then(|| LayerNorm::new(stack.width, init.device())),
             layer_drop: stack.layer_drop,
+            recompute: stack.recompute,
         }
     }
 }
@@ -61,6 +62,7 @@ pub struct Decoder {
     /// Of the output, pre-LN only.
     pub norm: Option<LayerNorm>,
     layer_drop: f64,
+    recompute: bool,
 }
 
 /// Self-attention, cross-attention and feed-forward with residuals.
@@ -143,12 +145,42 @@ impl Decoder {
                 continue;
             }
             let memory = layer.cross_attention.keys_and_values(memory.clone());
+            // Attention weights would be a second output.
+            if self.recompute && mode.is_train() && !weights {
+                x = self.again(layer, x, memory, [own.padding.clone(), cross.padding.clone()], mode);
+                continue;
+            }
             let past = |x| layer.self_attention.keys_and_values(x);
             let (next, layer_weights) = layer.forward(x, past, own.clone(), memory, cross.clone(), mode);
             x = next;
             cross_weights.extend(layer_weights);
         }
         Decoded { states: self.finish(x), cross_weights }
+    }
+
+    /// A layer that keeps only its inputs and runs again in the backward pass; `padding` of its own time and of the
+    /// memory's.
+    fn again(
+        &self,
+        layer: &DecoderLayer,
+        x: Tensor<3>,
+        memory: KeyValue,
+        padding: [Option<Tensor<2, Bool>>; 2],
+        mode: Mode,
+    ) -> Tensor<3> {
+        let block = (layer.clone(), self.relative.clone());
+        let [own, cross] = padding.map(|padding| padding.map(Tensor::inner));
+        let run = move |(layer, relative): &(DecoderLayer, Option<Param<Tensor<2>>>), inputs: [DispatchTensor; 3]| {
+            let [x, key, value] = inputs;
+            let relative = relative.as_ref().map(Param::val);
+            let own = Attended { padding: own.clone(), causal: true, relative, weights: false };
+            let cross = Attended { padding: cross.clone(), ..Attended::default() };
+            let memory = KeyValue { key: Tensor::from_dispatch(key), value: Tensor::from_dispatch(value) };
+            let past = |x| layer.self_attention.keys_and_values(x);
+            layer.forward(Tensor::from_dispatch(x), past, own, memory, cross, mode).0
+        };
+        let inputs = [x.into_dispatch(), memory.key.into_dispatch(), memory.value.into_dispatch()];
+        vocable_kernels::recompute(&block, inputs, run)
     }
 
     /// Starts incremental decoding over a memory `[batch, memory time, width]`, valid up to `memory_lengths`.

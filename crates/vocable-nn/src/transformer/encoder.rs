@@ -1,5 +1,5 @@
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, DispatchTensor, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{FeedForward, NormPlacement, TransformerConfig};
@@ -47,6 +47,7 @@ impl EncoderConfig {
             pre_norm: stack.norm == NormPlacement::Pre,
             dropout: stack.dropout,
             layer_drop: stack.layer_drop,
+            recompute: stack.recompute,
         }
     }
 }
@@ -66,6 +67,7 @@ pub struct Encoder {
     pre_norm: bool,
     dropout: f64,
     layer_drop: f64,
+    recompute: bool,
 }
 
 /// Self-attention and feed-forward with residuals.
@@ -112,7 +114,10 @@ impl Encoder {
         for (n, layer) in self.layers.iter().enumerate() {
             let mode = mode.fold("layer").fold(n);
             if !mode.fold("skip").coin(self.layer_drop) {
-                x = layer.forward(x, attended.clone(), mode);
+                x = match self.recompute && mode.is_train() {
+                    true => self.again(layer, x, attended.padding.clone(), mode),
+                    false => layer.forward(x, attended.clone(), mode),
+                };
             }
             if n < keep {
                 layers.push(x.clone());
@@ -120,6 +125,21 @@ impl Encoder {
         }
         let states = if self.pre_norm { self.norm.forward(x) } else { x };
         Encoded { states, layers }
+    }
+
+    /// A layer that keeps only its input and runs again in the backward pass.
+    fn again(&self, layer: &EncoderLayer, x: Tensor<3>, padding: Option<Tensor<2, Bool>>, mode: Mode) -> Tensor<3> {
+        let block = (layer.clone(), self.relative.clone());
+        let padding = padding.map(Tensor::inner);
+        let run = move |(layer, relative): &(EncoderLayer, Option<Param<Tensor<2>>>), [x]: [DispatchTensor; 1]| {
+            let relative = relative.as_ref().map(Param::val);
+            layer.forward(
+                Tensor::from_dispatch(x),
+                Attended { padding: padding.clone(), relative, ..Attended::default() },
+                mode,
+            )
+        };
+        vocable_kernels::recompute(&block, [x.into_dispatch()], run)
     }
 }
 

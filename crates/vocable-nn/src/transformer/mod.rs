@@ -42,4 +42,7 @@ pub struct TransformerConfig {
     pub activation_dropout: f64,
     /// Probability of skipping a whole layer in training.
     pub layer_drop: f64,
+    /// Whether a layer keeps only its inputs in training and runs again in the backward pass: less memory, more time, the
+    /// same numbers.
+    pub recompute: bool,
 }

@@ -5,5 +5,6 @@ mod counts;
 mod decoding;
 mod over_fit;
 mod padding;
+mod recompute;
 mod resume;
 mod tiny;
