@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod array;
 mod error;
 mod pickle;
 mod pytorch;
@@ -8,6 +9,7 @@ mod weights;
 mod write;
 mod zip;
 
+pub use array::read_array;
 pub use error::WeightsError;
 pub use safetensors::{Dtype, View};
 pub use tensor::{OwnedTensor, Tensor};

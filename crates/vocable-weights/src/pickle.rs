@@ -54,10 +54,12 @@ pub(crate) struct Object {
 pub(crate) struct Pickle<'a> {
     nodes: Vec<Node<'a>>,
     pub root: Value,
+    /// How many bytes it has.
+    pub length: usize,
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle.
+    /// Reads the pickle at the beginning of some bytes.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let mut machine =
             Machine { rest: bytes, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), nodes: Vec::new() };
@@ -65,10 +67,21 @@ impl<'a> Pickle<'a> {
             let at = bytes.len() - machine.rest.len();
             match machine.step() {
                 Ok(None) => {}
-                Ok(Some(root)) => return Ok(Self { nodes: machine.nodes, root }),
+                Ok(Some(root)) => {
+                    let length = bytes.len() - machine.rest.len();
+                    return Ok(Self { nodes: machine.nodes, root, length });
+                }
                 Err(reason) => return Err(format!("the pickle is broken at byte {at}: {reason}")),
             }
         }
+    }
+
+    /// What it refers to outside of itself.
+    pub(crate) fn persistent(&self) -> impl Iterator<Item = Value> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Persistent(id) => Some(*id),
+            _ => None,
+        })
     }
 
     pub(crate) fn node(&self, value: Value) -> Option<&Node<'a>> {

@@ -1,12 +1,13 @@
-//! The tensors of a file that `torch.save` wrote (PyTorch 1.6 and later): a zip archive of one pickle, which names the
-//! tensors, and of their storages.
+//! The tensors of a file that `torch.save` wrote: a pickle, which names the tensors, and their storages. Since PyTorch 1.6
+//! they are entries of a zip archive; before, they followed each other.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use safetensors::Dtype;
 
 use crate::pickle::{Node, Pickle, Value};
-use crate::zip::{self, Entries};
+use crate::zip;
 
 /// A tensor and where its elements lie.
 #[derive(Debug)]
@@ -23,20 +24,81 @@ pub(crate) struct Place {
 /// Keys under which programs keep a model's tensors beside other things.
 const INNER: [&str; 4] = ["model", "state_dict", "generator", "module"];
 
-/// The tensors of the first dictionary that holds any, from the outermost inwards.
+/// The first value of a file before PyTorch 1.6, and the version behind it.
+pub(crate) const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+const OLD_VERSION: i64 = 1001;
+
+/// The tensors of a zip archive.
 pub(crate) fn places(bytes: &[u8]) -> Result<Vec<Place>, String> {
     let entries = zip::entries(bytes)?;
     let shortest = entries.keys().filter_map(|name| name.strip_suffix("data.pkl")).min_by_key(|root| root.len());
-    let root = shortest.ok_or("the zip archive holds no data.pkl, so PyTorch did not write it")?;
-    let archive = Archive { entries: &entries, root };
-    if archive.entry("byteorder")?.is_some_and(|range| bytes[range].starts_with(b"big")) {
+    let root = shortest.ok_or("the zip archive holds no data.pkl, so PyTorch did not write it")?.to_owned();
+    let entry = |name: &str| match entries.get(&format!("{root}{name}")) {
+        None => Ok(None),
+        Some(Some(range)) => Ok(Some(range.clone())),
+        Some(None) => Err(format!("{name} is compressed or encrypted, as PyTorch writes none")),
+    };
+    if entry("byteorder")?.is_some_and(|range| bytes[range].starts_with(b"big")) {
         return Err("it was written on a big-endian machine".into());
     }
-    let pickle = Pickle::read(&bytes[archive.entry("data.pkl")?.ok_or("data.pkl is missing")?])?;
+    let pickle = Pickle::read(&bytes[entry("data.pkl")?.ok_or("data.pkl is missing")?])?;
+    first_tensors(&pickle, &|key| entry(&format!("data/{key}")))
+}
+
+/// The tensors of a file before PyTorch 1.6: pickles of the magic number, a version, the machine, the content and the
+/// storages' names, then each storage's length and elements.
+pub(crate) fn old_places(bytes: &[u8]) -> Result<Vec<Place>, String> {
+    let mut at = OLD_MAGIC.len();
+    let mut next = || {
+        let pickle = Pickle::read(&bytes[at..])?;
+        at += pickle.length;
+        Ok::<_, String>((pickle, at))
+    };
+    if next()?.0.root != Value::Int(OLD_VERSION) {
+        return Err("it is of an unknown version of PyTorch's old format".into());
+    }
+    let machine = next()?.0;
+    if machine.get(machine.root, "little_endian") != Some(Value::Bool(true)) {
+        return Err("it was written on a big-endian machine".into());
+    }
+    let content = next()?.0;
+    let (names, mut at) = next()?;
+    let sizes: HashMap<&str, usize> = content
+        .persistent()
+        .filter_map(|id| match content.sequence(id)? {
+            &[_, kind, key, ..] => Some((content.text(key)?, element_type(content.global(kind)?.1)?.bitsize() / 8)),
+            _ => None,
+        })
+        .collect();
+    let mut storages = HashMap::new();
+    for &name in names.sequence(names.root).ok_or("the names of its storages are missing")? {
+        let name = names.text(name).ok_or("a storage has no name")?;
+        let short = || format!("storage {name} is cut short");
+        let count = bytes.get(at..at + 8).ok_or_else(short)?;
+        let count = u64::from_le_bytes(count.try_into().expect("eight bytes"));
+        let size = sizes.get(name).ok_or_else(|| format!("storage {name} has no type"))?;
+        let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(*size)).ok_or_else(short)?;
+        let range = at + 8..(at + 8).checked_add(length).ok_or_else(short)?;
+        at = range.end;
+        bytes.get(range.clone()).ok_or_else(short)?;
+        storages.insert(name, range);
+    }
+    first_tensors(&content, &|key| Ok(storages.get(key).cloned()))
+}
+
+/// Where the storage of a name lies, if there is one.
+type Find<'f> = dyn Fn(&str) -> Result<Option<Range<usize>>, String> + 'f;
+
+/// The tensors of the first dictionary that holds any, from the outermost inwards; or the one tensor that a file is.
+fn first_tensors(pickle: &Pickle, find: &Find) -> Result<Vec<Place>, String> {
+    let archive = Archive { pickle, find };
+    if let Some(arguments) = tensor_arguments(pickle, pickle.root) {
+        return Ok(vec![archive.place(arguments)?]);
+    }
     let mut dictionary = pickle.root;
     // A pickle may refer to itself, so the way inwards has a limit.
     for _ in 0..=INNER.len() {
-        let tensors = archive.tensors(&pickle, dictionary)?;
+        let tensors = archive.tensors(dictionary)?;
         if !tensors.is_empty() {
             return Ok(tensors);
         }
@@ -49,8 +111,8 @@ pub(crate) fn places(bytes: &[u8]) -> Result<Vec<Place>, String> {
 }
 
 struct Archive<'a> {
-    entries: &'a Entries,
-    root: &'a str,
+    pickle: &'a Pickle<'a>,
+    find: &'a Find<'a>,
 }
 
 /// A storage as a pickle declares it.
@@ -62,32 +124,25 @@ struct Storage {
 }
 
 impl Archive<'_> {
-    fn entry(&self, name: &str) -> Result<Option<Range<usize>>, String> {
-        match self.entries.get(&format!("{}{name}", self.root)) {
-            None => Ok(None),
-            Some(Some(range)) => Ok(Some(range.clone())),
-            Some(None) => Err(format!("{name} is compressed or encrypted, as PyTorch writes none")),
-        }
-    }
-
-    fn tensors(&self, pickle: &Pickle, dictionary: Value) -> Result<Vec<Place>, String> {
-        let mut tensors = Vec::new();
+    fn tensors(&self, dictionary: Value) -> Result<Vec<Place>, String> {
+        let (pickle, mut tensors) = (self.pickle, Vec::new());
         for &(key, value) in pickle.pairs(dictionary).unwrap_or_default() {
             let (Some(name), Some(arguments)) = (pickle.text(key), tensor_arguments(pickle, value)) else { continue };
-            let place = self.place(pickle, arguments).map_err(|reason| format!("tensor {name}: {reason}"))?;
+            let place = self.place(arguments).map_err(|reason| format!("tensor {name}: {reason}"))?;
             tensors.push(Place { name: name.to_owned(), ..place });
         }
         Ok(tensors)
     }
 
     /// The tensor that `_rebuild_tensor_v2(storage, offset, shape, strides, ..)` would make.
-    fn place(&self, pickle: &Pickle, arguments: &[Value]) -> Result<Place, String> {
+    fn place(&self, arguments: &[Value]) -> Result<Place, String> {
         let &[storage, offset, shape, strides, ..] = arguments else {
             return Err("it has too few properties".into());
         };
-        let storage = self.storage(pickle, storage)?;
+        let storage = self.storage(storage)?;
         let offset = length(offset).ok_or("its offset is no length")?;
-        let lengths = |value| pickle.sequence(value)?.iter().map(|&value| length(value)).collect::<Option<Vec<_>>>();
+        let lengths =
+            |value| self.pickle.sequence(value)?.iter().map(|&value| length(value)).collect::<Option<Vec<_>>>();
         let shape = lengths(shape).ok_or("its shape is no list of lengths")?;
         let strides = lengths(strides).ok_or("its strides are no list of lengths")?;
         if shape.len() != strides.len() {
@@ -115,16 +170,20 @@ impl Archive<'_> {
     }
 
     /// The storage of `('storage', type, key, device, length)`.
-    fn storage(&self, pickle: &Pickle, value: Value) -> Result<Storage, String> {
+    fn storage(&self, value: Value) -> Result<Storage, String> {
+        let pickle = self.pickle;
         let Some(Node::Persistent(id)) = pickle.node(value) else { return Err("it has no storage".into()) };
-        let Some(&[_, kind, key, _, count, ..]) = pickle.sequence(*id) else {
+        let Some(&[_, kind, key, _, count, ref view @ ..]) = pickle.sequence(*id) else {
             return Err("its storage is not described".into());
         };
+        if view.first().is_some_and(|view| *view != Value::None) {
+            return Err("its storage is a part of another one".into());
+        }
         let (_, kind) = pickle.global(kind).ok_or("its storage has no type")?;
         let dtype = element_type(kind).ok_or_else(|| format!("its storage is a {kind}, which is not read here"))?;
         let key = pickle.text(key).ok_or("its storage has no name")?;
         let length = length(count).ok_or("its storage has no length")?;
-        let range = self.entry(&format!("data/{key}"))?.ok_or_else(|| format!("its storage data/{key} is missing"))?;
+        let range = (self.find)(key)?.ok_or_else(|| format!("its storage {key} is missing"))?;
         let declared = length.checked_mul(dtype.bitsize() / 8);
         if declared.is_none_or(|bytes| bytes > range.len()) {
             return Err(format!("its storage of {length} elements has only {} bytes", range.len()));

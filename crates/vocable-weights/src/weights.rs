@@ -79,11 +79,7 @@ impl Weights {
         let places = match Format::of(&file) {
             Format::Zip => pytorch::places(&file).map_err(damaged)?,
             Format::Safetensors => safetensors_places(&file).map_err(damaged)?,
-            Format::Pickle => {
-                let reason =
-                    "saved by PyTorch before 1.6; load it there and save it again, or convert it to safetensors";
-                return Err(WeightsError::NotWeights { path: path.into(), reason: reason.into() });
-            }
+            Format::Old => pytorch::old_places(&file).map_err(damaged)?,
             Format::Unknown => {
                 let reason = "neither safetensors nor a file of torch.save".into();
                 return Err(WeightsError::NotWeights { path: path.into(), reason });
@@ -143,7 +139,8 @@ fn map(path: &Path) -> Result<Mmap, WeightsError> {
 enum Format {
     Safetensors,
     Zip,
-    Pickle,
+    /// PyTorch before 1.6.
+    Old,
     Unknown,
 }
 
@@ -152,7 +149,7 @@ impl Format {
         match bytes {
             [b'P', b'K', 3 | 5, ..] => Self::Zip,
             [_, _, _, _, _, _, _, _, b'{', ..] => Self::Safetensors,
-            [0x80, 1..=5, ..] => Self::Pickle,
+            _ if bytes.starts_with(pytorch::OLD_MAGIC) => Self::Old,
             _ => Self::Unknown,
         }
     }

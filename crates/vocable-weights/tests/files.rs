@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pickles::{archive, dictionary, rebuilt, storage, wide_archive};
-use vocable_weights::{Dtype, OwnedTensor, Weights, write_safetensors};
+use vocable_weights::{Dtype, OwnedTensor, Weights, read_array, write_safetensors};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
@@ -29,7 +29,7 @@ fn message(path: &Path) -> String {
 #[test]
 fn every_kind_of_tensor_is_read_from_torchs_files() {
     let expected = Weights::open(fixture("weights/tensors.safetensors")).unwrap();
-    for name in ["tensors.pt", "protocol4.pt", "checkpoint.pt"] {
+    for name in ["tensors.pt", "protocol4.pt", "old.pt", "checkpoint.pt"] {
         assert_same(&Weights::open(fixture("weights").join(name)).unwrap(), &expected);
     }
     assert!(!Path::new("trapped").exists(), "reading a pickle ran a command");
@@ -39,6 +39,35 @@ fn every_kind_of_tensor_is_read_from_torchs_files() {
 fn a_fairseq_checkpoint_holds_the_tensors_of_its_model() {
     let found = Weights::open(fixture("official/model.pt")).unwrap();
     assert_same(&found, &Weights::open(fixture("official/model.safetensors")).unwrap());
+}
+
+#[test]
+fn a_file_may_be_one_tensor() {
+    let expected = Weights::open(fixture("weights/tensors.safetensors")).unwrap();
+    let expected = expected.get("transposed").unwrap();
+    let (shape, values) = read_array(fixture("weights/single.pt")).unwrap();
+    assert_eq!((shape.as_slice(), values), (expected.shape(), expected.to_f32().unwrap()));
+    // [[1, 2, 3], [4, 5, 6]] in each.
+    for name in ["single.npy", "fortran.npy", "double.npy"] {
+        let (shape, values) = read_array(fixture("weights").join(name)).unwrap();
+        assert_eq!((shape, values), (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), "{name}");
+    }
+    let message = |name: &str| read_array(fixture("weights").join(name)).unwrap_err().to_string();
+    assert!(message("tensors.pt").contains("tensors.pt: it holds 13 tensors, where one is expected"));
+    assert!(message("whole.npy").contains("whole.npy: its values are <i8, expected floating-point numbers"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    let whole = fs::read(fixture("weights/single.npy")).unwrap();
+    for length in 6..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert!(read_array(&path).unwrap_err().to_string().contains("a.npy: "), "{length}");
+    }
+    // A header that claims more than the file has.
+    let claim = String::from_utf8_lossy(&whole[..128]).replace("(2, 3)", "(999999999, 999999999)");
+    let header = claim.find('{').unwrap();
+    let claim = [&whole[..header], claim[header..].trim_end().as_bytes(), b"\n", &whole[128..]].concat();
+    fs::write(&path, claim).unwrap();
+    assert!(read_array(&path).is_err());
 }
 
 #[test]
@@ -125,7 +154,8 @@ fn files_of_other_kinds_are_named() {
     };
     check(b"", "it is empty");
     check(b"text", "neither safetensors nor a file of torch.save");
-    check(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "saved by PyTorch before 1.6");
+    check(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "damaged: the pickle is broken at byte 0");
+    check(b"\x80\x02}q\0.", "neither safetensors");
     check(&40_u64.to_le_bytes(), "neither safetensors");
     check(b"\x08\0\0\0\0\0\0\0{\"a\":1}}", "damaged: ");
     assert!(message(&folder.path().join("none")).contains("none: No such file"));
@@ -133,6 +163,10 @@ fn files_of_other_kinds_are_named() {
     let whole = fs::read(fixture("weights/tensors.pt")).unwrap();
     for length in [4, 100, whole.len() / 2, whole.len() - 1] {
         check(&whole[..length], "damaged: the end of the zip archive is missing");
+    }
+    let whole = fs::read(fixture("weights/old.pt")).unwrap();
+    for length in [100, whole.len() / 2, whole.len() - 1] {
+        check(&whole[..length], "damaged: ");
     }
     let whole = fs::read(fixture("weights/tensors.safetensors")).unwrap();
     for length in [9, 100, whole.len() - 1] {
@@ -163,7 +197,7 @@ fn hostile_pickles_are_refused_and_odd_ones_are_read() {
     refused(&one(rebuilt(storage("0", 4), 0, &[2, 2], &[1])), "have different lengths");
     // A storage that claims more than the file has, or is not there.
     refused(&one(rebuilt(storage("0", 1 << 40), 0, &[4], &[1])), "has only 16 bytes");
-    refused(&one(rebuilt(storage("9", 4), 0, &[4], &[1])), "its storage data/9 is missing");
+    refused(&one(rebuilt(storage("9", 4), 0, &[4], &[1])), "its storage 9 is missing");
     refused(&one(rebuilt(storage("../data/0", 4), 0, &[4], &[1])), "is missing");
     // Lengths beyond the end, an unknown instruction, an empty stack, no end.
     refused(b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc", "the pickle is broken at byte 2: it ends too early");
