@@ -25,7 +25,7 @@ pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use ctc::{Ctc, ctc};
 pub use known::known_gradient;
 pub use norm::{BatchNormed, batch_norm, batch_norm_with, group_norm_over_time, layer_norm};
-pub use ops::{dropout, gelu, leading_softmax, linear, masked_softmax, softmax, tanh};
+pub use ops::{dropout, gelu, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh};
 pub use recompute::recompute;
 
 #[cfg(test)]

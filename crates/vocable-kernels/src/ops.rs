@@ -4,7 +4,7 @@ use burn::tensor::{Bool, DispatchTensor, Tensor};
 use vocable_random::Key;
 
 use crate::composed;
-use crate::fused::{self, Dropout, Gelu, Hidden, Kernel, Level, Linear, MaskedSoftmax, Softmax, Tanh};
+use crate::fused::{self, Dropout, Gelu, Hidden, Kernel, LeakyRelu, Level, Linear, MaskedSoftmax, Softmax, Tanh};
 
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -49,6 +49,12 @@ pub fn leading_softmax<const D: usize>(x: Tensor<D>, visible: &[usize]) -> Tenso
 pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let kernel = Tanh { level: Level::detect() };
     fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| tensor::<D>(x).tanh())
+}
+
+/// The leaky rectifier: x above zero, `slope` · x elsewhere (Maas, Hannun and Ng 2013).
+pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
+    let kernel = LeakyRelu { level: Level::detect(), slope: slope as f32 };
+    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::leaky_relu(tensor::<D>(x), slope))
 }
 
 /// Zeroes each element with `probability` and scales the others by 1 / (1 − probability).

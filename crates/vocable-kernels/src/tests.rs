@@ -15,7 +15,7 @@ use crate::fused::{
 };
 use crate::{
     AttentionInput, Window, batch_norm, composed, conv_transpose1d, conv1d, conv1d_grouped, dropout, gelu,
-    group_norm_over_time, layer_norm, leading_softmax, linear, masked_softmax, softmax, tanh,
+    group_norm_over_time, layer_norm, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh,
 };
 
 /// Numbers in [-2, 2), the same for every type.
@@ -108,6 +108,15 @@ fn tanh_is_exact() {
     for (found, x) in found.into_iter().zip(values) {
         let exact = f64::from(x).tanh();
         assert!((f64::from(found) - exact).abs() <= 3e-7 * exact.abs(), "{found} is not {exact}");
+    }
+}
+
+#[test]
+fn the_leaky_rectifier_is_exact() {
+    for key in rounds("leaky_relu") {
+        let [rows, width] = shape2(key);
+        let exact = |t: &[Tensor<1>]| composed::leaky_relu(t[0].clone(), 0.1);
+        compare("leaky_relu", key, &[rows * width], |t| leaky_relu(t[0].clone(), 0.1), exact);
     }
 }
 

@@ -9,6 +9,7 @@ use vocable_audio::read;
 use vocable_speecht5::SpeechT5;
 use vocable_speecht5::batch::Waveforms;
 use vocable_speecht5::huggingface::ModelFolder;
+use vocable_vocoder::Vocoder;
 use vocable_weights::Weights;
 
 /// The folder.
@@ -39,6 +40,11 @@ impl Folder {
         let folder = ModelFolder::open(self.path.join(name)).unwrap_or_else(|error| panic!("{error}"));
         let model = folder.load_strict(&device()).unwrap_or_else(|error| panic!("{error}"));
         (folder, model)
+    }
+
+    /// The vocoder of the folder.
+    pub fn vocoder(&self) -> Vocoder {
+        Vocoder::open(self.path.join("hifigan"), &device()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The recording of a case.

@@ -56,14 +56,16 @@ fn a_wrong_number_is_found() {
     let copy = tempfile::tempdir().unwrap();
     folder::copy(&goldens(), copy.path());
     let altered = Folder::open(copy.path());
-    let (asr, vc) = (altered.cases("asr").remove(0), altered.cases("vc").remove(0));
+    let [asr, tts, vc] = ["asr", "tts", "vc"].map(|kind| altered.cases(kind).remove(0));
     folder::alter_json(copy.path(), &asr, |case| {
         let largest = folder::numbers(&case["forced_logits_last"]).into_iter().fold(1.0, |a: f32, b| a.max(b.abs()));
         let logit = &mut case["forced_logits_last"][3];
         *logit = (logit.as_f64().unwrap() + 2.0 * f64::from(TOLERANCE * largest)).into();
     });
     folder::alter_tensor(copy.path(), &format!("{vc}.expected.safetensors"), "mel", 0.1);
+    folder::alter_tensor(copy.path(), &format!("{tts}.expected.safetensors"), "wav", 0.1);
     let altered = Folder::open(copy.path());
     assert_eq!(text::recognise(&altered, &asr).failures(), ["forced_logits_last"]);
+    assert_eq!(speech::synthesise(&altered, &tts).failures(), ["wav"]);
     assert_eq!(speech::convert(&altered, &vc).failures(), ["mel"]);
 }

@@ -1,10 +1,11 @@
 //! Text and speech into speech.
 
 use burn::tensor::Tensor;
-use vocable_audio::LogMel;
+use vocable_audio::{Frames, LogMel};
 use vocable_decode::{SpeechLimits, StopRule, generate_speech};
 use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::Mode;
+use vocable_random::Key;
 use vocable_speecht5::decode::SpeechDecoding;
 use vocable_speecht5::{ModelConfig, Preset, SpeechT5, tts::TtsConfig};
 
@@ -26,7 +27,14 @@ pub fn synthesise(goldens: &Folder, name: &str) -> Report {
     let ratio = case["maxlenratio"].as_f64().expect("a number");
     let threshold = case["threshold"].as_f64().expect("a number") as f32;
     let mel = speak(&model, folder.model_config(), &memory, goldens.speaker("tts"), threshold, ratio);
+    let mel: Tensor<2> = mel.squeeze_dim(0);
+    let frames = Frames::new(mel.clone().try_into_vec_as::<f32>().expect("floats"), mel.dims()[1]);
     compare(goldens, name, "mel", mel, &mut report);
+    let samples = goldens.vocoder().samples(&frames, Key::new(0));
+    let length = case["wav_len"].as_u64().expect("a number") as usize;
+    report.equal("wav_len", vec![samples.len()], vec![length]);
+    let samples: Tensor<1> = Tensor::from_floats(&samples[..], &device());
+    compare(goldens, name, "wav", samples, &mut report);
     report
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "vocable-random",
     "vocable-audio",
     "vocable-text",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 17] = [
     "vocable-nets",
     "vocable-objectives",
     "vocable-decode",
+    "vocable-vocoder",
     "vocable-train",
     "vocable-speecht5",
     "vocable",
