@@ -356,7 +356,7 @@ fn at_speed(samples: &Arc<[f32]>, speeds: &[f64], key: Key) -> Arc<[f32]> {
 }
 
 /// CTC's view of every utterance of a batch, from logits `[batch, frames, vocabulary]`.
-fn prefix_scorers(logits: Tensor<3>, lengths: &[usize], blank: u32, end: u32) -> Vec<CtcPrefixScorer> {
+pub fn prefix_scorers(logits: Tensor<3>, lengths: &[usize], blank: u32, end: u32) -> Vec<CtcPrefixScorer> {
     let [_, frames, classes] = logits.dims();
     let host = activation::log_softmax(logits, 2).try_into_vec_as::<f32>().expect("log-probabilities are floats");
     let items = host.chunks_exact((frames * classes).max(1)).zip(lengths);

@@ -58,6 +58,27 @@ impl EncodedSpeech {
         let features = SpeechFeatures(beside(features.0));
         Self { states: beside(states), lengths, features, input: beside(input) }
     }
+
+    /// Items that were encoded one by one, as a batch: zero behind each item's length.
+    ///
+    /// What is encoded together hears its padding where the extractor norms over time; this does not.
+    pub fn together(items: &[Self]) -> Self {
+        let batch = |part: fn(&Self) -> &Tensor<3>| {
+            let longest = items.iter().map(|item| part(item).dims()[1]).max().unwrap_or(0);
+            let padded = |item: &Self| {
+                let [batch, time, width] = part(item).dims();
+                let silence = Tensor::zeros([batch, longest - time, width], &part(item).device());
+                if time == longest { part(item).clone() } else { Tensor::cat(vec![part(item).clone(), silence], 1) }
+            };
+            Tensor::cat(items.iter().map(padded).collect(), 0)
+        };
+        Self {
+            states: batch(|item| &item.states),
+            lengths: items.iter().flat_map(|item| item.lengths.iter().copied()).collect(),
+            features: SpeechFeatures(batch(|item| &item.features.0)),
+            input: batch(|item| &item.input),
+        }
+    }
 }
 
 impl SpeechT5 {

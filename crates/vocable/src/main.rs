@@ -1,13 +1,23 @@
 //! The command line for using models and preparing recordings.
 //!
-//! Exit codes: 0 done; 1 recordings are unusable or a file cannot be written; 2 the command or a manifest is wrong.
+//! Exit codes: 0 done; 1 some inputs failed (recordings are unusable, a file cannot be written), each named; 2 the
+//! command, a model or a manifest is wrong.
 
+mod convert;
+mod manual;
+mod model;
 mod prepare;
 mod progress;
+mod sentences;
+mod session;
+mod speak;
+mod speech;
+mod transcribe;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use session::Unusable;
 
 /// Speech and text with one model.
 #[derive(Parser)]
@@ -19,14 +29,38 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write down what is said in recordings.
+    Transcribe(transcribe::Transcribe),
+    /// Write down what is said in recordings in the language that the model writes.
+    Translate(transcribe::Transcribe),
+    /// Say a text.
+    Speak(speak::Speak),
+    /// Say what is said in recordings in another voice.
+    Convert(convert::Convert),
+    /// Say what is said in recordings without their noise.
+    Enhance(convert::Convert),
     /// Make a folder of 16 kHz mono recordings with a manifest out of recordings as they are.
     ///
     /// All unusable files are listed by name and reason; an interrupted preparation continues where it was.
     #[command(subcommand)]
     Prepare(prepare::Source),
+    /// Write a man page for each command into a folder.
+    Man(manual::Man),
+    /// Print a script that completes commands and options in a shell.
+    Completions(manual::Completions),
 }
 
 fn main() -> ExitCode {
-    let Command::Prepare(source) = Cli::parse().command;
-    prepare::run(source)
+    let ending = match Cli::parse().command {
+        Command::Transcribe(options) | Command::Translate(options) => transcribe::run(&options),
+        Command::Speak(options) => speak::run(&options),
+        Command::Convert(options) | Command::Enhance(options) => convert::run(&options),
+        Command::Prepare(source) => Ok(prepare::run(source)),
+        Command::Man(options) => manual::man::<Cli>(&options),
+        Command::Completions(options) => manual::completions::<Cli>(&options),
+    };
+    ending.unwrap_or_else(|Unusable(reason)| {
+        eprintln!("error: {reason}");
+        ExitCode::from(2)
+    })
 }

@@ -1,0 +1,64 @@
+//! `vocable convert` and `vocable enhance`: recordings → recordings.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use vocable_nets::SpeechMasks;
+use vocable_nn::Mode;
+use vocable_speecht5::batch::Waveforms;
+use vocable_speecht5::huggingface::Architecture;
+
+use crate::model::Model;
+use crate::session::{Ending, Input, Outputs, Recordings, Reporter};
+use crate::speech::{Speaking, SpeechOptions, Spoken};
+
+/// Frames per encoder frame at most, as in the paper.
+const MAX_RATIO: f64 = 10.0;
+
+/// Options of `convert`.
+#[derive(Args)]
+pub struct Convert {
+    /// The model's folder (a SpeechT5ForSpeechToSpeech).
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    #[command(flatten)]
+    recordings: Recordings,
+    #[command(flatten)]
+    speech: SpeechOptions,
+}
+
+/// Converts, reports and says how the program ends.
+pub fn run(options: &Convert) -> Ending {
+    let model = Model::open(&options.model, Architecture::SpeechToSpeech)?;
+    let inputs = options.recordings.expand()?;
+    let speaking = Speaking::new(&model, &options.speech, inputs.len(), MAX_RATIO)?;
+    let outputs = Outputs::new(options.speech.output(), &inputs, "wav")?;
+    let mels = options.speech.mel().map(|to| Outputs::new(to, &inputs, "safetensors")).transpose()?;
+    let mut reporter = Reporter::new(options.speech.json, inputs.len());
+    for (number, input) in inputs.iter().enumerate() {
+        let started = Instant::now();
+        let written = convert(&model, &speaking, input, number).and_then(|spoken| {
+            speaking.write(&[spoken], outputs.of(number), mels.as_ref().map(|mels| mels.of(number)))
+        });
+        match written {
+            Ok(mut object) => {
+                let (seconds, output) = (object["seconds"].as_f64().unwrap_or(0.0), outputs.of(number).display());
+                object.shift_insert(0, "file".into(), input.name.clone().into());
+                object.insert("rtf".into(), (started.elapsed().as_secs_f64() / seconds).into());
+                let line = format!("{output}: {seconds:.1} s{}", speaking.note());
+                reporter.done(&object.into(), &line);
+            }
+            Err(error) => reporter.failed(&error),
+        }
+        reporter.step();
+    }
+    Ok(reporter.finish())
+}
+
+fn convert(model: &Model, speaking: &Speaking, input: &Input, number: usize) -> Result<Spoken, String> {
+    let (waveform, _) = model.waveform(input)?;
+    let Waveforms { samples, lengths } = Waveforms::new(&[waveform], &model.device);
+    let encoded = model.model.encode_speech(samples, &lengths, None, &SpeechMasks::default(), Mode::Eval);
+    Ok(speaking.speak(&encoded.states, number, 0))
+}

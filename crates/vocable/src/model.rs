@@ -1,0 +1,50 @@
+//! Model folders as commands open them.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use vocable_speecht5::SpeechT5;
+use vocable_speecht5::huggingface::{Architecture, ModelFolder};
+use vocable_text::Tokenizer;
+
+use crate::session::{Input, Unusable};
+
+/// A folder with its model in memory.
+pub struct Model {
+    pub folder: ModelFolder,
+    pub model: SpeechT5,
+    pub device: Device,
+    /// Whether its weights have a CTC head.
+    pub has_ctc: bool,
+}
+
+impl Model {
+    /// Opens a folder that is for `architecture` and loads it; a tensor that is missing or unknown is an error.
+    pub fn open(path: &Path, architecture: Architecture) -> Result<Self, Unusable> {
+        let folder = ModelFolder::open(path)?;
+        if ![architecture, Architecture::Base].contains(&folder.architecture) {
+            let (found, wanted) = (folder.architecture.class(), architecture.class());
+            return Err(Unusable(format!("{}: it is a {found}, where a {wanted} is needed", path.display())));
+        }
+        let device = Device::flex();
+        let (model, report) = folder.load(&device)?;
+        report.strict(folder.architecture.parts(), folder.checkpoint.path())?;
+        let has_ctc = !report.absent.iter().any(|part| part == "ctc");
+        Ok(Self { folder, model, device, has_ctc })
+    }
+
+    /// The tokenizer, which a model of text cannot do without.
+    pub fn tokenizer(&self) -> Result<&Tokenizer, Unusable> {
+        let missing = || Unusable(format!("{}: it has no spm_char.model", self.folder.path.display()));
+        self.folder.tokenizer.as_ref().ok_or_else(missing)
+    }
+
+    /// A recording as the encoder takes it, and its duration in seconds.
+    pub fn waveform(&self, input: &Input) -> Result<(Vec<f32>, f64), String> {
+        let (samples, seconds) = input.samples(self.folder.front_end.log_mel.rate)?;
+        if self.folder.model_config().extractor().frames(samples.len()) == 0 {
+            return Err(format!("{}: {} samples are too few for a frame", input.name, samples.len()));
+        }
+        Ok((self.folder.front_end.waveform(samples), seconds))
+    }
+}

@@ -1,0 +1,93 @@
+//! `vocable speak`: text → a recording.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use vocable_nets::Tokens;
+use vocable_nn::Mode;
+use vocable_speecht5::huggingface::Architecture;
+use vocable_text::spell_numbers;
+
+use crate::model::Model;
+use crate::sentences::parts;
+use crate::session::{Ending, Reporter, Unusable, standard_text};
+use crate::speech::{Speaking, SpeechOptions, Spoken};
+
+/// Frames per token at most, as in the paper.
+const MAX_RATIO: f64 = 20.0;
+
+/// Options of `speak`.
+#[derive(Args)]
+pub struct Speak {
+    /// The model's folder (a SpeechT5ForTextToSpeech).
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The text; - or none reads standard input. What is longer than the model's longest text is split at the ends of
+    /// sentences.
+    #[arg(conflicts_with = "file")]
+    text: Option<String>,
+    /// A file with the text.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Spell numbers as English words first.
+    #[arg(long)]
+    spell_numbers: bool,
+    #[command(flatten)]
+    speech: SpeechOptions,
+}
+
+/// Speaks, reports and says how the program ends.
+pub fn run(options: &Speak) -> Ending {
+    let model = Model::open(&options.model, Architecture::TextToSpeech)?;
+    let speaking = Speaking::new(&model, &options.speech, 1, MAX_RATIO)?;
+    let (name, text) = text(options)?;
+    let text = if options.spell_numbers { spell_numbers(&text) } else { text };
+    let (tokenizer, config) = (model.tokenizer()?, &model.folder.config);
+    let mut reporter = Reporter::new(options.speech.json, 1);
+    let encoded = tokenizer.encode(&text);
+    for character in &encoded.unknown {
+        reporter.warn(&format!("no token for {character:?} (U+{:04X})", u32::from(*character)));
+    }
+    if encoded.ids.is_empty() {
+        return Err(Unusable(format!("{name}: there is nothing to say")));
+    }
+    let started = Instant::now();
+    // The end token counts.
+    let fits = |text: &str| tokenizer.encode(text).ids.len() < config.max_text_positions;
+    let parts: Vec<Spoken> = parts(&text, fits)
+        .into_iter()
+        .enumerate()
+        .map(|(part, text)| {
+            let mut ids = tokenizer.encode(text).ids;
+            ids.push(config.eos_token_id);
+            let tokens = Tokens::new(&[ids], config.pad_token_id, &model.device);
+            speaking.speak(&model.model.encode_text(&tokens, Mode::Eval), 0, part)
+        })
+        .collect();
+    match speaking.write(&parts, options.speech.output(), options.speech.mel()) {
+        Ok(mut object) => {
+            let (seconds, output) = (object["seconds"].as_f64().unwrap_or(0.0), options.speech.output().display());
+            object.shift_insert(0, "file".into(), name.into());
+            object.insert("parts".into(), parts.len().into());
+            object.insert("rtf".into(), (started.elapsed().as_secs_f64() / seconds).into());
+            let line = format!("{output}: {seconds:.1} s{}", speaking.note());
+            reporter.done(&object.into(), &line);
+        }
+        Err(error) => reporter.failed(&error),
+    }
+    Ok(reporter.finish())
+}
+
+/// The text and what to call it.
+fn text(options: &Speak) -> Result<(String, String), Unusable> {
+    match (&options.text, &options.file) {
+        (Some(text), None) if text != "-" => Ok(("text".into(), text.clone())),
+        (_, Some(path)) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| Unusable(format!("{}: {error}", path.display())))?;
+            Ok((path.display().to_string(), text))
+        }
+        _ => Ok(("standard input".into(), standard_text()?)),
+    }
+}
