@@ -181,7 +181,7 @@ fn text(model: SpeechT5, inputs: &Inputs, tokens: usize) -> Ready {
     let limits = TextLimits { start: EOS, end: EOS, min_length: tokens, max_length: tokens };
     let weights = count(&model);
     let run = move || {
-        let found = greedy(&mut TextDecoding::new(&model, &memory), items, &limits, &[]);
+        let found = greedy(&mut TextDecoding::new(&model, &memory.states, &memory.lengths), items, &limits, &[]);
         let tokens: usize = found.iter().map(|hypothesis| hypothesis.tokens.len()).sum();
         let places = |tokens: &Vec<u32>| (1..).zip(tokens).map(|(place, &token)| place * u64::from(token)).sum::<u64>();
         let digest: u64 = found.iter().map(|hypothesis| places(&hypothesis.tokens)).sum();

@@ -10,18 +10,22 @@ use vocable_decode::{
 const ALPHABET: &str = "^$abcdefghijklmnopqrstuvwxyz";
 
 /// Knows one word per row of the batch.
-struct Speller(Vec<&'static str>);
+struct Speller {
+    words: Vec<&'static str>,
+    written: usize,
+}
 
 impl TextStepper for Speller {
-    fn step(&mut self, prefixes: &[Vec<u32>]) -> Tensor<2> {
-        let next = |(prefix, word): (&Vec<u32>, &&str)| word.chars().nth(prefix.len() - 1).unwrap_or('$');
+    fn step(&mut self, newest: &[u32]) -> Tensor<2> {
+        let next = |word: &&str| word.chars().nth(self.written).unwrap_or('$');
         let score = |wanted: char| ALPHABET.chars().map(move |c| if c == wanted { -0.1 } else { -5.0 });
-        let rows: Vec<f32> = prefixes.iter().zip(&self.0).map(next).flat_map(score).collect();
-        Tensor::from_data(TensorData::new(rows, [prefixes.len(), ALPHABET.len()]), &Device::flex())
+        let rows: Vec<f32> = self.words.iter().map(next).flat_map(score).collect();
+        self.written += 1;
+        Tensor::from_data(TensorData::new(rows, [newest.len(), ALPHABET.len()]), &Device::flex())
     }
 
     fn select(&mut self, rows: &[usize]) {
-        self.0 = rows.iter().map(|&row| self.0[row]).collect();
+        self.words = rows.iter().map(|&row| self.words[row]).collect();
     }
 }
 
@@ -29,9 +33,7 @@ impl TextStepper for Speller {
 struct Ramp;
 
 impl FrameStepper for Ramp {
-    fn step(&mut self, inputs: Tensor<3>) -> FrameStep {
-        let steps = inputs.dims()[1];
-        let last = inputs.narrow(1, steps - 1, 1);
+    fn step(&mut self, last: Tensor<3>) -> FrameStep {
         let frames = Tensor::cat(vec![last.clone().add_scalar(0.2), last.add_scalar(0.4)], 1);
         let stop = frames.clone().narrow(2, 0, 1).squeeze_dim::<2>(2).greater_elem(0.99).float();
         FrameStep { frames, stop, attention: Vec::new() }
@@ -42,7 +44,8 @@ impl FrameStepper for Ramp {
 
 fn main() {
     let limits = TextLimits { start: 0, end: 1, min_length: 1, max_length: 20 };
-    for hypothesis in greedy(&mut Speller(vec!["speech", "and", "text"]), 3, &limits, &[0]) {
+    let mut speller = Speller { words: vec!["speech", "and", "text"], written: 0 };
+    for hypothesis in greedy(&mut speller, 3, &limits, &[0]) {
         let word: String = hypothesis.tokens.iter().map(|&t| char::from(ALPHABET.as_bytes()[t as usize])).collect();
         println!("{word:8} log-probability {:.1}", hypothesis.score);
     }

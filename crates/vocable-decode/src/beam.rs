@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::ctc_prefix::{CtcPrefix, CtcPrefixScorer};
+use crate::on_pool;
 use crate::text::{Hypothesis, TextLimits, TextStepper};
 
 /// How hypotheses are weighed and how many are followed (specification 7.1).
@@ -81,6 +82,17 @@ pub fn beam_search(
     suppressed: &[u32],
     config: &BeamConfig,
 ) -> Vec<Vec<Hypothesis>> {
+    on_pool(|| search(stepper, &mut companions, batch, limits, suppressed, config))
+}
+
+fn search(
+    stepper: &mut dyn TextStepper,
+    companions: &mut Companions,
+    batch: usize,
+    limits: &TextLimits,
+    suppressed: &[u32],
+    config: &BeamConfig,
+) -> Vec<Vec<Hypothesis>> {
     assert!(config.beam > 0, "a beam holds at least one hypothesis");
     let ctc = (config.ctc_weight > 0.0).then_some(companions.ctc);
     assert!(ctc.is_none_or(|ctc| ctc.len() == batch), "beam search: CTC is weighed, but not given for every utterance");
@@ -94,10 +106,10 @@ pub fn beam_search(
         if searches.is_empty() {
             break;
         }
-        let prefixes: Vec<Vec<u32>> =
-            searches.iter().flat_map(|search| &search.branches).map(|branch| branch.tokens.clone()).collect();
-        let scores = read(stepper, &prefixes);
-        let lm_scores = companions.language_model.as_mut().map(|model| read(*model, &prefixes));
+        let last = |branch: &Branch| *branch.tokens.last().expect("a branch has its start token");
+        let newest: Vec<u32> = searches.iter().flat_map(|search| &search.branches).map(last).collect();
+        let scores = read(stepper, &newest);
+        let lm_scores = companions.language_model.as_mut().map(|model| read(*model, &newest));
         let mut first_row = 0;
         // The rows of all branches that go on.
         let mut rows = Vec::new();
@@ -145,7 +157,7 @@ pub fn beam_search(
                 next.into_iter().map(|found| advance(branches, found, ctc.map(|ctc| &ctc[*utterance]))).collect();
         }
         searches.retain(|search| !search.branches.is_empty());
-        let unchanged = rows.len() == prefixes.len() && rows.iter().enumerate().all(|(new, &old)| new == old);
+        let unchanged = rows.len() == newest.len() && rows.iter().enumerate().all(|(new, &old)| new == old);
         if !unchanged && !rows.is_empty() {
             stepper.select(&rows);
             if let Some(model) = &mut companions.language_model {
@@ -161,10 +173,10 @@ pub fn beam_search(
 }
 
 /// Runs a step and reads its log-probabilities, a row per hypothesis.
-fn read(stepper: &mut dyn TextStepper, prefixes: &[Vec<u32>]) -> Vec<Vec<f32>> {
-    let step = stepper.step(prefixes);
+fn read(stepper: &mut dyn TextStepper, newest: &[u32]) -> Vec<Vec<f32>> {
+    let step = stepper.step(newest);
     let [rows, vocabulary] = step.dims();
-    assert_eq!(rows, prefixes.len(), "beam search: a step returned another number of rows");
+    assert_eq!(rows, newest.len(), "beam search: a step returned another number of rows");
     let host = step.try_into_vec_as::<f32>().expect("log-probabilities are readable floats");
     host.chunks_exact(vocabulary.max(1)).map(<[f32]>::to_vec).collect()
 }

@@ -3,14 +3,15 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::on_pool;
+
 /// A model that continues sequences of mel frames, `r` frames a step.
 ///
-/// As with text, the stepper owns one row of state per item, and may run over all inputs or keep a cache and read the
-/// last one alone.
-pub trait FrameStepper {
-    /// Predicts the next frames from the decoder inputs so far, `[items, steps, mel]`: a zero frame, then the last frame
-    /// of every earlier step.
-    fn step(&mut self, inputs: Tensor<3>) -> FrameStep;
+/// As with text, the stepper owns one row of state per item.
+pub trait FrameStepper: Send {
+    /// Predicts the next frames from the newest decoder input of every item, `[items, 1, mel]`: at first a zero frame,
+    /// then the last frame of the step before.
+    fn step(&mut self, newest: Tensor<3>) -> FrameStep;
 
     /// Makes item `rows[i]` the new item i; rows that do not occur are dropped.
     fn select(&mut self, rows: &[usize]);
@@ -23,7 +24,7 @@ pub struct FrameStep {
     pub frames: Tensor<3>,
     /// Probability of every frame to be the last, `[items, r]`.
     pub stop: Tensor<2>,
-    /// Cross-attention weights of each layer, `[items, heads, steps, time]` with this step last; empty when unknown.
+    /// Cross-attention weights of each layer, `[items, heads, 1, time]`; empty when unknown.
     pub attention: Vec<Tensor<4>>,
 }
 
@@ -102,14 +103,24 @@ pub fn generate_speech(
     limits: &SpeechLimits,
     device: &Device,
 ) -> Vec<GeneratedSpeech> {
+    on_pool(|| speak(stepper, inputs, mel, limits, device))
+}
+
+fn speak(
+    stepper: &mut dyn FrameStepper,
+    inputs: &[usize],
+    mel: usize,
+    limits: &SpeechLimits,
+    device: &Device,
+) -> Vec<GeneratedSpeech> {
     let mut items: Vec<Item> = inputs.iter().map(|_| Item::default()).collect();
     let mut active: Vec<usize> = (0..inputs.len()).collect();
-    let mut history = Tensor::<3>::zeros([active.len(), 1, mel], device);
+    let mut newest = Tensor::<3>::zeros([active.len(), 1, mel], device);
     for step in 1.. {
         if active.is_empty() {
             break;
         }
-        let output = stepper.step(history.clone());
+        let output = stepper.step(newest);
         let [rows, reduction, bins] = output.frames.dims();
         assert_eq!(
             (rows, bins),
@@ -131,28 +142,27 @@ pub fn generate_speech(
                 kept.push(row);
             }
         }
-        history = Tensor::cat(vec![history, output.frames.narrow(1, reduction - 1, 1)], 1);
+        newest = output.frames.narrow(1, reduction - 1, 1);
         if kept.len() < rows {
             active = kept.iter().map(|&row| active[row]).collect();
             if !kept.is_empty() {
                 stepper.select(&kept);
                 let rows: Vec<i64> = kept.iter().map(|&row| row as i64).collect();
                 let rows = Tensor::from_data(TensorData::new(rows, [kept.len()]), device);
-                history = history.select(0, rows);
+                newest = newest.select(0, rows);
             }
         }
     }
     items.into_iter().map(|item| item.finish(mel, device)).collect()
 }
 
-/// Largest weight of the newest step, for every row and every head of every layer; empty when there are no weights.
+/// Largest weight of a step, for every row and every head of every layer; empty when there are no weights.
 fn attention_peaks(attention: &[Tensor<4>]) -> Vec<Vec<f32>> {
     let mut peaks: Vec<Vec<f32>> = Vec::new();
     for layer in attention {
-        let [rows, heads, steps, _] = layer.dims();
+        let [rows, heads, _, _] = layer.dims();
         peaks.resize(rows, Vec::new());
-        let newest = layer.clone().narrow(2, steps - 1, 1).max_dim(3);
-        let newest = newest.try_into_vec_as::<f32>().expect("attention weights are readable floats");
+        let newest = layer.clone().max_dim(3).try_into_vec_as::<f32>().expect("attention weights are readable floats");
         for (row, heads) in peaks.iter_mut().zip(newest.chunks_exact(heads)) {
             row.extend_from_slice(heads);
         }
@@ -199,6 +209,7 @@ mod tests {
 
     /// Counts: every frame is the last input plus one (plus two, for the second), and stops at its own step.
     struct Counter {
+        steps: usize,
         /// The step at which each item's second frame gets probability 0.5; every frame before gets 0.3.
         stops: Vec<usize>,
         batches: Vec<usize>,
@@ -207,16 +218,17 @@ mod tests {
 
     impl Counter {
         fn new(stops: &[usize]) -> Self {
-            Self { stops: stops.to_vec(), batches: Vec::new(), attention: false }
+            Self { steps: 0, stops: stops.to_vec(), batches: Vec::new(), attention: false }
         }
     }
 
     impl FrameStepper for Counter {
-        fn step(&mut self, inputs: Tensor<3>) -> FrameStep {
-            let [items, steps, mel] = inputs.dims();
-            assert_eq!((items, mel), (self.stops.len(), MEL));
+        fn step(&mut self, last: Tensor<3>) -> FrameStep {
+            let [items, time, mel] = last.dims();
+            assert_eq!((items, time, mel), (self.stops.len(), 1, MEL));
             self.batches.push(items);
-            let last = inputs.narrow(1, steps - 1, 1);
+            self.steps += 1;
+            let steps = self.steps;
             let frames = Tensor::cat(vec![last.clone().add_scalar(1.0), last.add_scalar(2.0)], 1);
             let stop: Vec<f32> =
                 self.stops.iter().flat_map(|&stop| [0.3, if steps >= stop { 0.5 } else { 0.1 }]).collect();

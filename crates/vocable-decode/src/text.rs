@@ -3,21 +3,43 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::on_pool;
+
 /// A model that continues token sequences, one token at a time.
 ///
-/// The stepper owns whatever belongs to its hypotheses (encoder states, key–value caches), one row per hypothesis. A
-/// search calls [`step`](Self::step) and [`select`](Self::select) in turn, so that a stepper may either run over the
-/// whole prefixes or keep a cache and read their last tokens alone.
-pub trait TextStepper {
+/// The stepper owns whatever belongs to its hypotheses (encoder states, key–value caches, the tokens so far if it needs
+/// them: [`Prefixes`]), one row per hypothesis. A search calls [`step`](Self::step) and [`select`](Self::select) in turn,
+/// from a thread of rayon's pool.
+pub trait TextStepper: Send {
     /// Log-probabilities of the next token, `[hypotheses, vocabulary]`.
     ///
-    /// `prefixes` holds every hypothesis's tokens so far, the start token first, all of the same length; each is the one
-    /// of the previous step (after selection) and one more token.
-    fn step(&mut self, prefixes: &[Vec<u32>]) -> Tensor<2>;
+    /// `newest` holds the token that was chosen last for every hypothesis, at first the start token.
+    fn step(&mut self, newest: &[u32]) -> Tensor<2>;
 
     /// Makes hypothesis `rows[i]` the new hypothesis i. Rows that do not occur are dropped, a row that occurs twice is
     /// duplicated: what removes finished utterances from a batch and moves the branches of a beam.
     fn select(&mut self, rows: &[usize]);
+}
+
+/// All tokens of all hypotheses, for a stepper that looks at whole prefixes.
+#[derive(Clone, Debug, Default)]
+pub struct Prefixes(Vec<Vec<u32>>);
+
+impl Prefixes {
+    /// Appends the newest token of every hypothesis and returns all prefixes, the start token first.
+    pub fn push(&mut self, newest: &[u32]) -> &[Vec<u32>] {
+        if self.0.is_empty() {
+            self.0.resize(newest.len(), Vec::new());
+        }
+        assert_eq!(self.0.len(), newest.len(), "one token per hypothesis");
+        self.0.iter_mut().zip(newest).for_each(|(prefix, &token)| prefix.push(token));
+        &self.0
+    }
+
+    /// As [`TextStepper::select`].
+    pub fn select(&mut self, rows: &[usize]) {
+        self.0 = rows.iter().map(|&row| self.0[row].clone()).collect();
+    }
 }
 
 /// Where text generation begins and ends.
@@ -51,30 +73,36 @@ pub struct Hypothesis {
 /// batch. Reads one `[hypotheses, vocabulary]` tensor per step. Panics when a step leaves no token to choose (every
 /// permitted log-probability is −∞ or no number).
 pub fn greedy(stepper: &mut dyn TextStepper, batch: usize, limits: &TextLimits, suppressed: &[u32]) -> Vec<Hypothesis> {
+    on_pool(|| search(stepper, batch, limits, suppressed))
+}
+
+fn search(stepper: &mut dyn TextStepper, batch: usize, limits: &TextLimits, suppressed: &[u32]) -> Vec<Hypothesis> {
     let empty = Hypothesis { tokens: Vec::new(), score: 0.0, ended: false };
     let mut hypotheses = vec![empty; batch];
     let mut active: Vec<usize> = (0..batch).collect();
-    let mut prefixes = vec![vec![limits.start]; batch];
+    let mut newest = vec![limits.start; batch];
     for length in 0..limits.max_length {
         if active.is_empty() {
             break;
         }
-        let log_probabilities = stepper.step(&prefixes);
+        let log_probabilities = stepper.step(&newest);
         let vocabulary = log_probabilities.dims()[1];
         let host = log_probabilities.try_into_vec_as::<f32>().expect("log-probabilities are readable floats");
         let mut kept = Vec::with_capacity(active.len());
+        newest.clear();
         for (row, scores) in host.chunks_exact(vocabulary).enumerate() {
             let permitted =
                 |token: u32| !suppressed.contains(&token) && (token != limits.end || length >= limits.min_length);
+            let utterance = active[row];
+            let hypothesis = &mut hypotheses[utterance];
             let (token, score) = best(scores, permitted)
-                .unwrap_or_else(|| panic!("utterance {}: no token can follow {:?}", active[row], prefixes[row]));
-            let hypothesis = &mut hypotheses[active[row]];
+                .unwrap_or_else(|| panic!("utterance {utterance}: no token can follow {:?}", hypothesis.tokens));
             hypothesis.score += f64::from(score);
             if token == limits.end {
                 hypothesis.ended = true;
             } else {
                 hypothesis.tokens.push(token);
-                prefixes[row].push(token);
+                newest.push(token);
                 kept.push(row);
             }
         }
@@ -83,7 +111,6 @@ pub fn greedy(stepper: &mut dyn TextStepper, batch: usize, limits: &TextLimits, 
                 stepper.select(&kept);
             }
             active = kept.iter().map(|&row| active[row]).collect();
-            prefixes = kept.iter().map(|&row| std::mem::take(&mut prefixes[row])).collect();
         }
     }
     hypotheses
@@ -113,19 +140,22 @@ mod tests {
     /// Prefers to write its sentence, then the end; every choice has probability 0.5, the rest share the other half.
     struct Scribe {
         sentences: Vec<Vec<u32>>,
+        prefixes: Prefixes,
         seen: Vec<usize>,
     }
 
     impl Scribe {
         fn new(sentences: &[&[u32]]) -> Self {
-            Self { sentences: sentences.iter().map(|s| s.to_vec()).collect(), seen: Vec::new() }
+            let sentences = sentences.iter().map(|s| s.to_vec()).collect();
+            Self { sentences, prefixes: Prefixes::default(), seen: Vec::new() }
         }
     }
 
     impl TextStepper for Scribe {
-        fn step(&mut self, prefixes: &[Vec<u32>]) -> Tensor<2> {
-            assert_eq!(prefixes.len(), self.sentences.len());
-            self.seen.push(prefixes.len());
+        fn step(&mut self, newest: &[u32]) -> Tensor<2> {
+            assert_eq!(newest.len(), self.sentences.len());
+            self.seen.push(newest.len());
+            let prefixes = self.prefixes.push(newest);
             let rows: Vec<f32> = prefixes
                 .iter()
                 .zip(&self.sentences)
@@ -138,6 +168,7 @@ mod tests {
         }
 
         fn select(&mut self, rows: &[usize]) {
+            self.prefixes.select(rows);
             self.sentences = rows.iter().map(|&row| self.sentences[row].clone()).collect();
         }
     }
@@ -181,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "utterance 0: no token can follow [0]")]
+    #[should_panic(expected = "utterance 0: no token can follow []")]
     fn nothing_to_choose_is_a_bug() {
         greedy(&mut Scribe::new(&[&[2]]), 1, &LIMITS, &[0, 1, 2, 3, 4]);
     }

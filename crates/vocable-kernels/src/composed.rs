@@ -161,9 +161,14 @@ fn fields(x: Tensor<4>, window: Window) -> Tensor<4> {
 ///
 /// This is also what runs on the CPU when the weights are asked for; its softmax and dropout are then the fused ones.
 pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
-    let AttentionInput { q, k, v, relative, padding, causal, dropout: drop, weights: return_weights } = input;
+    let AttentionInput { q, k, v, rows, relative, padding, causal, dropout: drop, weights: return_weights } = input;
     let [batch, heads, queries, _] = q.dims();
     let keys = k.dims()[2];
+    let [k, v] = [k, v].map(|kept| at_rows(kept.cast(q.dtype()), rows.as_deref()));
+    let padding = padding.map(|padding| match &rows {
+        Some(rows) => padding.flatten::<1>(0, 1).select(0, places(rows, keys, &q.device())).reshape([batch, keys]),
+        None => padding,
+    });
     assert!(!causal || queries <= keys, "causal attention of {queries} queries over only {keys} keys");
     let first_query = if causal { keys - queries } else { 0 };
 
@@ -183,6 +188,23 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
         None => weights,
     };
     (weights.matmul(v), returned)
+}
+
+/// Keys or values `[stored, head, key, channel]` as every row of the queries sees them.
+fn at_rows(kept: Tensor<4>, rows: Option<&[u32]>) -> Tensor<4> {
+    let Some(rows) = rows else { return kept };
+    let [stored, heads, keys, channels] = kept.dims();
+    let flat = kept.swap_dims(1, 2).reshape([stored * keys, heads, channels]);
+    let places = places(rows, keys, &flat.device());
+    let found = flat.select(0, places);
+    found.reshape([rows.len() / keys, keys, heads, channels]).swap_dims(1, 2)
+}
+
+/// Where `[row, key]` lies in row-major order, for the row that each key of each row lies in.
+fn places(rows: &[u32], keys: usize, device: &Device) -> Tensor<1, Int> {
+    let places: Vec<i64> =
+        rows.iter().enumerate().map(|(index, &row)| i64::from(row) * keys as i64 + (index % keys) as i64).collect();
+    Tensor::from_data(TensorData::new(places, [rows.len()]), device)
 }
 
 /// The keys each query must not see, `[batch, head, query, key]`, or `None` where it sees all.

@@ -10,6 +10,8 @@ mod conv;
 mod conv_transpose;
 mod cross_entropy;
 mod dropout;
+pub(crate) mod few_queries;
+pub(crate) mod few_rows;
 mod gelu;
 mod group_norm;
 mod known;
@@ -130,6 +132,15 @@ pub(crate) fn arrays<const N: usize>(tensors: [DispatchTensor; N]) -> Result<[Ar
         Ok(tensors.map(|tensor| Array::from_flex(primitive::<Flex>(tensor))))
     } else {
         Err(tensors)
+    }
+}
+
+/// The tensor's memory, where it lies on the CPU backend outside of any graph in one of the types.
+pub(crate) fn plain(tensor: &DispatchTensor, types: &[DType]) -> Option<FlexTensor> {
+    let plain = types.contains(&tensor.dtype()) && tensor.autodiff == DispatchAutodiffContext::Disabled;
+    match &tensor.kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(tensor)) if plain => Some(tensor.clone()),
+        _ => None,
     }
 }
 

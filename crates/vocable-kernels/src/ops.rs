@@ -29,7 +29,7 @@ pub fn masked_softmax<const D: usize>(x: Tensor<D>, hidden: Tensor<D, Bool>) -> 
     if !fused::runs_on(&x) {
         return composed::masked_softmax(tensor(x), hidden);
     }
-    let hidden = Hidden::Mask(hidden.into_data().try_into_vec().expect("a mask is Boolean"));
+    let hidden = Hidden::Mask(hidden.into_data().iter::<bool>().collect());
     fused::run(&MaskedSoftmax { level: Level::detect(), hidden }, [x]).unwrap_or_else(|_| unreachable!("it runs here"))
 }
 

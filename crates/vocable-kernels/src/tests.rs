@@ -3,6 +3,7 @@
 mod adamw;
 mod attention;
 mod conv;
+mod few_rows;
 mod losses;
 mod norms;
 
@@ -168,7 +169,10 @@ fn hidden_entries_are_zero_whatever_they_hold() {
     let values = |y: Tensor<2>| y.into_data().try_to_vec::<f32>().unwrap();
     assert_eq!(values(leading_softmax(x(), &[1, 0])), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     let mask = Tensor::<2, Bool>::from_data([[false, true, false], [true, true, true]], &Device::flex());
-    assert_eq!(values(masked_softmax(x(), mask)), [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]);
+    assert_eq!(values(masked_softmax(x(), mask.clone())), [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]);
+    // Burn stores the Booleans of a selection otherwise.
+    let selected = mask.select(0, Tensor::from_data([0, 1], &Device::flex()));
+    assert_eq!(values(masked_softmax(x(), selected)), [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]);
 }
 
 #[test]

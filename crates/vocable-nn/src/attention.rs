@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use vocable_kernels::AttentionInput;
@@ -30,18 +32,13 @@ pub struct KeyValue {
     pub value: Tensor<4>,
 }
 
-impl KeyValue {
-    /// Appends later positions.
-    #[must_use]
-    pub fn then(self, later: Self) -> Self {
-        Self { key: Tensor::cat(vec![self.key, later.key], 2), value: Tensor::cat(vec![self.value, later.value], 2) }
-    }
-}
-
 /// What a query may look at.
 #[derive(Clone, Debug, Default)]
 pub struct Attended {
-    /// Keys to ignore, `[batch, key time]`, true = padding.
+    /// Where keys lie that are shared, `[batch, key time]`: of every query row and key the row of the memory and of
+    /// `padding`; each its own where none are given.
+    pub rows: Option<Arc<[u32]>>,
+    /// Keys to ignore, `[batch, key time]` (of the memory), true = padding.
     pub padding: Option<Tensor<2, Bool>>,
     /// Whether position i sees positions up to i only (queries are the last positions of the keys).
     pub causal: bool,
@@ -94,6 +91,7 @@ impl Attention {
             q: self.split(self.query.forward(x) * scale),
             k: memory.key,
             v: memory.value,
+            rows: attended.rows,
             relative,
             padding: attended.padding,
             causal: attended.causal,

@@ -5,6 +5,7 @@
 //! one is needed. A forward pass is told by [`Mode`] whether it trains and with which random key.
 
 mod attention;
+mod cache;
 mod constant;
 mod dropout;
 mod extractor;
@@ -18,6 +19,7 @@ pub mod sinusoid;
 mod transformer;
 
 pub use attention::{Attended, Attention, KeyValue};
+pub use cache::KeyValueCache;
 pub use constant::constant_beside;
 pub use dropout::Dropout;
 pub use extractor::{ConvBlock, ConvExtractor, ConvExtractorConfig, ConvLayer, ExtractorNorm};

@@ -318,9 +318,9 @@ impl Recognition {
                 // No language spells more than one character per 20 ms frame.
                 max_length: encoded.states.dims()[1].min(self.config.max_tokens),
             };
-            let mut stepper = TextDecoding::new(model, &encoded);
+            let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
             let found = greedy(&mut stepper, indices.len(), &limits, &suppressed);
-            let mut stepper = TextDecoding::new(model, &encoded);
+            let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
             let companions = Companions { ctc: &scorers, language_model: None };
             let joint = beam_search(&mut stepper, companions, indices.len(), &limits, &suppressed, search);
             for (n, (((&index, mut hypothesis), ctc), joint)) in

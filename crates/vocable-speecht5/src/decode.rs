@@ -1,14 +1,14 @@
 //! The model behind the search interfaces, with caches.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, activation};
 use vocable_decode::{FrameStep, FrameStepper, TextStepper};
 use vocable_nets::Tokens;
 use vocable_nn::{DecoderCache, Mode};
 use vocable_random::Key;
 
-use crate::{EncodedSpeech, SpeechT5};
+use crate::SpeechT5;
 
-/// Continues text over encoded speech; one row per hypothesis.
+/// Continues text over encoder states; one row per hypothesis.
 #[derive(Debug)]
 pub struct TextDecoding<'a> {
     model: &'a SpeechT5,
@@ -16,19 +16,18 @@ pub struct TextDecoding<'a> {
 }
 
 impl<'a> TextDecoding<'a> {
-    /// One hypothesis per encoded utterance.
-    pub fn new(model: &'a SpeechT5, memory: &EncodedSpeech) -> Self {
-        Self { model, cache: model.decoder.start(&memory.states, &memory.lengths) }
+    /// One hypothesis per utterance of `memory` (`[batch, time, width]`, valid up to `lengths`).
+    pub fn new(model: &'a SpeechT5, memory: &Tensor<3>, lengths: &[usize]) -> Self {
+        Self { model, cache: model.decoder.start(memory, lengths) }
     }
 }
 
 impl TextStepper for TextDecoding<'_> {
-    fn step(&mut self, prefixes: &[Vec<u32>]) -> Tensor<2> {
-        let newest: Vec<Vec<u32>> =
-            prefixes.iter().map(|prefix| vec![*prefix.last().expect("a prefix has its start token")]).collect();
-        let past = prefixes[0].len() - 1;
+    fn step(&mut self, newest: &[u32]) -> Tensor<2> {
         let device = self.model.tokens.weight.val().device();
+        let newest: Vec<Vec<u32>> = newest.iter().map(|&token| vec![token]).collect();
         let newest = Tokens::new(&newest, 0, &device);
+        let past = self.cache.len();
         let x = self.model.text_decoder_prenet().forward(&newest, past, &self.model.tokens, Mode::Eval);
         let decoded = self.model.decoder.step(x, &mut self.cache, false);
         activation::log_softmax(self.model.tokens.logits(decoded.states).squeeze_dim(1), 1)
@@ -64,12 +63,12 @@ impl<'a> SpeechDecoding<'a> {
 }
 
 impl FrameStepper for SpeechDecoding<'_> {
-    fn step(&mut self, inputs: Tensor<3>) -> FrameStep {
-        let [items, steps, mel] = inputs.dims();
-        let newest = inputs.narrow(1, steps - 1, 1);
-        let noise = self.noise.map(|key| key.fold(steps));
-        let x =
-            self.model.speech_decoder_prenet.forward(newest, steps - 1, Some(self.speaker.clone()), noise, Mode::Eval);
+    fn step(&mut self, newest: Tensor<3>) -> FrameStep {
+        let [items, _, mel] = newest.dims();
+        let past = self.cache.len();
+        let noise = self.noise.map(|key| key.fold(past + 1));
+        let speaker = Some(self.speaker.clone());
+        let x = self.model.speech_decoder_prenet.forward(newest, past, speaker, noise, Mode::Eval);
         let decoded = self.model.decoder.step(x, &mut self.cache, true);
         let (frames, stop) = self.model.speech_decoder_postnet.step(decoded.states);
         let reduction = stop.dims()[1];
@@ -88,5 +87,5 @@ impl FrameStepper for SpeechDecoding<'_> {
 
 fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device)
+    Tensor::from_data(rows.as_slice(), device)
 }

@@ -128,7 +128,7 @@ impl<'a> Search<'a> {
     /// The best text of each item, with its log-probability per token.
     fn run(&self, model: &Model, encoded: &EncodedSpeech) -> Vec<Hypothesis> {
         let (items, model) = (encoded.lengths.len(), &model.model);
-        let mut stepper = TextDecoding::new(model, encoded);
+        let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
         if self.config.beam == 1 && self.config.ctc_weight == 0.0 {
             let mut found = greedy(&mut stepper, items, &self.limits, &self.suppressed);
             for hypothesis in &mut found {

@@ -3,6 +3,7 @@ use rand::RngExt;
 use vocable_random::Key;
 
 use super::*;
+use crate::text::Prefixes;
 
 const VOCABULARY: usize = 4;
 const END: u32 = 0;
@@ -12,12 +13,13 @@ const LIMITS: TextLimits = TextLimits { start: 0, end: END, min_length: 0, max_l
 /// Next-token probabilities that are a function of the utterance and of its whole prefix.
 struct Oracle {
     utterances: Vec<usize>,
+    prefixes: Prefixes,
     key: Key,
 }
 
 impl Oracle {
     fn new(batch: usize, key: &str) -> Self {
-        Self { utterances: (0..batch).collect(), key: Key::new(7).fold(key) }
+        Self { utterances: (0..batch).collect(), prefixes: Prefixes::default(), key: Key::new(7).fold(key) }
     }
 
     fn one(utterance: usize, key: &str) -> Self {
@@ -34,8 +36,9 @@ impl Oracle {
 }
 
 impl TextStepper for Oracle {
-    fn step(&mut self, prefixes: &[Vec<u32>]) -> Tensor<2> {
-        assert_eq!(prefixes.len(), self.utterances.len(), "a row for every prefix");
+    fn step(&mut self, newest: &[u32]) -> Tensor<2> {
+        assert_eq!(newest.len(), self.utterances.len(), "a row for every prefix");
+        let prefixes = self.prefixes.push(newest).to_vec();
         let rows: Vec<f32> = prefixes
             .iter()
             .zip(&self.utterances)
@@ -45,6 +48,7 @@ impl TextStepper for Oracle {
     }
 
     fn select(&mut self, rows: &[usize]) {
+        self.prefixes.select(rows);
         self.utterances = rows.iter().map(|&row| self.utterances[row]).collect();
     }
 }
@@ -173,9 +177,9 @@ fn a_search_that_nothing_can_continue_returns_what_it_has() {
     // The decoder wants two tokens, CTC has a single frame, and the end is not among its few candidates.
     struct Stubborn;
     impl TextStepper for Stubborn {
-        fn step(&mut self, prefixes: &[Vec<u32>]) -> Tensor<2> {
+        fn step(&mut self, newest: &[u32]) -> Tensor<2> {
             let row: Vec<f32> = (0..20).map(|token| if token == END as usize { -50.0 } else { -1.0 }).collect();
-            Tensor::from_data(TensorData::new(row.repeat(prefixes.len()), [prefixes.len(), 20]), &Device::flex())
+            Tensor::from_data(TensorData::new(row.repeat(newest.len()), [newest.len(), 20]), &Device::flex())
         }
         fn select(&mut self, _: &[usize]) {}
     }

@@ -2,6 +2,8 @@
 
 use super::Kernel;
 use super::buffer::{Array, Parts, sum};
+use super::few_rows::{FEW, Weight};
+use super::level::Level;
 use super::product::{Matrix, Threads, add_product, product};
 
 /// Inputs: x, weight, and a bias if there is one.
@@ -16,12 +18,18 @@ impl<const N: usize> Kernel<N> for Linear {
         let [x, weight] = [inputs[0].clone(), inputs[1].clone()];
         let bias = inputs.get(2).map(Array::values);
         let (rows, depth, width) = sizes(&x, &weight);
-        let mut y = Vec::with_capacity(rows * width);
-        let a = Matrix::new(x.values(), rows, depth, depth);
-        let b = Matrix::new(weight.values(), depth, width, width);
-        product(a, b, bias, &mut y.spare_capacity_mut()[..rows * width], width, Threads::All);
-        // SAFETY: the product has written all rows, which are adjacent.
-        unsafe { y.set_len(rows * width) };
+        let few = Weight::new(weight.values(), width);
+        let y = if rows <= FEW && few.fits() {
+            few.product(Level::detect(), x.values(), bias)
+        } else {
+            let mut y = Vec::with_capacity(rows * width);
+            let a = Matrix::new(x.values(), rows, depth, depth);
+            let b = Matrix::new(weight.values(), depth, width, width);
+            product(a, b, bias, &mut y.spare_capacity_mut()[..rows * width], width, Threads::All);
+            // SAFETY: the product has written all rows, which are adjacent.
+            unsafe { y.set_len(rows * width) };
+            y
+        };
         let mut shape = x.shape().to_vec();
         shape.pop();
         shape.push(width);

@@ -1,9 +1,14 @@
 //! Attention against its composed form in `f64`, that against the definition, and masks.
 
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use std::sync::Arc;
+
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use vocable_random::Key;
 
 use super::{compare, differentiate, numbers, pick, rounds};
+use crate::attention::few_queries;
+use crate::fused::Level;
+use crate::fused::few_queries::FEW;
 use crate::{AttentionInput, attention, composed};
 
 /// One random call of attention.
@@ -65,6 +70,7 @@ impl Case {
             q: split(&t[0], queries, channels).mul_scalar(0.5),
             k: split(&t[1], keys, channels),
             v: split(&t[2], keys, width),
+            rows: None,
             relative: t.get(3).map(|table| table.clone().reshape([-1, channels as i32])),
             padding: self.padding.as_ref().map(|padding| {
                 Tensor::<2, Bool>::from_data(TensorData::new(padding.clone(), [batch, keys]), &t[0].device())
@@ -87,6 +93,56 @@ fn attention_is_exact() {
             |t| attention(case.input(t, key)).0.swap_dims(1, 2).flatten(0, 3),
             |t| composed::attention(case.input(t, key)).0.swap_dims(1, 2).flatten(0, 3),
         );
+    }
+}
+
+/// A few queries outside of any graph, over kept keys and values that rows may share, of any type.
+#[test]
+fn few_queries_are_exact_at_every_level() {
+    let device = Device::flex();
+    for key in rounds("few queries").chain(rounds("more few queries")) {
+        let mut case = Case { dropout: 0.0, ..Case::random(key) };
+        case.sizes[2] = case.sizes[2].min(pick(key.fold("few"), 1, FEW + 1));
+        let [batch, _, _, keys, _, _] = case.sizes;
+        // Of the rows that are kept, some are shared and some are nobody's.
+        let stored = pick(key.fold("stored"), 1, 5);
+        let shared = (pick(key.fold("shared"), 0, 2) == 1).then(|| -> Arc<[u32]> {
+            (0..batch * keys).map(|index| pick(key.fold(index), 0, stored) as u32).collect()
+        });
+        let mut kept = case.clone();
+        kept.sizes[0] = stored;
+        if let Some(padding) = &mut kept.padding {
+            *padding = (0..stored * keys).map(|index| padding[index % (batch * keys)]).collect();
+        }
+        let half = pick(key.fold("half"), 0, 3) == 0;
+        // By way of `f32`: straight from `f64` some numbers are not rounded to the nearest.
+        let keep = |kept: Tensor<4>| if half { kept.cast(DType::F32).cast(DType::BF16) } else { kept };
+        let run = |dtype: DType, attention: &dyn Fn(AttentionInput) -> (Tensor<4>, Option<Tensor<4>>)| {
+            let draw = |case: &Case| -> Vec<Tensor<1>> {
+                let lengths = case.lengths().into_iter().enumerate();
+                let draw = |(i, length)| TensorData::new(numbers(key.fold("x").fold(i), length), [length]);
+                lengths.map(|part| Tensor::from_data(draw(part), (&device, dtype))).collect()
+            };
+            let mut input = case.input(&draw(&case), key);
+            if shared.is_some() {
+                let other = kept.input(&draw(&kept), key);
+                (input.k, input.v, input.padding) = (other.k, other.v, other.padding);
+            }
+            let [k, v] = [input.k, input.v].map(keep);
+            let (context, weights) = attention(AttentionInput { k, v, rows: shared.clone(), weights: true, ..input });
+            let host = |tensor: Tensor<4>| tensor.cast(DType::F64).into_data().try_to_vec::<f64>().unwrap();
+            [host(context), host(weights.unwrap())]
+        };
+        let exact = run(DType::F64, &composed::attention);
+        for &level in Level::available() {
+            let found = run(DType::F32, &|input| few_queries(&input, level).expect("it runs on the CPU"));
+            for (found, exact) in found.iter().flatten().zip(exact.iter().flatten()) {
+                assert!(
+                    (found - exact).abs() < 1e-5 * exact.abs().max(1.0),
+                    "{level:?}, {case:?}: {found}, not {exact}"
+                );
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, Device, DispatchTensor, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DispatchTensor, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::encoder::residual;
 use super::{FeedForward, NormPlacement, TransformerConfig};
-use crate::{Attended, Attention, Init, KeyValue, LayerNorm, Mode, is_padded, padding_mask};
+use crate::{Attended, Attention, Init, KeyValue, KeyValueCache, LayerNorm, Mode, is_padded, padding_mask};
 
 /// Shape of a [`Decoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,24 +94,42 @@ pub struct Decoded {
 }
 
 /// Keys and values of one batch of hypotheses: of the memory, and of the positions decoded so far.
+///
+/// Both stay where they were written. A hypothesis is a row of what is decoded next, and knows which row of the memory
+/// it attends to and in which row each of its earlier positions lies: the branches of a beam share both.
 #[derive(Clone, Debug)]
 pub struct DecoderCache {
     memory: Vec<KeyValue>,
-    past: Vec<Option<KeyValue>>,
-    memory_lengths: Vec<usize>,
+    memory_padding: Option<Tensor<2, Bool>>,
+    past: Vec<KeyValueCache>,
+    /// Of each hypothesis, its row of the memory.
+    memory_rows: Vec<u32>,
+    /// Of each hypothesis, the row of each position.
+    past_rows: Vec<Vec<u32>>,
+    /// Whether any hypothesis has moved.
+    moved: bool,
+    length: usize,
 }
 
 impl DecoderCache {
     /// Makes row `rows[i]` the new row i; rows that do not occur are dropped, a row may occur more than once.
     pub fn select(&mut self, rows: &[usize]) {
-        let Some(first) = self.memory.first() else { return };
-        let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &first.key.device());
-        for kept in self.memory.iter_mut().chain(self.past.iter_mut().flatten()) {
-            kept.key = kept.key.clone().select(0, ids.clone());
-            kept.value = kept.value.clone().select(0, ids.clone());
+        if rows.iter().copied().eq(0..self.memory_rows.len()) {
+            return;
         }
-        self.memory_lengths = rows.iter().map(|&row| self.memory_lengths[row]).collect();
+        self.moved = true;
+        self.memory_rows = rows.iter().map(|&row| self.memory_rows[row]).collect();
+        self.past_rows = rows.iter().map(|&row| self.past_rows[row].clone()).collect();
+    }
+
+    /// Positions decoded so far.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether nothing was decoded yet.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
     }
 }
 
@@ -134,9 +152,10 @@ impl Decoder {
             padding: is_padded(lengths, time).then(|| padding_mask(lengths, time, &x.device())),
             causal: true,
             relative: self.relative.as_ref().map(Param::val),
-            weights: false,
+            ..Attended::default()
         };
-        let cross = Self::cross(memory_lengths, memory.dims()[1], weights, &x.device());
+        let padding = Self::memory_padding(&memory, memory_lengths);
+        let cross = Attended { padding, weights, ..Attended::default() };
         let mut x = x;
         let mut cross_weights = Vec::new();
         for (n, layer) in self.layers.iter().enumerate() {
@@ -173,7 +192,7 @@ impl Decoder {
         let run = move |(layer, relative): &(DecoderLayer, Option<Param<Tensor<2>>>), inputs: [DispatchTensor; 3]| {
             let [x, key, value] = inputs;
             let relative = relative.as_ref().map(Param::val);
-            let own = Attended { padding: own.clone(), causal: true, relative, weights: false };
+            let own = Attended { padding: own.clone(), causal: true, relative, ..Attended::default() };
             let cross = Attended { padding: cross.clone(), ..Attended::default() };
             let memory = KeyValue { key: Tensor::from_dispatch(key), value: Tensor::from_dispatch(value) };
             let past = |x| layer.self_attention.keys_and_values(x);
@@ -185,38 +204,54 @@ impl Decoder {
 
     /// Starts incremental decoding over a memory `[batch, memory time, width]`, valid up to `memory_lengths`.
     pub fn start(&self, memory: &Tensor<3>, memory_lengths: &[usize]) -> DecoderCache {
-        let memory = self.layers.iter().map(|layer| layer.cross_attention.keys_and_values(memory.clone())).collect();
-        DecoderCache { memory, past: vec![None; self.layers.len()], memory_lengths: memory_lengths.to_vec() }
+        let rows = 0..memory.dims()[0] as u32;
+        DecoderCache {
+            memory: self.layers.iter().map(|layer| layer.cross_attention.keys_and_values(memory.clone())).collect(),
+            memory_padding: Self::memory_padding(memory, memory_lengths),
+            past: vec![KeyValueCache::default(); self.layers.len()],
+            past_rows: vec![Vec::new(); rows.len()],
+            memory_rows: rows.collect(),
+            moved: false,
+            length: 0,
+        }
     }
 
     /// Decodes the next positions `[batch, new time, width]` (usually one) after those in the cache, without dropout.
     pub fn step(&self, x: Tensor<3>, cache: &mut DecoderCache, weights: bool) -> Decoded {
-        let own = Attended { causal: true, relative: self.relative.as_ref().map(Param::val), ..Attended::default() };
+        let [_, time, _] = x.dims();
+        cache.length += time;
+        for (row, past_rows) in cache.past_rows.iter_mut().enumerate() {
+            past_rows.resize(cache.length, row as u32);
+        }
+        let memory_time = cache.memory.first().map_or(0, |memory| memory.key.dims()[2]);
+        let memory_rows = || cache.memory_rows.iter().flat_map(|&row| std::iter::repeat_n(row, memory_time)).collect();
+        let own = Attended {
+            rows: cache.moved.then(|| cache.past_rows.concat().into()),
+            causal: true,
+            relative: self.relative.as_ref().map(Param::val),
+            ..Attended::default()
+        };
+        let cross = Attended {
+            rows: cache.moved.then(memory_rows),
+            padding: cache.memory_padding.clone(),
+            weights,
+            ..Attended::default()
+        };
         let mut x = x;
         let mut cross_weights = Vec::new();
-        for (n, layer) in self.layers.iter().enumerate() {
-            let memory = cache.memory[n].clone();
-            let cross = Self::cross(&cache.memory_lengths, memory.key.dims()[2], weights, &x.device());
-            let past = &mut cache.past[n];
-            let extend = |x| {
-                let new = layer.self_attention.keys_and_values(x);
-                let all = match past.take() {
-                    Some(earlier) => earlier.then(new),
-                    None => new,
-                };
-                *past = Some(all.clone());
-                all
-            };
-            let (next, layer_weights) = layer.forward(x, extend, own.clone(), memory, cross, Mode::Eval);
+        for ((layer, memory), past) in self.layers.iter().zip(&cache.memory).zip(&mut cache.past) {
+            let extend = |x| past.extend(layer.self_attention.keys_and_values(x));
+            let (next, layer_weights) =
+                layer.forward(x, extend, own.clone(), memory.clone(), cross.clone(), Mode::Eval);
             x = next;
             cross_weights.extend(layer_weights);
         }
         Decoded { states: self.finish(x), cross_weights }
     }
 
-    fn cross(memory_lengths: &[usize], time: usize, weights: bool, device: &Device) -> Attended {
-        let padding = is_padded(memory_lengths, time).then(|| padding_mask(memory_lengths, time, device));
-        Attended { padding, weights, ..Attended::default() }
+    fn memory_padding(memory: &Tensor<3>, lengths: &[usize]) -> Option<Tensor<2, Bool>> {
+        let time = memory.dims()[1];
+        is_padded(lengths, time).then(|| padding_mask(lengths, time, &memory.device()))
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {

@@ -38,7 +38,7 @@ pub fn recognise(goldens: &Folder, name: &str) -> Report {
     let (start, end) = (folder.config.decoder_start_token_id, folder.config.eos_token_id);
     let theirs = ids(&case["tokens"]);
     let limits = TextLimits { start, end, min_length: 0, max_length: theirs.len() - 1 };
-    let found = greedy(&mut TextDecoding::new(&model, &encoded), 1, &limits, &[]).remove(0);
+    let found = greedy(&mut TextDecoding::new(&model, &encoded.states, &encoded.lengths), 1, &limits, &[]).remove(0);
     let mut tokens = vec![start];
     tokens.extend(&found.tokens);
     tokens.extend(found.ended.then_some(end));

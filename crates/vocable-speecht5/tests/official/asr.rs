@@ -90,7 +90,7 @@ pub fn beam(folder: &Folder) -> Report {
         let candidates = (number("ctc_candidates") as usize).div_ceil(beam);
         let config = BeamConfig { ctc_weight: weight, candidates, ..BeamConfig::attention(beam) };
         let companions = Companions { ctc: &[scorer], language_model: None };
-        let mut stepper = TextDecoding::new(&core, &encoded);
+        let mut stepper = TextDecoding::new(&core, &encoded.states, &encoded.lengths);
         let found = beam_search(&mut stepper, companions, 1, &limits, &[1, blank, mask], &config).remove(0);
         let expected = search["hypotheses"].as_array().expect("a list of hypotheses");
         for (n, (found, expected)) in found.iter().zip(expected).enumerate() {
