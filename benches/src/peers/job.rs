@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use vocable_nn::Storage;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation};
@@ -65,6 +66,8 @@ pub enum Work {
         seconds: usize,
         /// Tokens generated for each.
         tokens: usize,
+        /// How our side stores the decoder's weights, if not in `f32`.
+        storage: Option<Storage>,
     },
     /// Speech from text: encoder, decoder, post-net.
     Speech {
@@ -74,6 +77,8 @@ pub enum Work {
         characters: usize,
         /// Mel frames generated for each.
         frames: usize,
+        /// How our side stores the decoder's weights, if not in `f32`.
+        storage: Option<Storage>,
     },
     /// Log-mel spectrograms of many utterances.
     LogMel {
@@ -148,23 +153,22 @@ pub fn rows() -> Vec<Row> {
         curve: None,
     };
     let hour = |extractor| Work::LogMel { extractor, seconds: SOUNDS.1, repeats: 3600 / (SOUNDS.0 * SOUNDS.1) };
+    let text = |items, storage| Work::Text { items, seconds: 5, tokens: 60, storage };
+    let speech = |items, storage| Work::Speech { items, characters: 60, frames: 480, storage };
+    let (bf16, int8) = (Some(Storage::Bf16), Some(Storage::Int8));
     vec![
         row("pretraining", "Pre-training, speech 2 × 5 s and text 8 × 100 characters: update", pretraining()),
         row("asr", "Recognition, 2 × 10 s, cross-entropy: update", recognition(Preset::Hf, 2, 10)),
         row("asr-ctc", "Recognition, 2 × 10 s, cross-entropy and CTC: update", recognition(Preset::Paper, 2, 10)),
         row("encoder", "Encoder, 10 s: inference", Work::Encoding { items: 1, seconds: 10 }),
-        row("text-1", "Text, 60 tokens greedy, batch 1", Work::Text { items: 1, seconds: 5, tokens: 60 }),
-        row("text-8", "Text, 60 tokens greedy, batch 8", Work::Text { items: 8, seconds: 5, tokens: 60 }),
-        row(
-            "mel-1",
-            "Mel, 480 frames from 60 characters, batch 1",
-            Work::Speech { items: 1, characters: 60, frames: 480 },
-        ),
-        row(
-            "mel-8",
-            "Mel, 480 frames from 60 characters, batch 8",
-            Work::Speech { items: 8, characters: 60, frames: 480 },
-        ),
+        row("text-1", "Text, 60 tokens greedy, batch 1", text(1, None)),
+        row("text-1-bf16", "Text, 60 tokens greedy, batch 1, decoder here in bf16", text(1, bf16)),
+        row("text-1-int8", "Text, 60 tokens greedy, batch 1, decoder here in int8", text(1, int8)),
+        row("text-8", "Text, 60 tokens greedy, batch 8", text(8, None)),
+        row("mel-1", "Mel, 480 frames from 60 characters, batch 1", speech(1, None)),
+        row("mel-1-bf16", "Mel, 480 frames from 60 characters, batch 1, decoder here in bf16", speech(1, bf16)),
+        row("mel-1-int8", "Mel, 480 frames from 60 characters, batch 1, decoder here in int8", speech(1, int8)),
+        row("mel-8", "Mel, 480 frames from 60 characters, batch 8", speech(8, None)),
         row("log-mel", "Log-mel of an hour, against transformers", hour(Extractor::Transformers)),
         row("log-mel-librosa", "Log-mel of an hour, against librosa", hour(Extractor::Librosa)),
     ]
@@ -184,10 +188,9 @@ pub fn points() -> Vec<Row> {
     let mut points = Vec::new();
     points.extend([2, 5, 10, 20, 40].map(|seconds| point("seconds", seconds, update(1, seconds), base.clone())));
     points.extend([1, 2, 4, 8, 16].map(|items| point("batch", items, update(items, 5), base.clone())));
-    points.extend(
-        [50, 100, 200, 500, 1000, 2000]
-            .map(|frames| point("frames", frames, Work::Speech { items: 1, characters: 60, frames }, base.clone())),
-    );
+    points.extend([50, 100, 200, 500, 1000, 2000].map(|frames| {
+        point("frames", frames, Work::Speech { items: 1, characters: 60, frames, storage: None }, base.clone())
+    }));
     points.extend([256, 512, 768, 1024].map(|width| {
         let model = ModelConfig { width, heads: width / 64, feed_forward: 4 * width, ..base.clone() };
         point("width", width, update(2, 5), model)

@@ -50,6 +50,7 @@ pub fn write(measurements: &Measurements) -> Result<()> {
         let (ratio, rounds) = (row.ratio(), ours.seconds.len());
         writeln!(text, "| {title} | {} | {} | {ratio:.2} | {rounds} | {commit} |", side(ours), side(peer))?;
     }
+    compressed(&mut text, measurements)?;
     memory(&mut text, measurements)?;
     if measurements.rows.iter().any(|row| row.curve.is_some()) {
         writeln!(
@@ -61,6 +62,24 @@ pub fn write(measurements: &Measurements) -> Result<()> {
         )?;
     }
     std::fs::write("docs/performance.md", text).context("docs/performance.md")
+}
+
+/// What weights in fewer bits cost in exactness.
+fn compressed(text: &mut String, measurements: &Measurements) -> Result<()> {
+    let moved: Vec<String> = measurements
+        .rows
+        .iter()
+        .filter_map(|row| Some(format!("{} {:.2} %", row.name, row.ours.outcome.get("moved")? * 1e2)))
+        .collect();
+    if !moved.is_empty() {
+        writeln!(
+            text,
+            "\nA decoder in bf16 or int8 stores its weights and those of the speech pre-net and post-net so; everything is summed \
+             in f32. The largest difference of a logit or a frame to the same model in f32, as a share of the largest: {}.",
+            moved.join(", ")
+        )?;
+    }
+    Ok(())
 }
 
 /// The memory of the updates.

@@ -93,6 +93,11 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
     x * mask
 }
 
+/// A weight as it is multiplied, where it is stored otherwise (see [`crate::Storage`]).
+pub fn widened<const D: usize>(weight: Tensor<D>, dtype: DType) -> Tensor<D> {
+    weight.dequantize().cast(dtype)
+}
+
 /// See [`crate::linear`].
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let [inputs, outputs] = weight.dims();

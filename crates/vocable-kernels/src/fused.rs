@@ -36,7 +36,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::{
     Autodiff, AutodiffBackend, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion,
-    DispatchTensorKind, Flex, TensorMetadata, flex::FlexTensor, tensor::FloatTensor,
+    DispatchTensorKind, Flex, TensorMetadata, flex::FlexQTensor, flex::FlexTensor, tensor::FloatTensor,
 };
 use burn::tensor::{DType, DispatchTensor, GradientCheckpointingStrategy, Tensor};
 
@@ -140,6 +140,19 @@ pub(crate) fn plain(tensor: &DispatchTensor, types: &[DType]) -> Option<FlexTens
     let plain = types.contains(&tensor.dtype()) && tensor.autodiff == DispatchAutodiffContext::Disabled;
     match &tensor.kind {
         DispatchTensorKind::Flex(BackendTensor::Float(tensor)) if plain => Some(tensor.clone()),
+        _ => None,
+    }
+}
+
+/// The bytes of a quantised matrix and their scales, where it lies on the CPU backend and each scale is that of some
+/// rows of one column.
+pub(crate) fn columns_of_bytes(tensor: &DispatchTensor) -> Option<FlexQTensor> {
+    let DType::QFloat(scheme) = tensor.dtype() else { return None };
+    let columns = scheme.tensor_scale().is_none()
+        && scheme.block_size().is_some_and(|block| block.to_dim_vec(2)[1] == 1)
+        && tensor.autodiff == DispatchAutodiffContext::Disabled;
+    match &tensor.kind {
+        DispatchTensorKind::Flex(BackendTensor::Quantized(tensor)) if columns => Some(tensor.clone()),
         _ => None,
     }
 }

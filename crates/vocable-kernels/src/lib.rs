@@ -17,6 +17,7 @@ mod known;
 mod norm;
 mod ops;
 mod recompute;
+mod stored;
 
 pub use adamw::{AdamW, norm};
 pub use attention::{AttentionInput, attention};
@@ -27,6 +28,7 @@ pub use known::known_gradient;
 pub use norm::{BatchNormed, batch_norm, batch_norm_with, group_norm_over_time, layer_norm};
 pub use ops::{dropout, gelu, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh};
 pub use recompute::recompute;
+pub use stored::Storage;
 
 #[cfg(test)]
 mod tests;

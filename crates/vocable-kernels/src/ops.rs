@@ -3,8 +3,8 @@
 use burn::tensor::{Bool, DispatchTensor, Tensor};
 use vocable_random::Key;
 
-use crate::composed;
 use crate::fused::{self, Dropout, Gelu, Hidden, Kernel, LeakyRelu, Level, Linear, MaskedSoftmax, Softmax, Tanh};
+use crate::{composed, stored};
 
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -75,12 +75,17 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
 
 /// `x · weight + bias` over the last dimension: `[.., in]` times `[in, out]` plus `[out]` gives `[.., out]`.
 ///
+/// The weight may be stored in fewer bits than x ([`Storage`](crate::Storage)) and is then a constant.
+///
 /// # Panics
 /// If the sizes do not fit.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let [inputs, outputs] = weight.dims();
     assert_eq!(x.dims()[D - 1], inputs, "linear: the last dimension of x is not the weight's first");
     check_bias(&bias, outputs);
+    if weight.dtype() != x.dtype() {
+        return stored::linear(x, weight, bias);
+    }
     with_bias(&Linear, x, weight, bias, composed::linear)
 }
 

@@ -6,6 +6,7 @@ mod conv;
 mod few_rows;
 mod losses;
 mod norms;
+mod stored;
 
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use vocable_random::{Key, hash32};

@@ -6,6 +6,7 @@
 
 mod attention;
 mod cache;
+mod compressed;
 mod constant;
 mod dropout;
 mod extractor;
@@ -20,6 +21,7 @@ mod transformer;
 
 pub use attention::{Attended, Attention, KeyValue};
 pub use cache::KeyValueCache;
+pub use compressed::compressed;
 pub use constant::constant_beside;
 pub use dropout::Dropout;
 pub use extractor::{ConvBlock, ConvExtractor, ConvExtractorConfig, ConvLayer, ExtractorNorm};
@@ -32,3 +34,4 @@ pub use positional_conv::PositionalConv;
 pub use transformer::{
     Decoded, Decoder, DecoderCache, DecoderConfig, Encoded, Encoder, EncoderConfig, NormPlacement, TransformerConfig,
 };
+pub use vocable_kernels::Storage;

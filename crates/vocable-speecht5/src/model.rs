@@ -4,7 +4,7 @@ use vocable_nets::{
     ClassPostnet, PaddingRule, SpeechDecoderPostnet, SpeechDecoderPrenet, SpeechEncoderPrenet, SpeechFeatures,
     SpeechMasks, TextDecoderPrenet, TextEncoderPrenet, TokenMatrix, Tokens,
 };
-use vocable_nn::{Decoded, Decoder, Dropout, Encoder, Init, Linear, Mode};
+use vocable_nn::{Decoded, Decoder, Dropout, Encoder, Init, Linear, Mode, Storage, compressed};
 use vocable_random::Key;
 
 /// The shared encoder–decoder with its six modal nets (paper figure 2).
@@ -147,6 +147,18 @@ impl SpeechT5 {
     ) -> Decoded {
         let x = self.speech_decoder_prenet.forward(frames, 0, speaker, noise, mode.fold("prenet"));
         self.decoder.forward(x, steps, memory, memory_lengths, weights, mode.fold("decoder"))
+    }
+
+    /// The same model, for inference, with the weights that every step of generation reads (of the decoder, and of its
+    /// pre-net and post-net for speech) stored in fewer bits.
+    #[must_use]
+    pub fn compressed(self, storage: Storage) -> Self {
+        Self {
+            decoder: compressed(self.decoder, storage),
+            speech_decoder_prenet: compressed(self.speech_decoder_prenet, storage),
+            speech_decoder_postnet: compressed(self.speech_decoder_postnet, storage),
+            ..self
+        }
     }
 
     /// Valid frames of items with `lengths` valid samples in a batch of `samples` samples and `frames` frames (D4).

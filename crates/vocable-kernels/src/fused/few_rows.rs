@@ -76,6 +76,34 @@ impl<'a, E: Element> Weight<'a, E> {
         Self { values, depth, width, block: BLOCK, scales: &[] }
     }
 
+    /// A weight of which the elements of a column and `depth / (scales / width)` rows are multiplied by one scale.
+    pub(crate) fn scaled(values: &'a [E], width: usize, scales: &'a [f32]) -> Self {
+        let weight = Self::new(values, width);
+        let blocks = scales.len() / width.max(1);
+        assert!(blocks > 0 && weight.depth.is_multiple_of(blocks), "the scales do not divide the weight's rows");
+        Self { block: weight.depth / blocks, scales, ..weight }
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Every element in `f32`, row-major.
+    pub(crate) fn widened(&self) -> Vec<f32> {
+        let mut wide = vec![0.0; self.values.len()];
+        let rows = wide.par_chunks_mut(self.width.max(1)).zip(self.values.par_chunks(self.width.max(1)));
+        rows.enumerate().for_each(|(row, (wide, values))| {
+            for (wide, value) in wide.iter_mut().zip(values) {
+                *wide = value.widen();
+            }
+            if !self.scales.is_empty() {
+                let scales = &self.scales[row / self.block * self.width..][..self.width];
+                wide.iter_mut().zip(scales).for_each(|(wide, scale)| *wide *= scale);
+            }
+        });
+        wide
+    }
+
     /// Whether a product with this weight can be computed here.
     pub(crate) fn fits(&self) -> bool {
         self.width > 0 && self.depth > 0 && self.depth.is_multiple_of(BAND) && self.block.is_multiple_of(BAND)
