@@ -43,6 +43,7 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     if options.worker {
+        vocable_kernels::keep_memory();
         return worker::serve();
     }
     let mut rows = job::rows();

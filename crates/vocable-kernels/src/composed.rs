@@ -98,6 +98,11 @@ pub fn widened<const D: usize>(weight: Tensor<D>, dtype: DType) -> Tensor<D> {
     weight.dequantize().cast(dtype)
 }
 
+/// See [`crate::dropout_add`].
+pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
+    x + dropout(y, probability, key)
+}
+
 /// See [`crate::linear`].
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let [inputs, outputs] = weight.dims();

@@ -23,6 +23,7 @@ pub(crate) mod math;
 mod product;
 mod softmax;
 mod tanh;
+mod transpose;
 
 use std::fmt::Debug;
 
@@ -46,7 +47,7 @@ pub(crate) use buffer::Array;
 pub(crate) use conv::Conv;
 pub(crate) use conv_transpose::ConvTranspose;
 pub(crate) use cross_entropy::cross_entropy;
-pub(crate) use dropout::Dropout;
+pub(crate) use dropout::{Dropout, DropoutAdd};
 pub(crate) use gelu::Gelu;
 pub(crate) use group_norm::{BatchNorm, GroupNormOverTime, Spread, spreads};
 pub(crate) use known::Known;

@@ -7,6 +7,7 @@
 //! Activations are channels-last: `[batch, time, channel]`. Weights are stored `[in, out]`.
 
 mod adamw;
+mod allocator;
 mod attention;
 pub mod composed;
 mod conv;
@@ -20,13 +21,14 @@ mod recompute;
 mod stored;
 
 pub use adamw::{AdamW, norm};
+pub use allocator::keep_memory;
 pub use attention::{AttentionInput, attention};
 pub use conv::{Window, conv_transpose1d, conv1d, conv1d_grouped};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use ctc::{Ctc, ctc};
 pub use known::known_gradient;
 pub use norm::{BatchNormed, batch_norm, batch_norm_with, group_norm_over_time, layer_norm};
-pub use ops::{dropout, gelu, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh};
+pub use ops::{dropout, dropout_add, gelu, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh};
 pub use recompute::recompute;
 pub use stored::Storage;
 

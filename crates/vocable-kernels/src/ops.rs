@@ -3,7 +3,9 @@
 use burn::tensor::{Bool, DispatchTensor, Tensor};
 use vocable_random::Key;
 
-use crate::fused::{self, Dropout, Gelu, Hidden, Kernel, LeakyRelu, Level, Linear, MaskedSoftmax, Softmax, Tanh};
+use crate::fused::{
+    self, Dropout, DropoutAdd, Gelu, Hidden, Kernel, LeakyRelu, Level, Linear, MaskedSoftmax, Softmax, Tanh,
+};
 use crate::{composed, stored};
 
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
@@ -71,6 +73,19 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
     }
     let kernel = Dropout::new(Level::detect(), probability, key);
     fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::dropout(tensor::<D>(x), probability, key))
+}
+
+/// `x + dropout(y)`: the residual sum of a sub-layer (see [`dropout`]).
+///
+/// # Panics
+/// If the shapes differ, or unless 0 ≤ `probability` < 1.
+pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
+    assert_eq!(x.dims(), y.dims(), "dropout_add: the shapes differ");
+    assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
+    let level = Level::detect();
+    let kernel = DropoutAdd { level, dropout: (probability > 0.0).then(|| Dropout::new(level, probability, key)) };
+    fused::run(&kernel, [x.into_dispatch(), y.into_dispatch()])
+        .unwrap_or_else(|[x, y]| composed::dropout_add(tensor::<D>(x), tensor(y), probability, key))
 }
 
 /// `x · weight + bias` over the last dimension: `[.., in]` times `[in, out]` plus `[out]` gives `[.., out]`.

@@ -16,7 +16,7 @@ use crate::fused::{
     Tanh,
 };
 use crate::{
-    AttentionInput, Window, batch_norm, composed, conv_transpose1d, conv1d, conv1d_grouped, dropout, gelu,
+    AttentionInput, Window, batch_norm, composed, conv_transpose1d, conv1d, conv1d_grouped, dropout, dropout_add, gelu,
     group_norm_over_time, layer_norm, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh,
 };
 
@@ -196,6 +196,23 @@ fn dropout_drops_what_the_composed_form_drops() {
                 &[rows * width],
                 |t| dropout(t[0].clone(), probability, key),
                 |t| composed::dropout(t[0].clone(), probability, key),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_residual_sum_is_exact() {
+    for key in rounds("dropout add") {
+        let [rows, width] = shape2(key);
+        for probability in [0.0, 0.3] {
+            compare(
+                "dropout add",
+                key,
+                &[rows * width, rows * width],
+                // Inputs that others read too must not be written to.
+                |t| dropout_add(t[0].clone(), t[1].clone(), probability, key) * t[0].clone() * t[1].clone(),
+                |t| composed::dropout_add(t[0].clone(), t[1].clone(), probability, key) * t[0].clone() * t[1].clone(),
             );
         }
     }

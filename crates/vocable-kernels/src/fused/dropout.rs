@@ -57,6 +57,44 @@ impl Dropout {
     }
 }
 
+/// x + dropout(y), or x + y.
+#[derive(Clone, Debug)]
+pub(crate) struct DropoutAdd {
+    pub(crate) level: Level,
+    pub(crate) dropout: Option<Dropout>,
+}
+
+impl Kernel<2> for DropoutAdd {
+    type Saved = ();
+
+    fn forward(&self, [x, y]: [Array; 2]) -> (Array, ()) {
+        let x = x.values();
+        let rewrite = |start: usize, y: &mut [f32]| {
+            if let Some(dropout) = &self.dropout {
+                dropout.apply(start, y);
+            }
+            add(self.level, &x[start..], y);
+        };
+        (y.rewrite(Parts::rows(x.len(), 1), rewrite).0, ())
+    }
+
+    fn backward(&self, (): (), gradient: Array, [x, y]: [bool; 2]) -> [Option<Array>; 2] {
+        let dropped = |gradient: Array| match &self.dropout {
+            Some(dropout) => dropout.masked(gradient),
+            None => gradient,
+        };
+        [x.then(|| gradient.clone()), y.then(|| dropped(gradient))]
+    }
+}
+
+vectorised! {
+    fn add<const FMA>(x: &[f32], y: &mut [f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += x;
+        }
+    }
+}
+
 vectorised! {
     fn apply<const FMA>(dropout: &Dropout, start: usize, values: &mut [f32]) {
         let mut index = start as u32;

@@ -4,7 +4,11 @@ use super::Kernel;
 use super::buffer::{Array, Parts, sum};
 use super::few_rows::{FEW, Weight};
 use super::level::Level;
-use super::product::{Matrix, Threads, add_product, product};
+use super::product::{Matrix, Threads, product};
+use super::transpose::transposed;
+
+/// From so many rows on, a product takes long enough for a transposed copy of the weight to pay.
+const MANY_ROWS: usize = 64;
 
 /// Inputs: x, weight, and a bias if there is one.
 #[derive(Clone, Debug)]
@@ -22,13 +26,8 @@ impl<const N: usize> Kernel<N> for Linear {
         let y = if rows <= FEW && few.fits() {
             few.product(Level::detect(), x.values(), bias)
         } else {
-            let mut y = Vec::with_capacity(rows * width);
             let a = Matrix::new(x.values(), rows, depth, depth);
-            let b = Matrix::new(weight.values(), depth, width, width);
-            product(a, b, bias, &mut y.spare_capacity_mut()[..rows * width], width, Threads::All);
-            // SAFETY: the product has written all rows, which are adjacent.
-            unsafe { y.set_len(rows * width) };
-            y
+            new_product(a, Matrix::new(weight.values(), depth, width, width), bias)
         };
         let mut shape = x.shape().to_vec();
         shape.pop();
@@ -41,24 +40,33 @@ impl<const N: usize> Kernel<N> for Linear {
         let g = Matrix::new(gradient.values(), rows, width, width);
         std::array::from_fn(|input| {
             wanted[input].then(|| match input {
+                0 if rows >= MANY_ROWS && width >= depth => {
+                    // The long rows of a wide weight lie too far apart for the product to gather its columns well.
+                    let weight = transposed(weight.values(), depth, width);
+                    Array::new(new_product(g, Matrix::new(&weight, width, depth, depth), None), x.shape())
+                }
                 0 => {
-                    let mut dx = Vec::with_capacity(rows * depth);
                     let weight = Matrix::new(weight.values(), depth, width, width).transposed();
-                    product(g, weight, None, &mut dx.spare_capacity_mut()[..rows * depth], depth, Threads::All);
-                    // SAFETY: the product has written all rows, which are adjacent.
-                    unsafe { dx.set_len(rows * depth) };
-                    Array::new(dx, x.shape())
+                    Array::new(new_product(g, weight, None), x.shape())
                 }
                 1 => {
-                    let mut dw = vec![0.0; depth * width];
                     let x = Matrix::new(x.values(), rows, depth, depth).transposed();
-                    add_product(x, g, &mut dw, width, Threads::All);
-                    Array::new(dw, weight.shape())
+                    Array::new(new_product(x, g, None), weight.shape())
                 }
                 _ => column_sums(gradient.values(), width),
             })
         })
     }
+}
+
+/// `a · b + bias`, row-major.
+fn new_product(a: Matrix, b: Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+    let (length, width) = (a.row_count() * b.columns(), b.columns());
+    let mut out = Vec::with_capacity(length);
+    product(a, b, bias, &mut out.spare_capacity_mut()[..length], width, Threads::All);
+    // SAFETY: the product has written all rows, which are adjacent.
+    unsafe { out.set_len(length) };
+    out
 }
 
 /// Rows, depth and width of the product.

@@ -166,6 +166,6 @@ pub(super) fn residual(
     sub_layer: impl FnOnce(Tensor<3>) -> Tensor<3>,
 ) -> Tensor<3> {
     let input = if pre_norm { norm.forward(x.clone()) } else { x.clone() };
-    let sum = x + Dropout(dropout).forward(sub_layer(input), mode);
+    let sum = Dropout(dropout).add(x, sub_layer(input), mode);
     if pre_norm { sum } else { norm.forward(sum) }
 }
