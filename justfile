@@ -43,9 +43,9 @@ test-recordings from:
 corpus:
     python3 corpora/mini/make.py
 
-# Time a whole training step
-bench:
-    cargo bench --bench training_step
+# Time every kernel and whole training steps: just bench [FILTER]
+bench *args:
+    cargo bench --bench generation --bench kernels --bench training_step -- "$@"
 
 # Time this workspace and PyTorch side by side, writes docs/performance.md: just bench-peers [--only ROW,ROW] [--rounds N]
 bench-peers *args:
