@@ -66,7 +66,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .subcommand(Command::new("list").about("Lists the tables"))
         .subcommand(settings(show))
         .subcommand(settings(plan))
-        .subcommand(settings(run).args([dry_run, name_arg()]))
+        .subcommand(settings(run).args([dry_run, name_arg(), threads_arg()]))
         .subcommand(report)
 }
 
@@ -93,6 +93,11 @@ fn runs_arg() -> Arg {
 fn name_arg() -> Arg {
     let help = "Keeps the numbers apart from others of the same table and scale";
     Arg::new("name").long("name").value_name("NAME").help(help)
+}
+
+fn threads_arg() -> Arg {
+    let arg = Arg::new("threads").long("threads").value_name("N").value_parser(value_parser!(u16).range(1..));
+    arg.help("Threads that compute; as many as the machine has by default. No result depends on their number")
 }
 
 fn file(name: &'static str, help: &'static str) -> Arg {
@@ -122,6 +127,11 @@ pub fn runs(matches: &ArgMatches) -> &Path {
 /// What tells the record from others of the same table and scale.
 pub fn label(matches: &ArgMatches) -> Option<&str> {
     matches.get_one::<String>("name").map(String::as_str)
+}
+
+/// The number of threads, if one was given.
+pub fn threads(matches: &ArgMatches) -> Option<usize> {
+    matches.get_one::<u16>("threads").copied().map(usize::from)
 }
 
 /// Everything that changes the base: patch files, then options, then overrides.

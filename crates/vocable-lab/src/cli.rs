@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ArgMatches;
 
-use crate::args::{self, Alias, label, runs, scale, words};
+use crate::args::{self, Alias, label, runs, scale, threads, words};
 use crate::config::{self, Config, diff};
 use crate::error::{ConfigError, Error, lines};
 use crate::files::write_atomic;
@@ -146,6 +146,10 @@ impl<C: Config> Cli<C> {
 
     fn run(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
         let jobs = self.jobs(matches)?;
+        if let Some(threads) = threads(matches) {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+            pool.map_err(|error| ConfigError::Other(format!("--threads {threads}: {error}")))?;
+        }
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));

@@ -37,7 +37,11 @@ impl Coffee {
 
     /// Starts the slow run and waits until its first checkpoint is there.
     fn start_slow(&self) -> Child {
-        let child = self.command(&SLOW).spawn().unwrap();
+        self.start_slow_with(&[])
+    }
+
+    fn start_slow_with(&self, options: &[&str]) -> Child {
+        let child = self.command(&[&SLOW, options].concat()).spawn().unwrap();
         let begun = Instant::now();
         while !self.stages("grind").iter().any(|dir| dir.join("checkpoints/step.json").exists()) {
             assert!(begun.elapsed() < Duration::from_secs(30), "no checkpoint appeared");
@@ -206,10 +210,24 @@ fn two_processes_do_not_run_the_same_stage() {
     assert_eq!(starts(&coffee.only_stage("grind")), [0]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn there_are_as_many_threads_as_asked_for() {
+    let count = |threads: &str| {
+        let coffee = Coffee::new();
+        let mut child = coffee.start_slow_with(&["--threads", threads]);
+        let count = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        count
+    };
+    assert_eq!(count("5"), count("2") + 3);
+}
+
 #[test]
 fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
     let coffee = Coffee::new();
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 14] = [
         (
             &["run", "warm", "grind.stpes=3"],
             "error: unknown key `grind.stpes`; the nearest valid key is `grind.steps`\n",
@@ -229,6 +247,7 @@ fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
         (&["run", "wram"], "error: unknown table `wram`; valid: cups, warm\n"),
         (&["plan", "warm", "--row", "colder"], "error: unknown row `colder`; valid: Coffee, hotter\n"),
         (&["run"], "error: say which table: cups, warm\n"),
+        (&["run", "warm", "--threads", "0"], "invalid value '0' for '--threads <N>'"),
         (&["run", "warm", "--scale", "huge"], "unknown scale `huge`; valid: smoke, mini, base"),
         (&["run", "warm", "--patch", "missing.toml"], "error: patch file missing.toml: No such file"),
         (&["report"], "error: nothing has run yet under runs/tables; `coffee run TABLE` does it\n"),

@@ -23,6 +23,9 @@ use session::Unusable;
 #[derive(Parser)]
 #[command(name = "vocable", version)]
 struct Cli {
+    /// Threads that compute; as many as the machine has by default. No result depends on their number.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,7 +54,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let ending = match Cli::parse().command {
+    let Cli { threads, command } = Cli::parse();
+    if let Some(threads) = threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+        pool.build_global().expect("no thread runs yet");
+    }
+    let ending = match command {
         Command::Transcribe(options) | Command::Translate(options) => transcribe::run(&options),
         Command::Speak(options) => speak::run(&options),
         Command::Convert(options) | Command::Enhance(options) => convert::run(&options),
