@@ -134,5 +134,6 @@ impl Kept {
 /// None where the kernel cannot work with the weight's sizes.
 fn product<E: Element>(level: Level, x: &[f32], weight: Weight<E>, bias: Option<&[f32]>) -> Option<Vec<f32>> {
     let few = FEW * weight.depth();
-    weight.fits().then(|| x.chunks(few).flat_map(|x| weight.product(level, x, bias)).collect())
+    let product = |x| weight.product(level, x, bias);
+    weight.fits().then(|| x.chunks(few).map(product).collect::<Vec<_>>().concat())
 }
