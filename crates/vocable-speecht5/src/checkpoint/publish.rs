@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use vocable_weights::{Dtype, OwnedTensor, View, write_safetensors};
 
-use super::{Checkpoint, Format, Layout, LoadReport, visit};
+use super::{Checkpoint, Format, Layout, LoadReport, part, visit};
 use crate::{ModelConfig, ModelError};
 
 /// A tensor as it is published; its values are made when they are written.
@@ -74,7 +74,7 @@ fn taps(path: &str, config: &ModelConfig) -> usize {
 
 /// Writes a whole model: transformers' names, and fairseq's behind `extra.` for what transformers does not have, so that
 /// nothing is lost. What the checkpoint `source`, which the model was loaded from, holds beyond the model (a part that the
-/// model lacks, norms that no base model uses) is written again.
+/// model lacks, norms that no base model uses) is written again; parts that it lacks, which nobody trained, are left out.
 ///
 /// # Errors
 /// A folder that cannot be written.
@@ -84,7 +84,11 @@ pub fn write_extended<M: Module>(
     config: &ModelConfig,
     source: Option<(&Checkpoint, &LoadReport)>,
 ) -> Result<(), ModelError> {
-    let mut tensors = published(module, config, |path| Format::HuggingFace.names(path).next());
+    let absent: &[String] = source.map_or(&[], |(_, report)| report.absent.as_slice());
+    let mut tensors = published(module, config, |path| match absent.iter().any(|absent| absent == part(path)) {
+        true => None,
+        false => Format::HuggingFace.names(path).next(),
+    });
     if let Some((checkpoint, report)) = source {
         for (name, tensor) in checkpoint.carried(report) {
             // The model's own tensor counts, except for counters, which it does not have.
