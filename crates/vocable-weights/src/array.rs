@@ -26,6 +26,15 @@ pub fn read_array(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>), Weig
 }
 
 fn npy(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+    // The reader reserves what lengths claim: here that of the header, below those of the shape.
+    let header = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => u32::from(u16::from_le_bytes([a, b])),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    };
+    if header as usize > bytes.len() {
+        return Err("not a NumPy file: its header is cut short".into());
+    }
     let file = NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error}"))?;
     let DType::Plain(kind) = file.dtype() else { return Err("it is a structured array".into()) };
     let size = match (kind.type_char(), kind.size_field()) {
@@ -33,7 +42,6 @@ fn npy(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
         _ => return Err(format!("its values are {kind}, expected floating-point numbers")),
     };
     let (shape, order) = (file.shape().to_vec(), file.order());
-    // The reader reserves what the header claims.
     let claimed = shape.iter().try_fold(size, |bytes, &length| bytes.checked_mul(length));
     if claimed.is_none_or(|claimed| claimed > bytes.len() as u64) {
         return Err(format!("it claims the shape {shape:?}, for which it is too short"));
