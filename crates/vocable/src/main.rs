@@ -4,15 +4,20 @@
 //! command, a model or a manifest is wrong.
 
 mod convert;
+mod features;
+mod inspect;
 mod manual;
 mod model;
 mod prepare;
 mod progress;
+mod publish;
+mod score;
 mod sentences;
 mod session;
 mod speak;
 mod speech;
 mod transcribe;
+mod vocab;
 
 use std::process::ExitCode;
 
@@ -42,6 +47,19 @@ enum Command {
     Convert(convert::Convert),
     /// Say what is said in recordings without their noise.
     Enhance(convert::Convert),
+    /// Compute log-mels, MFCCs or cluster labels of recordings.
+    Features(features::Features),
+    /// Score hypotheses against references.
+    Score(score::Score),
+    /// List the tensors of a checkpoint, with their sizes and what they mean here.
+    Inspect(inspect::Inspect),
+    /// Make a model folder for transformers, or one file of everything, out of published weights.
+    Import(publish::Import),
+    /// Make a model folder for transformers, or one file of everything, out of a model folder or a stage of training.
+    Export(publish::Export),
+    /// Change the characters that a model knows.
+    #[command(subcommand)]
+    Vocab(vocab::Vocab),
     /// Make a folder of 16 kHz mono recordings with a manifest out of recordings as they are.
     ///
     /// All unusable files are listed by name and reason; an interrupted preparation continues where it was.
@@ -63,6 +81,12 @@ fn main() -> ExitCode {
         Command::Transcribe(options) | Command::Translate(options) => transcribe::run(&options),
         Command::Speak(options) => speak::run(&options),
         Command::Convert(options) | Command::Enhance(options) => convert::run(&options),
+        Command::Features(options) => features::run(&options),
+        Command::Score(options) => score::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Import(options) => publish::import(&options),
+        Command::Export(options) => publish::export(&options),
+        Command::Vocab(options) => vocab::run(&options),
         Command::Prepare(source) => Ok(prepare::run(source)),
         Command::Man(options) => manual::man::<Cli>(&options),
         Command::Completions(options) => manual::completions::<Cli>(&options),

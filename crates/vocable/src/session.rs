@@ -63,6 +63,11 @@ impl Input {
 }
 
 impl Recordings {
+    /// What one name stands for.
+    pub fn one(name: &str) -> Self {
+        Self { files: vec![name.into()] }
+    }
+
     /// The files one by one: folders and globs in the order of their names. A file that is missing is an input like the
     /// others, which will fail.
     pub fn expand(&self) -> Result<Vec<Input>, Unusable> {

@@ -1,0 +1,214 @@
+//! `vocable import` and `vocable export`: models from and to published files.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use vocable_random::Key;
+use vocable_speecht5::checkpoint::{Checkpoint, LoadReport, write_extended};
+use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, write_folder};
+use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeechT5};
+use vocable_text::{CharVocabulary, Tokenizer};
+
+use crate::session::{Ending, Unusable};
+
+/// Options of `import`.
+#[derive(Args)]
+pub struct Import {
+    /// Weights with fairseq's or transformers' names (`speecht5_base.pt`, an extended file).
+    file: PathBuf,
+    /// A folder with spm_char.model and, if there are any, added_tokens.json; not needed for --extended.
+    #[arg(long, value_name = "DIR", required_unless_present = "extended")]
+    tokenizer: Option<PathBuf>,
+    /// Whose switches hold where the sources differ and no tensor tells.
+    #[arg(long, default_value = "hf")]
+    preset: Origin,
+    /// Fail where a tensor of the model is missing or has another shape, or one of the file is unknown.
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    destination: Destination,
+}
+
+/// Options of `export`.
+#[derive(Args)]
+pub struct Export {
+    /// A model folder, or the folder of a finished stage of training (`runs/stages/finetune-asr-…`, `pretrain-…`).
+    from: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+}
+
+/// Where a model goes, and what for.
+#[derive(Args)]
+struct Destination {
+    /// The folder to make, for transformers to load; with --extended a file.
+    #[arg(long, short, value_name = "OUT")]
+    output: PathBuf,
+    /// The class of transformers that it is for; of a model folder or a stage, its own where none is given.
+    #[arg(long = "as", value_name = "CLASS")]
+    class: Option<Class>,
+    /// Write all parts into one safetensors file that loses nothing, with transformers' names and, behind `extra.`,
+    /// fairseq's.
+    #[arg(long)]
+    extended: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Class {
+    /// SpeechT5ForSpeechToText
+    Asr,
+    /// SpeechT5ForTextToSpeech
+    Tts,
+    /// SpeechT5ForSpeechToSpeech
+    Vc,
+    /// SpeechT5Model, all parts
+    Base,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Origin {
+    Paper,
+    Official,
+    Hf,
+}
+
+impl From<Class> for Architecture {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Asr => Self::SpeechToText,
+            Class::Tts => Self::TextToSpeech,
+            Class::Vc => Self::SpeechToSpeech,
+            Class::Base => Self::Base,
+        }
+    }
+}
+
+/// A model in memory with what belongs to it.
+struct Whole {
+    model: SpeechT5,
+    config: ModelConfig,
+    tokenizer: Option<Tokenizer>,
+    front_end: FrontEnd,
+    /// What it was for.
+    architecture: Architecture,
+    /// Parts that no file had, and that are therefore new.
+    absent: Vec<String>,
+    /// Where it came from, for an extended file to hold what the model has no place for.
+    source: Option<(Checkpoint, LoadReport)>,
+}
+
+/// Imports.
+pub fn import(options: &Import) -> Ending {
+    let checkpoint = Checkpoint::open(&options.file)?;
+    let preset = match options.preset {
+        Origin::Paper => Preset::Paper,
+        Origin::Official => Preset::Official,
+        Origin::Hf => Preset::Hf,
+    };
+    let config = checkpoint.config(preset)?;
+    let tokenizer = options.tokenizer.as_ref().map(Tokenizer::open).transpose()?;
+    let rows = checkpoint.sizes()?.vocabulary.or(tokenizer.as_ref().map(Tokenizer::len)).unwrap_or(0);
+    let pad = tokenizer.as_ref().and_then(|tokenizer| tokenizer.id("<pad>")).unwrap_or(1);
+    let (model, report) = checkpoint.load(fresh(&config, rows, pad))?;
+    if options.strict {
+        report.strict(&[], checkpoint.path())?;
+    }
+    let unread = [("lacks", &report.missing), ("has another shape of", &report.reshaped)];
+    for (what, names) in unread.into_iter().chain([("holds the unknown tensor", &report.unexpected)]) {
+        names.iter().for_each(|name| eprintln!("warning: {}: it {what} {name}", options.file.display()));
+    }
+    let absent = report.absent.clone();
+    let front_end = FrontEnd::default();
+    let architecture = Architecture::Base;
+    let source = Some((checkpoint, report));
+    write(&Whole { model, config, tokenizer, front_end, architecture, absent, source }, &options.destination)
+}
+
+/// Exports.
+pub fn export(options: &Export) -> Ending {
+    let stage = options.from.join("manifest.json").exists();
+    let whole = if stage { of_stage(&options.from)? } else { of_folder(&options.from)? };
+    write(&whole, &options.destination)
+}
+
+fn of_folder(path: &Path) -> Result<Whole, Unusable> {
+    let ModelFolder { config, architecture, tokenizer, front_end, checkpoint, .. } = ModelFolder::open(path)?;
+    let model = config.model().map_err(Unusable)?;
+    let (loaded, report) = checkpoint.load(fresh(&model, config.vocab_size, config.pad_token_id))?;
+    report.strict(architecture.parts(), checkpoint.path())?;
+    let absent = report.absent.clone();
+    let source = Some((checkpoint, report));
+    Ok(Whole { model: loaded, config: model, tokenizer, front_end, architecture, absent, source })
+}
+
+/// The model that a stage of training left, with the vocabulary of the stage that prepared its corpus.
+fn of_stage(path: &Path) -> Result<Whole, Unusable> {
+    let wrong = |file: &Path, message: &str| Unusable(format!("{}: {message}", file.display()));
+    let file = path.join("manifest.json");
+    let manifest: Value = serde_json::from_slice(&read(&file)?).map_err(|error| wrong(&file, &error.to_string()))?;
+    let kind = manifest["kind"].as_str().unwrap_or_default();
+    let architecture = match kind {
+        "pretrain" => Architecture::Base,
+        "finetune-asr" => Architecture::SpeechToText,
+        "finetune-vc" => Architecture::SpeechToSpeech,
+        "finetune-tts" => Architecture::TextToSpeech,
+        _ => return Err(wrong(path, &format!("a stage {kind:?} leaves no model that transformers has a class for"))),
+    };
+    if manifest["status"] != "done" {
+        return Err(wrong(path, &format!("the stage is {}; finish it first", manifest["status"])));
+    }
+    let file = path.join("config.toml");
+    let text = String::from_utf8_lossy(&read(&file)?).into_owned();
+    let stored: Value = toml::from_str(&text).map_err(|error| wrong(&file, &error.to_string()))?;
+    let mut config = stored["config"][0].clone();
+    none_to_null(&mut config);
+    let config: ModelConfig = serde_json::from_value(config).map_err(|error| wrong(&file, &error.to_string()))?;
+    let prepared = manifest["inputs"]["prepare"].as_str().unwrap_or_default();
+    let vocabulary = CharVocabulary::load(path.join("..").join(prepared).join("outputs/vocabulary.json"))?;
+    let model = fresh(&config, vocabulary.len(), vocabulary.pad());
+    let model = vocable_train::load_model(model, &path.join("outputs/model.safetensors"))?;
+    let (tokenizer, front_end) = (Some(Tokenizer::from(&vocabulary)), FrontEnd::default());
+    Ok(Whole { model, config, tokenizer, front_end, architecture, absent: Vec::new(), source: None })
+}
+
+/// Optional parts that are off are stored as "none".
+fn none_to_null(value: &mut Value) {
+    match value {
+        Value::String(text) if text == "none" => *value = Value::Null,
+        Value::Array(items) => items.iter_mut().for_each(none_to_null),
+        Value::Object(map) => map.values_mut().for_each(none_to_null),
+        _ => {}
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
+    std::fs::read(path).map_err(|error| Unusable(format!("{}: {error}", path.display())))
+}
+
+fn fresh(config: &ModelConfig, vocabulary: usize, pad: u32) -> SpeechT5 {
+    config.init(vocabulary, pad, &Regularisation::none(), Key::new(0), &Device::flex())
+}
+
+fn write(whole: &Whole, to: &Destination) -> Ending {
+    let Whole { model, config, tokenizer, front_end, architecture, absent, source } = whole;
+    let output = to.output.display();
+    if to.extended {
+        let source = source.as_ref().map(|(checkpoint, report)| (checkpoint, report));
+        write_extended(&to.output, model, config, source)?;
+        println!("{output}: an extended file");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let architecture = to.class.map_or(*architecture, Architecture::from);
+    if let Some(part) = architecture.parts().iter().find(|part| absent.iter().any(|absent| absent == *part)) {
+        let class = architecture.class();
+        return Err(Unusable(format!("the model lacks everything of {part}, which a {class} has; choose --as")));
+    }
+    let tokenizer =
+        tokenizer.as_ref().ok_or_else(|| Unusable("the model has no tokenizer; give --tokenizer".into()))?;
+    write_folder(&to.output, architecture, model, config, tokenizer, front_end)?;
+    println!("{output}: a {}", architecture.class());
+    Ok(ExitCode::SUCCESS)
+}

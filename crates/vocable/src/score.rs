@@ -1,0 +1,164 @@
+//! `vocable score`: how near hypotheses are to references.
+
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use vocable_audio::{Frames, LogMel, drop_quiet_frames, mel_cepstrum};
+use vocable_metrics::{
+    Bootstrap, EditCounts, Interval, LogMelCepstralDistance, accuracy, bleu, character_errors,
+    log_mel_cepstral_distance, word_errors,
+};
+use vocable_random::Key;
+use vocable_text::normalise;
+
+use crate::session::{Ending, Recordings, Reporter, Unusable, standard_text};
+
+/// Options of `score`.
+#[derive(Args)]
+pub struct Score {
+    /// What to compute.
+    metric: Metric,
+    /// References: a text with one on each line, - for standard input; for `mcd` a recording, folder or glob.
+    reference: String,
+    /// Hypotheses in the same order.
+    hypothesis: String,
+    /// Lower-case texts and drop their punctuation first.
+    #[arg(long)]
+    normalise: bool,
+    /// Print an object: metric, value, low, high (95 %, resampled), n, and of error rates the edits.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Metric {
+    /// Word error rate in percent
+    Wer,
+    /// Character error rate in percent
+    Cer,
+    /// Corpus BLEU with 13a's tokens, as sacrebleu computes it
+    Bleu,
+    /// Mel-cepstral distance in dB along the best alignment; not comparable to WORLD's
+    Mcd,
+    /// Lines that are equal in percent
+    Accuracy,
+}
+
+/// A number over all of a test set.
+struct Figure {
+    value: Option<f64>,
+    interval: Option<Interval>,
+    n: usize,
+    edits: Option<EditCounts>,
+    unit: &'static str,
+}
+
+/// Scores and reports.
+pub fn run(options: &Score) -> Ending {
+    let figure = match options.metric {
+        Metric::Mcd => distances(options)?,
+        metric => texts(metric, options)?,
+    };
+    let metric = options.metric.to_possible_value().expect("no metric is hidden").get_name().to_owned();
+    let Figure { value, interval, n, edits, unit } = figure;
+    let mut object = json!({
+        "metric": metric, "value": value, "low": interval.map(|interval| interval.low),
+        "high": interval.map(|interval| interval.high), "n": n,
+    });
+    let mut line = match value {
+        Some(value) => format!("{metric} {value:.2}{unit}"),
+        None => format!("{metric} —"),
+    };
+    if let Some(Interval { low, high }) = interval {
+        line += &format!(" (95 %: {low:.2} to {high:.2})");
+    }
+    line += &format!(", n = {n}");
+    if let Some(edits) = edits {
+        let EditCounts { hits, substitutions, deletions, insertions } = edits;
+        object["edits"] = json!({
+            "hits": hits, "substitutions": substitutions, "deletions": deletions, "insertions": insertions,
+        });
+        line += &format!(": {substitutions} substitutions, {deletions} deletions, {insertions} insertions");
+    }
+    let reporter = Reporter::new(options.json, 1);
+    reporter.done(&object, &line);
+    Ok(reporter.finish())
+}
+
+fn bootstrap() -> Bootstrap {
+    Bootstrap::new(Key::new(1).fold("bootstrap"))
+}
+
+fn texts(metric: Metric, options: &Score) -> Result<Figure, Unusable> {
+    let [references, hypotheses] = [&options.reference, &options.hypothesis].map(|path| lines(path, options.normalise));
+    let (references, hypotheses) = (references?, hypotheses?);
+    same(references.len(), hypotheses.len(), "lines")?;
+    let pairs = || references.iter().zip(&hypotheses);
+    let n = references.len();
+    let rate = |errors: fn(&str, &str) -> EditCounts| {
+        let counts: Vec<EditCounts> = pairs().map(|(reference, hypothesis)| errors(reference, hypothesis)).collect();
+        let total: EditCounts = counts.iter().copied().sum();
+        let interval = bootstrap().error_rate(&counts);
+        Figure { value: total.percent(), interval, n, edits: Some(total), unit: " %" }
+    };
+    Ok(match metric {
+        Metric::Wer => rate(word_errors),
+        Metric::Cer => rate(character_errors),
+        Metric::Bleu => Figure { value: bleu(&references, &hypotheses), interval: None, n, edits: None, unit: "" },
+        Metric::Accuracy | Metric::Mcd => {
+            let hits: Vec<f64> = pairs().map(|(a, b)| if a == b { 100.0 } else { 0.0 }).collect();
+            let interval = bootstrap().mean(&hits);
+            Figure { value: accuracy(&references, &hypotheses), interval, n, edits: None, unit: " %" }
+        }
+    })
+}
+
+fn lines(path: &str, normalised: bool) -> Result<Vec<String>, Unusable> {
+    let text = match path {
+        "-" => standard_text()?,
+        path => std::fs::read_to_string(Path::new(path)).map_err(|error| Unusable(format!("{path}: {error}")))?,
+    };
+    let spoken = |line: &str| {
+        let line: String = normalise(line).chars().map(|c| if is_punctuation(c) { ' ' } else { c }).collect();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    Ok(text.lines().map(|line| if normalised { spoken(line) } else { line.trim().to_owned() }).collect())
+}
+
+/// Punctuation of the languages that are likely here; apostrophes belong to words.
+fn is_punctuation(c: char) -> bool {
+    let ascii = c.is_ascii_punctuation() && c != '\'';
+    ascii || matches!(c, '¡' | '¿' | '«' | '»' | '‐'..='‘' | '‚'..='‧' | '、'..='〃' | '〈'..='】')
+}
+
+fn same(references: usize, hypotheses: usize, what: &str) -> Result<(), Unusable> {
+    match references == hypotheses {
+        true => Ok(()),
+        false => Err(Unusable(format!("{references} {what} of references, but {hypotheses} of hypotheses"))),
+    }
+}
+
+/// Order of the cepstrum, and the power below the mean at which frames are silence, in dB (spec section 7.3).
+const CEPSTRUM: (usize, f64) = (41, 20.0);
+
+fn distances(options: &Score) -> Result<Figure, Unusable> {
+    let log_mel = LogMel::default();
+    let cepstra = |files: &str| -> Result<Vec<Frames>, Unusable> {
+        let inputs = Recordings::one(files).expand()?;
+        let cepstrum = |input: &crate::session::Input| {
+            let (samples, _) = input.samples(log_mel.config().rate).map_err(Unusable)?;
+            Ok(mel_cepstrum(&drop_quiet_frames(&log_mel.log_mel(&samples), CEPSTRUM.1), CEPSTRUM.0))
+        };
+        inputs.iter().map(cepstrum).collect()
+    };
+    let (references, hypotheses) = (cepstra(&options.reference)?, cepstra(&options.hypothesis)?);
+    same(references.len(), hypotheses.len(), "recordings")?;
+    let distance = |(a, b): (&Frames, &Frames)| -> LogMelCepstralDistance {
+        log_mel_cepstral_distance(&a.data, &b.data, a.width, false)
+    };
+    let decibels: Vec<f64> = references.iter().zip(&hypotheses).map(|pair| distance(pair).decibels).collect();
+    let n = decibels.len();
+    let value = (n > 0).then(|| decibels.iter().sum::<f64>() / n as f64);
+    Ok(Figure { value, interval: bootstrap().mean(&decibels), n, edits: None, unit: " dB" })
+}
