@@ -72,6 +72,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    vocable_kernels::keep_memory();
     let Cli { threads, command } = Cli::parse();
     if let Some(threads) = threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
