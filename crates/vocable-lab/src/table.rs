@@ -165,7 +165,7 @@ pub struct Table<C> {
     source: Option<&'static str>,
     base: fn(Scale) -> C,
     validate: fn(&C) -> Result<(), ConfigError>,
-    caption: fn(&C) -> String,
+    caption: Box<dyn Fn(&C) -> String>,
     rows: Vec<Row<C>>,
     columns: Vec<Column<C>>,
     printed: Vec<(&'static str, &'static str, Printed)>,
@@ -184,7 +184,7 @@ impl TableName {
             source: None,
             base,
             validate: |_| Ok(()),
-            caption: |_| String::new(),
+            caption: Box::new(|_| String::new()),
             rows: Vec::new(),
             columns: Vec::new(),
             printed: Vec::new(),
@@ -211,8 +211,8 @@ impl<C: Config> Table<C> {
 
     /// What a reader must know beside the numbers: the data, what of it is synthetic, sizes. One or more sentences.
     #[must_use]
-    pub fn caption(mut self, caption: fn(&C) -> String) -> Self {
-        self.caption = caption;
+    pub fn caption(mut self, caption: impl Fn(&C) -> String + 'static) -> Self {
+        self.caption = Box::new(caption);
         self
     }
 

@@ -176,6 +176,11 @@ impl Pipeline {
         Ok(pretrain::stage(c, clusters, prepare, units.as_ref(), cost, &self.datasets))
     }
 
+    /// The hash of a corpus, manifest and recordings; none where it cannot be read.
+    pub fn data_hash(&self, data: &DataConfig) -> Option<String> {
+        self.known(data).ok().map(|known| known.hash.clone())
+    }
+
     fn known(&self, data: &DataConfig) -> Result<Rc<Known>, Unavailable> {
         if let Some(known) = self.sources.borrow().get(&data.manifest) {
             return Ok(Rc::clone(known));

@@ -34,11 +34,11 @@ fn rows(table: Table<RunConfig>) -> Table<RunConfig> {
 
 /// Table 5 of the paper: what each part of the pre-training contributes (spec section 11).
 fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
-    let [clean, other, vc, sid, noisy] = std::array::from_fn(|_| Rc::clone(pipeline));
+    let [clean, other, vc, sid, noisy, data] = std::array::from_fn(|_| Rc::clone(pipeline));
     let table = Table::new("ablation", "What each part of the pre-training contributes")
         .base(scales::base)
         .validate(validate)
-        .caption(caption)
+        .caption(move |c| caption(c, data.data_hash(&c.data).as_deref()))
         .source("Ao et al. 2022, ablation study");
     rows(table)
         .column(
@@ -137,8 +137,8 @@ fn pretraining(config: &mut RunConfig, change: impl FnOnce(&mut vocable_speecht5
     }
 }
 
-/// What a reader must know to compare the two columns.
-fn caption(config: &RunConfig) -> String {
+/// What a reader must know to compare the two columns; `hash` of the data, if it is there.
+fn caption(config: &RunConfig, hash: Option<&str>) -> String {
     let data = match config.data.manifest.as_str() {
         "mini" => {
             "Vocable mini: synthetic speech (five diphone and clustergen voices of flite and festival), sentences \
@@ -147,6 +147,7 @@ fn caption(config: &RunConfig) -> String {
         }
         other => format!("the recordings of {other}; ASR other is voices heard nowhere else"),
     };
+    let hash = hash.map_or(String::new(), |hash| format!(" (SHA-256 {hash})"));
     let unmasked = config.pretrain.as_ref().and_then(|pretrain| pretrain.task.speech.as_ref());
     let unmasked = unmasked.map_or(0.0, |speech| speech.mlm_unmasked);
     let unmasked = match unmasked {
@@ -161,7 +162,7 @@ fn caption(config: &RunConfig) -> String {
         speeds => format!(" Nor the paper's: recognition trains on its recordings at speeds {speeds:?}."),
     };
     format!(
-        "Data: {data}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
+        "Data: {data}{hash}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
          of 154 M parameters and are not comparable in level. ASR: beam search (beam {}) by decoder \
          and CTC (weight {}) together, no language model. VC: \
          mel-cepstral distance from the log-mel, not WORLD's. SID ½ s in noise: crops of half a second in white noise at \
