@@ -162,7 +162,7 @@ fn caption(config: &RunConfig, hash: Option<&str>) -> String {
         speeds => format!(" Nor the paper's: recognition trains on its recordings at speeds {speeds:?}."),
     };
     format!(
-        "Data: {data}{hash}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
+        "Data{hash}: {data}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
          of 154 M parameters and are not comparable in level. ASR: beam search (beam {}) by decoder \
          and CTC (weight {}) together, no language model. VC: \
          mel-cepstral distance from the log-mel, not WORLD's. SID ½ s in noise: crops of half a second in white noise at \
