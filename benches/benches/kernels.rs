@@ -51,7 +51,7 @@ fn element_wise(c: &mut Criterion) {
     kernel(group, "gelu", &[inner], |t| gelu(t[0].clone()));
     kernel(group, "tanh", &[length], |t| tanh(t[0].clone()));
     kernel(group, "dropout", &[inner], |t| dropout(t[0].clone(), 0.1, key));
-    kernel(group, "dropout_add", &[length, length], |t| dropout_add(t[0].clone(), t[1].clone(), 0.1, key));
+    kernel(group, "dropout_add", &[length, length], |t| dropout_add(t[0].clone(), t[1].clone(), Some((0.1, key))));
     kernel(group, "layer_norm", &[length, WIDTH, WIDTH], |t| {
         flat(layer_norm(states(&t[0], WIDTH), t[1].clone(), t[2].clone(), 1e-5))
     });

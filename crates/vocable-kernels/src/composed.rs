@@ -99,8 +99,11 @@ pub fn widened<const D: usize>(weight: Tensor<D>, dtype: DType) -> Tensor<D> {
 }
 
 /// See [`crate::dropout_add`].
-pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
-    x + dropout(y, probability, key)
+pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, mask: Option<(f64, Key)>) -> Tensor<D> {
+    match mask {
+        Some((probability, key)) => x + dropout(y, probability, key),
+        None => x + y,
+    }
 }
 
 /// See [`crate::linear`].

@@ -20,6 +20,7 @@ mod leaky_relu;
 pub(crate) mod level;
 mod linear;
 pub(crate) mod math;
+mod pointwise;
 mod product;
 mod softmax;
 mod tanh;

@@ -75,17 +75,19 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
     fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::dropout(tensor::<D>(x), probability, key))
 }
 
-/// `x + dropout(y)`: the residual sum of a sub-layer (see [`dropout`]).
+/// `x + dropout(y)`, the residual sum of a sub-layer: with a probability and a key as in [`dropout`], or none.
 ///
 /// # Panics
-/// If the shapes differ, or unless 0 ≤ `probability` < 1.
-pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
+/// If the shapes differ, or unless 0 ≤ probability < 1.
+pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, dropout: Option<(f64, Key)>) -> Tensor<D> {
     assert_eq!(x.dims(), y.dims(), "dropout_add: the shapes differ");
-    assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
+    if let Some((probability, _)) = dropout {
+        assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
+    }
     let level = Level::detect();
-    let kernel = DropoutAdd { level, dropout: (probability > 0.0).then(|| Dropout::new(level, probability, key)) };
-    fused::run(&kernel, [x.into_dispatch(), y.into_dispatch()])
-        .unwrap_or_else(|[x, y]| composed::dropout_add(tensor::<D>(x), tensor(y), probability, key))
+    let mask = dropout.map(|(probability, key)| Dropout::new(level, probability, key));
+    fused::run(&DropoutAdd { level, dropout: mask }, [x.into_dispatch(), y.into_dispatch()])
+        .unwrap_or_else(|[x, y]| composed::dropout_add(tensor::<D>(x), tensor(y), dropout))
 }
 
 /// `x · weight + bias` over the last dimension: `[.., in]` times `[in, out]` plus `[out]` gives `[.., out]`.

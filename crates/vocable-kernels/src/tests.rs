@@ -205,14 +205,14 @@ fn dropout_drops_what_the_composed_form_drops() {
 fn a_residual_sum_is_exact() {
     for key in rounds("dropout add") {
         let [rows, width] = shape2(key);
-        for probability in [0.0, 0.3] {
+        for mask in [None, Some((0.0, key)), Some((0.3, key))] {
             compare(
                 "dropout add",
                 key,
                 &[rows * width, rows * width],
                 // Inputs that others read too must not be written to.
-                |t| dropout_add(t[0].clone(), t[1].clone(), probability, key) * t[0].clone() * t[1].clone(),
-                |t| composed::dropout_add(t[0].clone(), t[1].clone(), probability, key) * t[0].clone() * t[1].clone(),
+                |t| dropout_add(t[0].clone(), t[1].clone(), mask) * t[0].clone() * t[1].clone(),
+                |t| composed::dropout_add(t[0].clone(), t[1].clone(), mask) * t[0].clone() * t[1].clone(),
             );
         }
     }

@@ -10,18 +10,19 @@ pub struct Dropout(pub f64);
 impl Dropout {
     /// Drops elements in training, returns `x` unchanged in evaluation. Any shape.
     pub fn forward<const D: usize>(self, x: Tensor<D>, mode: Mode) -> Tensor<D> {
-        match mode {
-            Mode::Train(key) if self.0 > 0.0 => vocable_kernels::dropout(x, self.0, key),
-            _ => x,
+        match self.mask(mode) {
+            Some((probability, key)) => vocable_kernels::dropout(x, probability, key),
+            None => x,
         }
     }
 
     /// `x` plus [`forward`](Self::forward) of `y`: a residual sum. Any shape, the same for both.
     pub fn add<const D: usize>(self, x: Tensor<D>, y: Tensor<D>, mode: Mode) -> Tensor<D> {
-        match mode {
-            Mode::Train(key) => vocable_kernels::dropout_add(x, y, self.0, key),
-            // Without a mask the key has no meaning.
-            Mode::Eval => vocable_kernels::dropout_add(x, y, 0.0, Key::new(0)),
-        }
+        vocable_kernels::dropout_add(x, y, self.mask(mode))
+    }
+
+    /// Probability and key of the mask; none where nothing is dropped.
+    pub(crate) fn mask(self, mode: Mode) -> Option<(f64, Key)> {
+        mode.key().filter(|_| self.0 > 0.0).map(|key| (self.0, key))
     }
 }

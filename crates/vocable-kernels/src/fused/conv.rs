@@ -13,6 +13,7 @@ use super::Kernel;
 use super::buffer::{Array, sum, zeroed};
 use super::linear::column_sums;
 use super::product::{Matrix, Threads, add_product, product};
+use super::transpose::transpose;
 use crate::Window;
 
 /// Inputs: x `[batch, time, channel]`, weight `[groups, kernel * channel / groups, out / groups]` (or without the first
@@ -189,11 +190,7 @@ impl Conv {
             .flat_map(|group| group.chunks_exact(tap_length).rev())
             .zip(reversed.chunks_exact_mut(tap_length))
         {
-            for (channel, outputs) in source.chunks_exact(group_outputs).enumerate() {
-                for (output, &value) in outputs.iter().enumerate() {
-                    target[output * group_channels + channel] = value;
-                }
-            }
+            transpose(source, group_channels, group_outputs, 0, target);
         }
         let transposed = Sizes {
             time: sizes.steps,

@@ -11,7 +11,7 @@ use super::attention::rows;
 use super::buffer::Array;
 use super::few_rows::Element;
 use super::level::{Level, vectorised};
-use super::math::mul_add;
+use super::math::{mul_add, sum_of_lanes};
 
 /// Queries of a head up to which this is faster than whole tiles.
 pub(crate) const FEW: usize = 4;
@@ -240,14 +240,7 @@ fn dot<E: Element, const FMA: bool>(a: &[f32], b: &[E]) -> f32 {
     for ((lane, &a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
         *lane = mul_add::<FMA>(a, b.widen(), *lane);
     }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-    }
-    lanes[0]
+    sum_of_lanes(lanes)
 }
 
 vectorised! {

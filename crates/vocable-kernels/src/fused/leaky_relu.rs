@@ -1,8 +1,7 @@
 //! The leaky rectifier.
 
-use super::Kernel;
-use super::buffer::{Array, Parts};
 use super::level::{Level, vectorised};
+use super::pointwise::Pointwise;
 
 #[derive(Clone, Debug)]
 pub(crate) struct LeakyRelu {
@@ -10,21 +9,13 @@ pub(crate) struct LeakyRelu {
     pub(crate) slope: f32,
 }
 
-impl Kernel<1> for LeakyRelu {
-    /// The input.
-    type Saved = Array;
-
-    fn forward(&self, [x]: [Array; 1]) -> (Array, Array) {
-        let values = x.values();
-        let run = |start: usize, y: &mut [f32]| forward(self.level, &values[start..], self.slope, y);
-        let (y, _) = Parts::rows(values.len(), 1).build(run);
-        (Array::new(y, x.shape()), x)
+impl Pointwise for LeakyRelu {
+    fn apply(&self, x: &[f32], y: &mut [f32]) {
+        forward(self.level, x, self.slope, y);
     }
 
-    fn backward(&self, x: Array, gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        let values = x.values();
-        let rewrite = |start: usize, g: &mut [f32]| backward(self.level, &values[start..], self.slope, g);
-        [Some(gradient.rewrite(Parts::rows(values.len(), 1), rewrite).0)]
+    fn differentiate(&self, kept: &[f32], gradients: &mut [f32]) {
+        backward(self.level, kept, self.slope, gradients);
     }
 }
 

@@ -91,6 +91,12 @@ pub(crate) fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f3
     for (lane, (&a, &b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
         *lane += term(a, b);
     }
+    sum_of_lanes(lanes)
+}
+
+/// The sum of a power of two of lanes: halves are added until one is left.
+#[inline(always)]
+pub(crate) fn sum_of_lanes<const LANES: usize>(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES;
     while width > 1 {
         width /= 2;

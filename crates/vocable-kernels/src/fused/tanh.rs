@@ -1,30 +1,23 @@
 //! The hyperbolic tangent.
 
-use super::Kernel;
-use super::buffer::{Array, Parts};
 use super::level::{Level, vectorised};
 use super::math::{mul_add, tanh};
+use super::pointwise::Pointwise;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Tanh {
     pub(crate) level: Level,
 }
 
-impl Kernel<1> for Tanh {
-    /// The output.
-    type Saved = Array;
+impl Pointwise for Tanh {
+    const OF_OUTPUT: bool = true;
 
-    fn forward(&self, [x]: [Array; 1]) -> (Array, Array) {
-        let values = x.values();
-        let (y, _) = Parts::rows(values.len(), 1).build(|start, y| forward(self.level, &values[start..], y));
-        let y = Array::new(y, x.shape());
-        (y.clone(), y)
+    fn apply(&self, x: &[f32], y: &mut [f32]) {
+        forward(self.level, x, y);
     }
 
-    fn backward(&self, y: Array, gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        let values = y.values();
-        let rewrite = |start: usize, g: &mut [f32]| backward(self.level, &values[start..], g);
-        [Some(gradient.rewrite(Parts::rows(values.len(), 1), rewrite).0)]
+    fn differentiate(&self, kept: &[f32], gradients: &mut [f32]) {
+        backward(self.level, kept, gradients);
     }
 }
 

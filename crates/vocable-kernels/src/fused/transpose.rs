@@ -14,21 +14,24 @@ pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32
     if !values.is_empty() {
         let blocks = out.spare_capacity_mut()[..values.len()].par_chunks_mut(BLOCK * rows);
         blocks.enumerate().for_each(|(block, out)| {
-            let out = zeroed(out);
-            let first = block * BLOCK;
-            for (top, source) in values.chunks(BLOCK * columns).enumerate() {
-                for (column, out) in out.chunks_exact_mut(rows).enumerate() {
-                    let out = &mut out[top * BLOCK..];
-                    for (out, row) in out.iter_mut().zip(source.chunks_exact(columns)) {
-                        *out = row[first + column];
-                    }
-                }
-            }
+            transpose(values, rows, columns, block * BLOCK, zeroed(out));
         });
     }
     // SAFETY: the blocks cover all elements and each was initialised.
     unsafe { out.set_len(values.len()) };
     out
+}
+
+/// Writes the columns from `first` on of a contiguous `[rows, columns]` as rows, as many as `out` has room for.
+pub(super) fn transpose(values: &[f32], rows: usize, columns: usize, first: usize, out: &mut [f32]) {
+    for (top, source) in values.chunks(BLOCK * columns).enumerate() {
+        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+            let out = &mut out[top * BLOCK..];
+            for (out, row) in out.iter_mut().zip(source.chunks_exact(columns)) {
+                *out = row[first + column];
+            }
+        }
+    }
 }
 
 #[cfg(test)]
