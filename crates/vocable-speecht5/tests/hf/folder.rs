@@ -86,36 +86,10 @@ pub fn ids(value: &Value) -> Vec<u32> {
     value.as_array().expect("a list").iter().map(|value| value.as_u64().expect("a whole number") as u32).collect()
 }
 
-/// Copies a folder.
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            // Not `fs::copy`, which would copy a write protection too.
-            false => fs::write(&to, fs::read(entry.path()).unwrap()).unwrap(),
-        }
-    }
-}
-
 /// Changes a case of `cases.json`.
 pub fn alter_json(folder: &Path, case: &str, alter: impl FnOnce(&mut Value)) {
     let path = folder.join("cases.json");
     let mut cases: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     alter(&mut cases[case]);
     fs::write(&path, cases.to_string()).unwrap();
-}
-
-/// Adds `error` to the first value of a tensor of a file.
-pub fn alter_tensor(folder: &Path, file: &str, name: &str, error: f32) {
-    let path = folder.join(file);
-    let mut bytes = fs::read(&path).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let data = file.tensor(name).unwrap().data();
-    let offset = data.as_ptr() as usize - bytes.as_ptr() as usize;
-    let old = f32::from_le_bytes(data[..4].try_into().unwrap());
-    bytes[offset..offset + 4].copy_from_slice(&(old + error).to_le_bytes());
-    fs::write(&path, bytes).unwrap();
 }

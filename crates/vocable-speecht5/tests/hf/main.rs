@@ -5,6 +5,8 @@
 //! over several dozen steps of generation, each of which starts from the rounding errors of the last; sums over a whole
 //! state must agree to 1e-4 of the root of their number of terms.
 
+#[path = "../shared/altered.rs"]
+mod altered;
 mod compressed;
 mod folder;
 #[allow(dead_code, reason = "some comparisons are for the other targets that share it")]
@@ -74,7 +76,7 @@ fn compressed_weights() {
 #[test]
 fn a_wrong_number_is_found() {
     let copy = tempfile::tempdir().unwrap();
-    folder::copy(&goldens(), copy.path());
+    altered::copy(&goldens(), copy.path());
     let altered = Folder::open(copy.path());
     let [asr, tts, vc] = ["asr", "tts", "vc"].map(|kind| altered.cases(kind).remove(0));
     folder::alter_json(copy.path(), &asr, |case| {
@@ -82,8 +84,8 @@ fn a_wrong_number_is_found() {
         let logit = &mut case["forced_logits_last"][3];
         *logit = (logit.as_f64().unwrap() + 2.0 * f64::from(TOLERANCE * largest)).into();
     });
-    folder::alter_tensor(copy.path(), &format!("{vc}.expected.safetensors"), "mel", 0.1);
-    folder::alter_tensor(copy.path(), &format!("{tts}.expected.safetensors"), "wav", 0.1);
+    altered::alter(&copy.path().join(format!("{vc}.expected.safetensors")), "mel", 0.1);
+    altered::alter(&copy.path().join(format!("{tts}.expected.safetensors")), "wav", 0.1);
     let altered = Folder::open(copy.path());
     assert_eq!(text::recognise(&altered, &asr).failures(), ["forced_logits_last"]);
     assert_eq!(speech::synthesise(&altered, &tts).failures(), ["wav"]);

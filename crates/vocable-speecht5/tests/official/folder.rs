@@ -242,17 +242,6 @@ pub fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// Adds `error` to one value of a tensor of a file.
-pub fn alter(path: &Path, name: &str, error: f32) {
-    let mut bytes = fs::read(path).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let view = file.tensor(name).unwrap();
-    let offset = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
-    let old = f32::from_le_bytes(view.data()[..4].try_into().unwrap());
-    bytes[offset..offset + 4].copy_from_slice(&(old + error).to_le_bytes());
-    fs::write(path, bytes).unwrap();
-}
-
 impl Case {
     pub fn number(&self, name: &str) -> f64 {
         self.numbers[name].as_f64().unwrap_or_else(|| panic!("the reference has no number {name}"))
