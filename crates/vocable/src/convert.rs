@@ -41,16 +41,7 @@ pub fn run(options: &Convert) -> Ending {
         let written = convert(&model, &speaking, input, number).and_then(|spoken| {
             speaking.write(&[spoken], outputs.of(number), mels.as_ref().map(|mels| mels.of(number)))
         });
-        match written {
-            Ok(mut object) => {
-                let (seconds, output) = (object["seconds"].as_f64().unwrap_or(0.0), outputs.of(number).display());
-                object.shift_insert(0, "file".into(), input.name.clone().into());
-                object.insert("rtf".into(), (started.elapsed().as_secs_f64() / seconds).into());
-                let line = format!("{output}: {seconds:.1} s{}", speaking.note());
-                reporter.done(&object.into(), &line);
-            }
-            Err(error) => reporter.failed(&error),
-        }
+        speaking.report(&mut reporter, &input.name, started, outputs.of(number), written);
         reporter.step();
     }
     Ok(reporter.finish())

@@ -65,17 +65,12 @@ pub fn run(options: &Speak) -> Ending {
             speaking.speak(&model.model.encode_text(&tokens, Mode::Eval), 0, part)
         })
         .collect();
-    match speaking.write(&parts, options.speech.output(), options.speech.mel()) {
-        Ok(mut object) => {
-            let (seconds, output) = (object["seconds"].as_f64().unwrap_or(0.0), options.speech.output().display());
-            object.shift_insert(0, "file".into(), name.into());
-            object.insert("parts".into(), parts.len().into());
-            object.insert("rtf".into(), (started.elapsed().as_secs_f64() / seconds).into());
-            let line = format!("{output}: {seconds:.1} s{}", speaking.note());
-            reporter.done(&object.into(), &line);
-        }
-        Err(error) => reporter.failed(&error),
-    }
+    let output = options.speech.output();
+    let written = speaking.write(&parts, output, options.speech.mel()).map(|mut object| {
+        object.insert("parts".into(), parts.len().into());
+        object
+    });
+    speaking.report(&mut reporter, &name, started, output, written);
     Ok(reporter.finish())
 }
 

@@ -1,6 +1,7 @@
 //! What `speak` and `convert` share: encoder states in a voice → a waveform.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
 use clap::{Args, ValueEnum};
@@ -14,7 +15,7 @@ use vocable_vocoder::Vocoder;
 use vocable_weights::{OwnedTensor, read_array, write_safetensors};
 
 use crate::model::Model;
-use crate::session::Unusable;
+use crate::session::{Reporter, Unusable};
 
 /// Options of commands that generate speech.
 #[derive(Args)]
@@ -159,12 +160,33 @@ impl<'a> Speaking<'a> {
         }
     }
 
+    /// Reports of an input whether its speech, begun at `started`, was written.
+    pub fn report(
+        &self,
+        reporter: &mut Reporter,
+        input: &str,
+        started: Instant,
+        output: &Path,
+        written: Result<Map<String, Value>, String>,
+    ) {
+        match written {
+            Ok(mut object) => {
+                let seconds = object["seconds"].as_f64().unwrap_or(0.0);
+                object.shift_insert(0, "file".into(), input.into());
+                object.insert("rtf".into(), (started.elapsed().as_secs_f64() / seconds).into());
+                let line = format!("{}: {seconds:.1} s{}", output.display(), self.note());
+                reporter.done(&object.into(), &line);
+            }
+            Err(error) => reporter.failed(&error),
+        }
+    }
+
     fn rate(&self) -> u32 {
         self.vocoder.rate()
     }
 
     /// What readers should know of the vocoder.
-    pub fn note(&self) -> &'static str {
+    fn note(&self) -> &'static str {
         match self.vocoder.kind() {
             "griffin_lim" => " (by Griffin-Lim, for there is no --vocoder)",
             _ => "",

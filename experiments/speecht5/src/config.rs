@@ -39,6 +39,13 @@ pub struct RunConfig {
     pub evaluation: EvaluationConfig,
 }
 
+impl RunConfig {
+    /// The model as a stage trains it.
+    pub fn trained_model(&self) -> ModelConfig {
+        ModelConfig { recompute: self.recompute, ..self.model.clone() }
+    }
+}
+
 /// A task with the step loop's part of its recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,7 +17,7 @@ use serde::Serialize;
 use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
-use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
+use vocable_speecht5::{Regularisation, SpeechT5};
 use vocable_train::{Checkpoint, Checkpoints, Event, Loading, Objective, Record, TrainConfig, TrainError, load_model};
 
 use self::data::Datasets;
@@ -52,8 +52,7 @@ pub fn finetune<T: Serialize>(
     datasets: &Arc<Datasets>,
     learn: impl Fn(&StageRun, SpeechT5, Arc<Dataset>, Key) -> anyhow::Result<()> + Send + Sync + 'static,
 ) -> Arc<Stage> {
-    let model = ModelConfig { recompute: c.recompute, ..c.model.clone() };
-    let (seed, datasets) = (c.seed, Arc::clone(datasets));
+    let (model, seed, datasets) = (c.trained_model(), c.seed, Arc::clone(datasets));
     let mut stage = Stage::new(kind, 2, (&model, recipe, seed, c.evaluation.validation))
         .input("prepare", &inputs.prepare)
         .cost(inputs.cost.of(&recipe.train, heard.0, heard.1));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use vocable_lab::{Score, Scores, Stage};
 use vocable_random::Key;
+use vocable_speecht5::Pretrainer;
 use vocable_speecht5::pretrain::Pretraining;
-use vocable_speecht5::{ModelConfig, Pretrainer};
 use vocable_train::{Record, save_model};
 
 use super::data::{Datasets, sentences};
@@ -27,8 +27,7 @@ pub fn stage(
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
     let recipe = c.pretrain.clone().expect("a row without pre-training has no such stage");
-    let model = ModelConfig { recompute: c.recompute, ..c.model.clone() };
-    let (seed, loading, datasets) = (c.seed, c.data.loading, Arc::clone(datasets));
+    let (model, seed, loading, datasets) = (c.trained_model(), c.seed, c.data.loading, Arc::clone(datasets));
     let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
     let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
     let mut stage = Stage::new("pretrain", 2, (&model, &recipe, seed, clusters))
