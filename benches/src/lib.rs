@@ -42,5 +42,5 @@ pub fn conversion(device: &Device) -> VcBatch {
     let mels: Vec<_> = sounds().iter().map(|sound| log_mel.log_mel(sound)).collect();
     let speakers = vec![vec![0.1; 160]; ITEMS];
     let mels: Vec<_> = mels.iter().collect();
-    VcBatch { waveforms: waveforms(device), target: SpeechTarget::whole(&mels, 2, StopLabels::Tail, &speakers, device) }
+    VcBatch { input: waveforms(device), target: SpeechTarget::whole(&mels, 2, StopLabels::Tail, &speakers, device) }
 }

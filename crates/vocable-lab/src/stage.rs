@@ -28,7 +28,7 @@ type Body = dyn Fn(&StageRun) -> anyhow::Result<()> + Send + Sync;
 /// Its identity is the SHA-256 over its kind, its code contract, its resolved configuration and its inputs'
 /// identities, and nothing else: data from outside must enter through the configuration (as a hash of the files).
 pub struct Stage {
-    kind: &'static str,
+    kind: String,
     contract: u32,
     config: Value,
     inputs: Vec<(&'static str, Arc<Self>)>,
@@ -42,14 +42,14 @@ impl Stage {
     /// contract: raise `contract` when a change of code changes results, so that old ones are not reused.
     // The builder ends in `run`, which makes the stage: a stage without a body or with inputs still to come has no identity.
     #[allow(clippy::new_ret_no_self)]
-    pub fn new(kind: &'static str, contract: u32, config: impl Serialize) -> StageBuilder {
+    pub fn new(kind: impl Into<String>, contract: u32, config: impl Serialize) -> StageBuilder {
         let config = config::tree(&config);
-        StageBuilder { kind, contract, config, inputs: Vec::new(), cost: Cost::default() }
+        StageBuilder { kind: kind.into(), contract, config, inputs: Vec::new(), cost: Cost::default() }
     }
 
     /// The kind of work.
-    pub fn kind(&self) -> &'static str {
-        self.kind
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// The version of the code contract.
@@ -97,7 +97,7 @@ impl fmt::Debug for Stage {
 /// A stage without its body yet; see [`Stage::new`].
 #[must_use = "a stage is made by `run`"]
 pub struct StageBuilder {
-    kind: &'static str,
+    kind: String,
     contract: u32,
     config: Value,
     inputs: Vec<(&'static str, Arc<Stage>)>,

@@ -19,7 +19,7 @@ use vocable_random::Key;
 use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
 use crate::batch::Waveforms;
-use crate::data::{Dataset, in_order};
+use crate::data::{Dataset, in_order, sample};
 use crate::decode::TextDecoding;
 use crate::items::{Items, keep, update_key};
 use crate::pretrain::mask_tensor;
@@ -208,6 +208,14 @@ pub struct Transcript {
     pub id: String,
     /// Its transcript in the manifest.
     pub reference: String,
+    /// What was heard.
+    #[serde(flatten)]
+    pub heard: Heard,
+}
+
+/// What was heard in a recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
     /// Beam search by the attention decoder and CTC together.
     pub joint: String,
     /// Greedy decoding by the attention decoder alone.
@@ -243,7 +251,7 @@ impl Recognition {
             let message = "no training utterance fits asr.task.batch_samples and asr.task.max_tokens".into();
             return Err(ModelError::Unsuitable { task: "recognition", message });
         }
-        let valid = crate::vc::sample(&dataset.split(Split::Valid), validation);
+        let valid = sample(&dataset.split(Split::Valid), validation);
         let length = |index: usize| [dataset.declared_samples(index), dataset.tokens(index).len() + 1];
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;
@@ -281,8 +289,7 @@ impl Recognition {
         }
     }
 
-    /// Decodes utterances, `batch` at a time: by beam search and, for comparison, greedily by each head alone;
-    /// `progress` hears how many are done.
+    /// Decodes utterances, `batch` at a time; `progress` hears how many are done.
     ///
     /// # Errors
     /// An unusable recording, by name.
@@ -294,52 +301,58 @@ impl Recognition {
         search: &BeamConfig,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Transcript>, ModelError> {
-        let vocabulary = &self.dataset.vocabulary;
-        let device = self.device.clone().inner();
-        let suppressed = match self.config.suppress_special {
-            true => vec![vocabulary.pad(), vocabulary.mask(), vocabulary.blank()],
-            false => Vec::new(),
-        };
         let mut transcripts = Vec::with_capacity(indices.len());
         // Utterances of one length pad each other least; the first block's norm hears padding.
         let order = self.dataset.by_length(indices, |&index| index);
         for rows in order.chunks(batch) {
             let indices: &Vec<usize> = &rows.iter().map(|&row| indices[row]).collect();
-            let waveforms = Waveforms::new(&self.dataset.audio(indices)?, &device);
-            let encoded =
-                model.encode_speech(waveforms.samples, &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);
-            let ctc_logits = model.ctc_logits(encoded.states.clone(), Mode::Eval);
-            let ctc = ctc_greedy(ctc_logits.clone(), &encoded.lengths, vocabulary.blank());
-            let scorers = prefix_scorers(ctc_logits, &encoded.lengths, vocabulary.blank(), vocabulary.eos());
-            let limits = TextLimits {
-                start: vocabulary.eos(),
-                end: vocabulary.eos(),
-                min_length: 1,
-                // No language spells more than one character per 20 ms frame.
-                max_length: encoded.states.dims()[1].min(self.config.max_tokens),
-            };
-            let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
-            let found = greedy(&mut stepper, indices.len(), &limits, &suppressed);
-            let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
-            let companions = Companions { ctc: &scorers, language_model: None };
-            let joint = beam_search(&mut stepper, companions, indices.len(), &limits, &suppressed, search);
-            for (n, (((&index, mut hypothesis), ctc), joint)) in
-                indices.iter().zip(found).zip(ctc).zip(joint).enumerate()
-            {
-                // An utterance's own limit, whatever its neighbours in the batch allow.
-                hypothesis.tokens.truncate(encoded.lengths[n]);
+            let heard = self.hear(model, &self.dataset.audio(indices)?, search);
+            transcripts.extend(indices.iter().zip(heard).map(|(&index, heard)| {
                 let utterance = self.dataset.utterance(index);
-                transcripts.push(Transcript {
-                    id: utterance.id.clone(),
-                    reference: utterance.text.clone(),
-                    joint: joint.first().map_or_else(String::new, |best| vocabulary.decode(&best.tokens)),
-                    attention: vocabulary.decode(&hypothesis.tokens),
-                    ctc: vocabulary.decode(&ctc),
-                });
-            }
+                Transcript { id: utterance.id.clone(), reference: utterance.text.clone(), heard }
+            }));
             progress(transcripts.len());
         }
         Ok(in_order(transcripts, &order))
+    }
+
+    /// Decodes recordings (16 kHz) together: by beam search and, for comparison, greedily by each head alone.
+    pub fn hear(&self, model: &SpeechT5, audio: &[impl AsRef<[f32]>], search: &BeamConfig) -> Vec<Heard> {
+        let vocabulary = &self.dataset.vocabulary;
+        let suppressed = match self.config.suppress_special {
+            true => vec![vocabulary.pad(), vocabulary.mask(), vocabulary.blank()],
+            false => Vec::new(),
+        };
+        let waveforms = Waveforms::new(audio, &self.device.clone().inner());
+        let encoded =
+            model.encode_speech(waveforms.samples, &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);
+        let ctc_logits = model.ctc_logits(encoded.states.clone(), Mode::Eval);
+        let ctc = ctc_greedy(ctc_logits.clone(), &encoded.lengths, vocabulary.blank());
+        let scorers = prefix_scorers(ctc_logits, &encoded.lengths, vocabulary.blank(), vocabulary.eos());
+        let limits = TextLimits {
+            start: vocabulary.eos(),
+            end: vocabulary.eos(),
+            min_length: 1,
+            // No language spells more than one character per 20 ms frame.
+            max_length: encoded.states.dims()[1].min(self.config.max_tokens),
+        };
+        let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
+        let found = greedy(&mut stepper, audio.len(), &limits, &suppressed);
+        let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
+        let companions = Companions { ctc: &scorers, language_model: None };
+        let joint = beam_search(&mut stepper, companions, audio.len(), &limits, &suppressed, search);
+        let together = found.into_iter().zip(ctc).zip(joint).zip(&encoded.lengths);
+        together
+            .map(|(((mut attention, ctc), joint), &length)| {
+                // An utterance's own limit, whatever its neighbours in the batch allow.
+                attention.tokens.truncate(length);
+                Heard {
+                    joint: joint.first().map_or_else(String::new, |best| vocabulary.decode(&best.tokens)),
+                    attention: vocabulary.decode(&attention.tokens),
+                    ctc: vocabulary.decode(&ctc),
+                }
+            })
+            .collect()
     }
 }
 

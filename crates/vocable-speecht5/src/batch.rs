@@ -2,9 +2,14 @@
 
 use std::borrow::Borrow;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use serde::{Deserialize, Serialize};
 use vocable_audio::Frames;
+use vocable_nets::SpeechOutput;
+use vocable_nn::Mode;
 use vocable_objectives::StopLabels;
+
+use crate::SpeechT5;
 
 /// Padded waveforms.
 #[derive(Clone, Debug)]
@@ -47,6 +52,51 @@ pub struct SpeechTarget {
     pub stop: Tensor<2>,
     /// Speaker vectors, `[batch, speaker]`.
     pub speaker: Tensor<2>,
+    /// What predicted frames are relative to; none where they are the log-mel itself.
+    pub guide: Option<Guide>,
+}
+
+/// What the decoder's frames mean in enhancement (`se_predict`, spec section 6.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prediction {
+    /// The log-mel itself; the decoder reads its own earlier frames.
+    Target,
+    /// Logits of a mask over the noisy log-mel, which the decoder reads too.
+    Masking,
+    /// A difference to the noisy log-mel, which the decoder reads too.
+    Delta,
+}
+
+/// A log-mel that predicted frames are relative to, and that the decoder reads instead of earlier frames.
+#[derive(Clone, Debug)]
+pub struct Guide {
+    prediction: Prediction,
+    frames: Tensor<3>,
+}
+
+impl Guide {
+    /// Of log-mels `[batch, frames, mel]`, frames a multiple of the reduction factor; none for
+    /// [`Prediction::Target`].
+    pub fn new(prediction: Prediction, frames: Tensor<3>) -> Option<Self> {
+        (prediction != Prediction::Target).then_some(Self { prediction, frames })
+    }
+
+    /// Decoder input, `[batch, steps, mel]`: the last frame of each step.
+    pub fn input(&self, reduction: usize) -> Tensor<3> {
+        let [batch, frames, mel] = self.frames.dims();
+        let steps = self.frames.clone().reshape([batch, frames / reduction, reduction, mel]);
+        steps.narrow(2, reduction - 1, 1).squeeze_dim(2)
+    }
+
+    /// Log-mels that the decoder's frames (`[batch, frames, mel]`) mean.
+    pub fn apply(&self, predicted: Tensor<3>) -> Tensor<3> {
+        match self.prediction {
+            Prediction::Target => predicted,
+            Prediction::Masking => activation::sigmoid(predicted) * self.frames.clone(),
+            Prediction::Delta => predicted + self.frames.clone(),
+        }
+    }
 }
 
 impl SpeechTarget {
@@ -89,7 +139,31 @@ impl SpeechTarget {
             input: Tensor::from_data(TensorData::new(input, [count, longest, mel]), device),
             steps,
             speaker: Tensor::from_data(TensorData::new(speakers.concat(), [count, width]), device),
+            guide: None,
         }
+    }
+
+    /// The same target, predicted relative to a log-mel.
+    #[must_use]
+    pub fn guided(self, guide: Option<Guide>) -> Self {
+        match guide {
+            Some(guide) => {
+                let reduction = self.frames.dims()[1] / self.input.dims()[1].max(1);
+                Self { input: guide.input(reduction), guide: Some(guide), ..self }
+            }
+            None => self,
+        }
+    }
+
+    /// Predicted speech of decoder states `[batch, steps, width]`.
+    pub(crate) fn output(&self, model: &SpeechT5, states: Tensor<3>, mode: Mode) -> SpeechOutput {
+        let postnet = &model.speech_decoder_postnet;
+        let (frames, stop) = postnet.step(states);
+        let before = match &self.guide {
+            Some(guide) => guide.apply(frames),
+            None => frames,
+        };
+        SpeechOutput { after: postnet.refine(before.clone(), mode), before, stop }
     }
 
     /// Whole utterances.

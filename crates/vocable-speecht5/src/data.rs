@@ -7,6 +7,7 @@ use vocable_data::corpus::Corpus;
 use vocable_data::manifest::{Split, Utterance};
 use vocable_data::speaker::{Origin, SpeakerVectors};
 use vocable_data::store::Store;
+use vocable_random::Key;
 use vocable_text::CharVocabulary;
 
 use crate::ModelError;
@@ -111,6 +112,14 @@ impl Dataset {
     pub fn declared_samples(&self, index: usize) -> usize {
         (self.utterance(index).seconds * f64::from(vocable_data::corpus::RATE)).round() as usize
     }
+}
+
+/// At most `count` of the items, the same random choice every time: an even stride could meet one voice only.
+pub fn sample<T: Copy>(items: &[T], count: usize) -> Vec<T> {
+    let count = count.min(items.len());
+    let mut chosen = rand::seq::index::sample(&mut Key::new(0).fold("sample").rng(), items.len(), count).into_vec();
+    chosen.sort_unstable();
+    chosen.into_iter().map(|index| items[index]).collect()
 }
 
 /// Undoes an order: `results[n]` belongs to item `order[n]`.

@@ -1,7 +1,7 @@
 //! SpeechT5 (Ao et al., ACL 2022): one Transformer encoder–decoder between speech and text.
 //!
 //! [`SpeechT5`] is the shared stack with its six pre- and post-nets; [`Pretrainer`] adds the masked-prediction head and
-//! the cross-modal quantizer. Tasks turn batches into losses: [`pretrain`], [`asr`], [`tts`], [`vc`], [`sid`]. Sizes and
+//! the cross-modal quantizer. Tasks turn batches into losses: [`pretrain`], [`asr`], [`tts`], [`vc`], [`se`], [`sid`]. Sizes and
 //! switches are configuration ([`ModelConfig`], [`Preset`]); nothing small is another code path. [`checkpoint`] and
 //! [`huggingface`] read and write published models.
 
@@ -17,8 +17,10 @@ mod items;
 mod model;
 mod preset;
 pub mod pretrain;
+pub mod se;
 pub mod sid;
 mod speech_loss;
+pub mod to_speech;
 pub mod tts;
 pub mod vc;
 mod vocabulary;
@@ -28,3 +30,4 @@ pub use error::ModelError;
 pub use model::{EncodedSpeech, SpeakerClassifier, SpeechT5};
 pub use preset::Preset;
 pub use pretrain::Pretrainer;
+pub use speech_loss::{SpeechLoss, SpeechPass};

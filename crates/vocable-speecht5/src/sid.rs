@@ -13,7 +13,7 @@ use vocable_random::Key;
 use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
 
 use crate::batch::Waveforms;
-use crate::data::Dataset;
+use crate::data::{Dataset, sample};
 use crate::items::{Items, update_key};
 use crate::{ModelError, Preset, Regularisation, SpeakerClassifier};
 
@@ -120,7 +120,7 @@ impl Identification {
         }
         let known = |index: &usize| speakers.contains(&dataset.utterance(*index).speaker);
         let valid: Vec<usize> = dataset.split(Split::Valid).into_iter().filter(known).collect();
-        let (train, valid) = (dataset.split(Split::Train), crate::vc::sample(&valid, validation));
+        let (train, valid) = (dataset.split(Split::Train), sample(&valid, validation));
         let length = |index: usize| [dataset.declared_samples(index).min(config.segment)];
         let limits = Limits { max_tokens: usize::MAX >> 1, max_items: config.batch_items };
         let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;

@@ -6,11 +6,15 @@ use vocable_lab::ConfigError;
 use vocable_speecht5::ModelConfig;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
+use vocable_speecht5::se::{Noisy, SeConfig};
 use vocable_speecht5::sid::SidConfig;
-use vocable_speecht5::vc::VcConfig;
+use vocable_speecht5::to_speech::SpeechTaskConfig;
+use vocable_speecht5::tts::{Text, TtsConfig};
+use vocable_speecht5::vc::{Speech, VcConfig};
 use vocable_train::{Loading, TrainConfig};
 
 use crate::pipeline::check_data;
+use crate::stages::speech::SpeechTask;
 
 /// Everything that determines a row of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +35,12 @@ pub struct RunConfig {
     pub pretrain: Option<Recipe<PretrainConfig>>,
     /// Recognition.
     pub asr: Recipe<AsrConfig>,
+    /// Synthesis.
+    pub tts: Recipe<TtsConfig>,
     /// Voice conversion.
     pub vc: Recipe<VcConfig>,
+    /// Enhancement.
+    pub se: Recipe<SeConfig>,
     /// Speaker identification.
     pub sid: Recipe<SidConfig>,
     /// How much is decoded and validated.
@@ -43,6 +51,24 @@ impl RunConfig {
     /// The model as a stage trains it.
     pub fn trained_model(&self) -> ModelConfig {
         ModelConfig { recompute: self.recompute, ..self.model.clone() }
+    }
+}
+
+impl SpeechTask for Text {
+    fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>> {
+        &c.tts
+    }
+}
+
+impl SpeechTask for Speech {
+    fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>> {
+        &c.vc
+    }
+}
+
+impl SpeechTask for Noisy {
+    fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>> {
+        &c.se
     }
 }
 
@@ -184,7 +210,13 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         let allowed = format!("must be a layer of the encoder, 1 to {layers}");
         range("units.second.layer", second.layer, &allowed, (1..=layers).contains(&second.layer))?;
     }
-    let mut trains = vec![("asr", &config.asr.train), ("vc", &config.vc.train), ("sid", &config.sid.train)];
+    let mut trains = vec![
+        ("asr", &config.asr.train),
+        ("tts", &config.tts.train),
+        ("vc", &config.vc.train),
+        ("se", &config.se.train),
+        ("sid", &config.sid.train),
+    ];
     if let Some(pretrain) = &config.pretrain {
         trains.push(("pretrain", &pretrain.train));
         let task = &pretrain.task;
@@ -215,6 +247,11 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
             }
         }
     }
+    let [lowest, highest] = config.se.task.input.snr;
+    if lowest > highest {
+        let allowed = "must be the lowest and the highest ratio in dB";
+        return Err(ConfigError::range("se.task.input.snr", format!("[{lowest}, {highest}]"), allowed));
+    }
     for &speed in &config.asr.task.speeds {
         if !(0.5..=2.0).contains(&speed) {
             return Err(ConfigError::range("asr.task.speeds", speed, "must be from 0.5 to 2"));
@@ -222,7 +259,9 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     }
     let regularisations = [
         ("asr", &config.asr.task.regularisation),
+        ("tts", &config.tts.task.regularisation),
         ("vc", &config.vc.task.regularisation),
+        ("se", &config.se.task.regularisation),
         ("sid", &config.sid.task.regularisation),
     ];
     let pretrained = config.pretrain.iter().map(|pretrain| ("pretrain", &pretrain.task.regularisation));
@@ -247,7 +286,9 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     }
     for (path, value) in [
         ("asr.task.batch_samples", config.asr.task.batch_samples),
+        ("tts.task.batch_samples", config.tts.task.batch_samples),
         ("vc.task.batch_samples", config.vc.task.batch_samples),
+        ("se.task.batch_samples", config.se.task.batch_samples),
         ("sid.task.segment", config.sid.task.segment),
         ("evaluation.noisy_segment", config.evaluation.noisy_segment),
     ] {
@@ -256,8 +297,12 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     for (path, value) in [
         ("asr.task.batch_items", config.asr.task.batch_items),
         ("asr.task.micro_batches", config.asr.task.micro_batches),
+        ("tts.task.batch_items", config.tts.task.batch_items),
+        ("tts.task.micro_batches", config.tts.task.micro_batches),
         ("vc.task.batch_items", config.vc.task.batch_items),
         ("vc.task.micro_batches", config.vc.task.micro_batches),
+        ("se.task.batch_items", config.se.task.batch_items),
+        ("se.task.micro_batches", config.se.task.micro_batches),
         ("sid.task.batch_items", config.sid.task.batch_items),
         ("sid.task.micro_batches", config.sid.task.micro_batches),
         ("model.speaker", model.speaker),

@@ -11,11 +11,13 @@ use vocable_data::manifest::{Manifest, Split};
 use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
+use vocable_speecht5::vc::Speech;
 use vocable_train::TrainConfig;
 
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
-use crate::stages::{asr, pretrain, sid, units, vc};
+use crate::stages::speech::{self, SpeechTask};
+use crate::stages::{asr, pretrain, sid, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
@@ -86,11 +88,8 @@ impl Pipeline {
 
     /// The stage that scores recognition on a test split.
     pub fn asr_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
-        let known = self.known(&c.data)?;
         for needed in [Split::Train, split] {
-            if known.size(needed) == 0 {
-                return Err(Unavailable(format!("the corpus has no `{needed}` split")));
-            }
+            self.needs(c, needed)?;
         }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
@@ -104,9 +103,40 @@ impl Pipeline {
                 return Err(Unavailable(format!("no sentence of the `{split}` split is spoken by two voices")));
             }
         }
+        self.speech_score::<Speech>(c)
+    }
+
+    /// The stage that scores a task that ends in speech by its sound.
+    pub fn speech_score<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let (prepare, decode) = self.speech::<I>(c)?;
+        Ok(speech::score::<I>(c, &prepare, &decode, &self.datasets))
+    }
+
+    /// The stage that scores a task that ends in speech by what a recogniser makes of it: the same for every row, that of
+    /// the full model.
+    pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let (prepare, decode) = self.speech::<I>(c)?;
+        let judge = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
+        let recogniser = self.start(&judge, &prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
+        Ok(speech::hear::<I>(c, &judge, &prepare, &decode, &recogniser, &self.datasets))
+    }
+
+    /// The prepared corpus, and what the task says.
+    fn speech<I: SpeechTask>(&self, c: &RunConfig) -> Result<(Arc<Stage>, Arc<Stage>), Unavailable> {
+        for needed in [Split::Train, Split::TestClean] {
+            self.needs(c, needed)?;
+        }
         let prepare = self.prepare(c)?;
-        let model = self.start(c, &prepare, |inputs| vc::finetune(c, inputs, &self.datasets))?;
-        Ok(vc::score(c, &prepare, &vc::decode(c, &prepare, &model, &self.datasets), &self.datasets))
+        let model = self.start(c, &prepare, |inputs| speech::finetune::<I>(c, inputs, &self.datasets))?;
+        let decode = speech::decode::<I>(c, &prepare, &model, &self.datasets);
+        Ok((prepare, decode))
+    }
+
+    fn needs(&self, c: &RunConfig, split: Split) -> Result<(), Unavailable> {
+        match self.known(&c.data)?.size(split) {
+            0 => Err(Unavailable(format!("the corpus has no `{split}` split"))),
+            _ => Ok(()),
+        }
     }
 
     /// The stage that scores speaker identification.

@@ -5,7 +5,9 @@ use vocable_decode::BeamConfig;
 use vocable_lab::Scale;
 use vocable_speecht5::asr::{AsrConfig, MaskConfig};
 use vocable_speecht5::pretrain::PretrainConfig;
+use vocable_speecht5::se::SeConfig;
 use vocable_speecht5::sid::SidConfig;
+use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation};
 use vocable_train::{Best, Decay, Direction, Loading, OptimiserConfig, Schedule, TrainConfig};
@@ -56,9 +58,17 @@ fn paper() -> RunConfig {
             },
             task: AsrConfig::base(preset),
         },
+        tts: Recipe {
+            train: train(120_000, 4e-4, Schedule::InverseSqrt { warmup: 1.0 / 12.0 }, 1e-8, 0.0, 25.0),
+            task: TtsConfig::base(preset),
+        },
         vc: Recipe {
             train: train(60_000, 1e-4, Schedule::InverseSqrt { warmup: 0.1 }, 1e-8, 0.0, 1.0),
             task: VcConfig::base(preset),
+        },
+        se: Recipe {
+            train: train(100_000, 1e-4, Schedule::InverseSqrt { warmup: 0.1 }, 1e-8, 0.0, 1.0),
+            task: SeConfig::base(preset),
         },
         sid: Recipe {
             train: TrainConfig {
@@ -124,6 +134,18 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.vc.task.test_pairs = 96;
     c.vc.task.limits.max_ratio = 4.0;
 
+    short(&mut c.tts.train, 2_000, 1e-3);
+    c.tts.task.batch_samples = 12 * 16_000;
+    c.tts.task.freeze_encoder_updates = 0;
+    c.tts.task.regularisation = c.vc.task.regularisation.clone();
+    c.tts.task.test_pairs = 96;
+
+    short(&mut c.se.train, 1_000, 1e-3);
+    c.se.task.batch_samples = 12 * 16_000;
+    c.se.task.regularisation = c.vc.task.regularisation.clone();
+    c.se.task.test_pairs = 96;
+    c.se.task.limits.max_ratio = 4.0;
+
     short(&mut c.sid.train, 100, 5e-4);
     c.sid.task.batch_items = 8;
     c.sid.task.segment = 32_000;
@@ -156,13 +178,19 @@ fn smoke(mut c: RunConfig) -> RunConfig {
     pretrain.task.speech.as_mut().expect("the full model hears").batch_samples = 8 * 16_000;
     pretrain.task.text.as_mut().expect("the full model reads").batch_tokens = 400;
     c.units.teacher = pretrain.clone();
-    for train in [&mut c.asr.train, &mut c.vc.train, &mut c.sid.train] {
+    for train in [&mut c.asr.train, &mut c.tts.train, &mut c.vc.train, &mut c.se.train, &mut c.sid.train] {
         short(train, 12, 1e-3);
     }
     c.asr.task.batch_samples = 8 * 16_000;
+    c.tts.task.batch_samples = 8 * 16_000;
+    c.tts.task.test_pairs = 8;
+    c.tts.task.limits.max_ratio = 4.0;
     c.vc.task.batch_samples = 8 * 16_000;
     c.vc.task.test_pairs = 8;
     c.vc.task.limits.max_ratio = 2.0;
+    c.se.task.batch_samples = 8 * 16_000;
+    c.se.task.test_pairs = 8;
+    c.se.task.limits.max_ratio = 2.0;
     c.sid.task.batch_items = 4;
     c.evaluation.search.beam = 2;
     c.evaluation = EvaluationConfig { validation: 4, batch: 8, samples: 1, ..c.evaluation };

@@ -4,15 +4,25 @@ use std::rc::Rc;
 
 use vocable_data::manifest::Split;
 use vocable_lab::{Column, Table};
+use vocable_speecht5::se::{Noise, Noisy};
+use vocable_speecht5::tts::Text;
+use vocable_speecht5::vc::Speech;
 
 use crate::config::{RunConfig, validate};
 use crate::pipeline::{Modality, Pipeline};
 use crate::scales;
+use crate::stages::speech::SpeechTask;
 
 /// Every table of this program.
 pub fn all() -> Vec<Table<RunConfig>> {
     let pipeline = Rc::new(Pipeline::new());
-    vec![ablation(&pipeline), diagnostics(&pipeline)]
+    vec![
+        ablation(&pipeline),
+        diagnostics(&pipeline),
+        synthesis(&pipeline),
+        conversion(&pipeline),
+        enhancement(&pipeline),
+    ]
 }
 
 /// The rows of the ablation (spec section 11).
@@ -117,6 +127,92 @@ fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
                 .unit("perplexity")
                 .decimals(1),
         )
+}
+
+/// A table of one task: the full model beside one without pre-training.
+fn task(name: &'static str, title: &'static str, caption: fn(&RunConfig) -> String) -> Table<RunConfig> {
+    Table::new(name, title)
+        .base(scales::base)
+        .validate(validate)
+        .caption(caption)
+        .row("SpeechT5", |_| {})
+        .own_row("no pre-training", |c| c.pretrain = None)
+}
+
+/// A column of a task that ends in speech, scored by its sound.
+fn sounds<I: SpeechTask>(pipeline: &Rc<Pipeline>, name: &'static str, score: &'static str) -> Column<RunConfig> {
+    let pipeline = Rc::clone(pipeline);
+    Column::lower(name, score, move |c| pipeline.speech_score::<I>(c)).unit("MCD dB").decimals(2)
+}
+
+/// The share of what the stop rule ended.
+fn ended<I: SpeechTask>(pipeline: &Rc<Pipeline>) -> Column<RunConfig> {
+    let pipeline = Rc::clone(pipeline);
+    Column::higher("ended", "ended", move |c| pipeline.speech_score::<I>(c)).unit("%").decimals(1)
+}
+
+/// A column of a task that ends in speech, scored by what the recogniser makes of it.
+fn words<I: SpeechTask>(pipeline: &Rc<Pipeline>, name: &'static str, score: &'static str) -> Column<RunConfig> {
+    let pipeline = Rc::clone(pipeline);
+    Column::lower(name, score, move |c| pipeline.speech_heard::<I>(c)).unit("WER %").decimals(1)
+}
+
+/// How to read what the tasks that end in speech are scored by.
+const JUDGE: &str = "WER: words that the recogniser of the ablation's full model makes of it, Griffin-Lim's sound for \
+                     log-mels. MCD: mel-cepstral distance from the log-mel, not WORLD's. Ended: by the stop rule, not at \
+                     the length limit.";
+
+/// Synthesis (spec section 6.2).
+fn synthesis(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
+    let focus = Rc::clone(pipeline);
+    task("tts", "Synthesis: texts read aloud", |_| {
+        format!("Test texts in the voices of their recordings. The paper's numbers are opinions of listeners (MOS 3.65). {JUDGE}")
+    })
+    .column(words::<Text>(pipeline, "TTS", "wer"))
+    .column(words::<Text>(pipeline, "recordings", "target_wer"))
+    .column(sounds::<Text>(pipeline, "distance", "mcd"))
+    .column(
+        Column::higher("attention focus", "attention_focus", move |c| focus.speech_score::<Text>(c)).decimals(2),
+    )
+    .column(ended::<Text>(pipeline))
+}
+
+/// Voice conversion (spec section 6.4).
+fn conversion(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
+    task("vc", "Voice conversion: the same sentence in another voice", |_| {
+        format!("All pairs of voices; the paper's numbers are bdl to slt of CMU Arctic, in WORLD's distance. {JUDGE}")
+    })
+    .source("Ao et al. 2022, voice conversion")
+    .column(sounds::<Speech>(pipeline, "VC", "mcd"))
+    .column(sounds::<Speech>(pipeline, "unconverted", "source_mcd"))
+    .column(words::<Speech>(pipeline, "VC words", "wer"))
+    .column(words::<Speech>(pipeline, "source words", "source_wer"))
+    .column(ended::<Speech>(pipeline))
+    .paper("SpeechT5", "VC", 5.93)
+    .paper("SpeechT5", "VC words", 7.8)
+}
+
+/// Enhancement (spec section 6.5).
+fn enhancement(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
+    task("se", "Enhancement: speech in noise becomes the speech alone", |c| {
+        let Noisy { noise, snr: [lowest, highest], predict, .. } = c.se.task.input;
+        format!(
+            "Noise: {}, {lowest} to {highest} dB below the speech; prediction: {predict:?}. The paper's number is on WHAM!. \
+             {JUDGE}",
+            match noise {
+                Noise::White => "white",
+                Noise::Babble => "four other utterances",
+            }
+        )
+    })
+    .source("Ao et al. 2022, enhancement")
+    .column(words::<Noisy>(pipeline, "SE", "wer"))
+    .column(words::<Noisy>(pipeline, "in noise", "source_wer"))
+    .column(words::<Noisy>(pipeline, "recordings", "target_wer"))
+    .column(sounds::<Noisy>(pipeline, "distance", "mcd"))
+    .column(sounds::<Noisy>(pipeline, "distance in noise", "source_mcd"))
+    .column(ended::<Noisy>(pipeline))
+    .paper("SpeechT5", "SE", 8.9)
 }
 
 /// How to read the diagnostics.

@@ -20,7 +20,7 @@ pub fn synthesise(goldens: &Folder, name: &str) -> Report {
     let mut report = Report::new(TOLERANCE);
 
     let encoded = tokenizer.encode(case["text"].as_str().expect("a text"));
-    let tokens = TtsConfig::base(Preset::Hf).input(encoded.ids, folder.config.eos_token_id);
+    let tokens = TtsConfig::base(Preset::Hf).input.tokens(encoded.ids, folder.config.eos_token_id);
     report.equal("ids", tokens.clone(), ids(&case["ids"]));
     let tokens = Tokens::new(&[tokens], folder.config.pad_token_id, &device());
     let memory = model.encode_text(&tokens, Mode::Eval);

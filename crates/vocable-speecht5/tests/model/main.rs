@@ -8,3 +8,4 @@ mod padding;
 mod recompute;
 mod resume;
 mod tiny;
+mod to_speech;

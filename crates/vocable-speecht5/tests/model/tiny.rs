@@ -70,7 +70,7 @@ pub fn asr_batch() -> AsrBatch {
 }
 
 pub fn vc_batch() -> VcBatch {
-    VcBatch { waveforms: waveforms(2), target: target(2) }
+    VcBatch { input: waveforms(2), target: target(2) }
 }
 
 pub fn speech_batch() -> SpeechBatch {

@@ -148,6 +148,7 @@ impl File {
             steps: lengths.iter().map(|frames| frames / reduction).collect(),
             stop: Tensor::from_data(TensorData::new(stop, [lengths.len(), longest]), device),
             speaker: self.float("in.spkembs", device),
+            guide: None,
             lengths,
         }
     }

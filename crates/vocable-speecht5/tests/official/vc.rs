@@ -18,7 +18,7 @@ pub fn check(folder: &Folder) -> Report {
     for (prefix, mode) in [("", Mode::Eval), ("train.", Mode::Train(Key::new(0)))] {
         let core = folder.core(recipe.regularisation.extractor_gradient);
         let batch = VcBatch {
-            waveforms: Waveforms {
+            input: Waveforms {
                 samples: source.float("in.source", &device()),
                 lengths: source.numbers("in.source_lengths"),
             },
@@ -26,8 +26,10 @@ pub fn check(folder: &Folder) -> Report {
         };
         let pass = recipe.pass(&core, &batch, None, mode);
         if prefix.is_empty() {
-            case.state(&mut report, prefix, "encoder_in", &pass.encoded.input);
-            case.state(&mut report, prefix, "encoder_out", &pass.encoded.states);
+            let (samples, masks) = (batch.input.samples.clone(), SpeechMasks::default());
+            let encoded = core.encode_speech(samples, &batch.input.lengths, None, &masks, mode);
+            case.state(&mut report, prefix, "encoder_in", &encoded.input);
+            case.state(&mut report, prefix, "encoder_out", &pass.memory);
         }
         case.speech(&mut report, prefix, "vc", &pass.losses, &pass.states, &pass.output);
         case.gradients(&mut report, prefix, &core, pass.losses.total);

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use burn::module::Module;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
 use vocable_metrics::{Bootstrap, EditCounts, character_errors, word_errors};
 use vocable_random::Key;
-use vocable_speecht5::Regularisation;
+use vocable_speecht5::SpeechT5;
 use vocable_speecht5::asr::{Recognition, Transcript};
-use vocable_train::{load_model, save_model};
+use vocable_speecht5::data::Dataset;
+use vocable_train::save_model;
 
 use super::data::Datasets;
 use super::{MODEL, device, train};
-use crate::config::RunConfig;
+use crate::config::{EvaluationConfig, RunConfig};
 use crate::pipeline::Inputs;
 
 const TRANSCRIPTS: &str = "transcripts.json";
@@ -33,6 +33,18 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
     super::finetune("finetune-asr", c, &c.asr, &task.regularisation, heard, inputs, datasets, learn)
 }
 
+/// The recogniser that a stage trained.
+pub fn recogniser(
+    run: &StageRun,
+    c: &RunConfig,
+    datasets: &Datasets,
+) -> anyhow::Result<(Recognition, SpeechT5, Arc<Dataset>)> {
+    let dataset = datasets.open(&run.input("prepare"), c.model.speaker)?;
+    let model = super::trained(run, "model", &c.model, &dataset, c.seed)?;
+    let (task, config, key) = (c.asr.task.clone(), c.model.clone(), Key::new(c.seed));
+    Ok((Recognition::new(task, config, Arc::clone(&dataset), 0, key, device())?, model, dataset))
+}
+
 /// Transcribes a test split.
 pub fn decode(
     c: &RunConfig,
@@ -41,23 +53,19 @@ pub fn decode(
     split: Split,
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
-    let (recipe, config, datasets) = (c.asr.task.clone(), c.model.clone(), Arc::clone(datasets));
-    let (batch, search, seed) = (c.evaluation.batch, c.evaluation.search, c.seed);
-    Stage::new("decode-asr", 2, (split, batch, search, recipe.suppress_special))
+    let (c, datasets) = (c.clone(), Arc::clone(datasets));
+    let EvaluationConfig { batch, search, .. } = c.evaluation;
+    Stage::new("decode-asr", 2, (split, batch, search, c.asr.task.suppress_special))
         .input("prepare", prepare)
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
         .run(move |run| {
-            let dataset = datasets.open(&run.input("prepare"), config.speaker)?;
-            let vocabulary = &dataset.vocabulary;
-            let (none, key) = (Regularisation::none(), Key::new(seed));
-            let model = config.init(vocabulary.len(), vocabulary.pad(), &none, key, &device().inner());
-            let model = load_model(model, &run.input("model").join(MODEL))?.valid();
+            let (objective, model, dataset) = recogniser(run, &c, &datasets)?;
             let test = dataset.split(split);
             run.progress().start(test.len() as u64, "utterances");
-            let objective = Recognition::new(recipe.clone(), config.clone(), dataset, 0, key, device())?;
             let progress = |done: usize| run.progress().step(done as u64, "transcribed");
-            let transcripts = objective.transcribe(&model, &test, batch, &search, progress)?;
+            let transcripts =
+                objective.transcribe(&model, &test, c.evaluation.batch, &c.evaluation.search, progress)?;
             Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
         })
 }
@@ -70,24 +78,30 @@ pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
-        type Heard = fn(&Transcript) -> &str;
+        type Head = fn(&Transcript) -> &str;
         type Errors = fn(&str, &str) -> EditCounts;
-        let measures: [(&str, Heard, Errors); 6] = [
-            ("wer", |t| &t.joint, word_errors),
-            ("attention_wer", |t| &t.attention, word_errors),
-            ("ctc_wer", |t| &t.ctc, word_errors),
-            ("cer", |t| &t.joint, character_errors),
-            ("attention_cer", |t| &t.attention, character_errors),
-            ("ctc_cer", |t| &t.ctc, character_errors),
+        let measures: [(&str, Head, Errors); 6] = [
+            ("wer", |t| &t.heard.joint, word_errors),
+            ("attention_wer", |t| &t.heard.attention, word_errors),
+            ("ctc_wer", |t| &t.heard.ctc, word_errors),
+            ("cer", |t| &t.heard.joint, character_errors),
+            ("attention_cer", |t| &t.heard.attention, character_errors),
+            ("ctc_cer", |t| &t.heard.ctc, character_errors),
         ];
-        for (name, heard, errors) in measures {
-            let counts: Vec<EditCounts> = transcripts.iter().map(|t| errors(&t.reference, heard(t))).collect();
-            let total: EditCounts = counts.iter().copied().sum();
-            let value = total.percent().with_context(|| format!("the split {split} has no transcripts to score"))?;
-            let interval = bootstrap.error_rate(&counts).context("a non-empty test set has an interval")?;
-            scores = scores.with(name, Score::new(value, counts.len() as u64).interval(interval.low, interval.high));
-            run.log(format!("{name} {value:.2}"))?;
+        for (name, head, errors) in measures {
+            let counts: Vec<EditCounts> = transcripts.iter().map(|t| errors(&t.reference, head(t))).collect();
+            let score = error_rate(&counts, bootstrap).with_context(|| format!("the split {split}"))?;
+            run.log(format!("{name} {:.2}", score.value))?;
+            scores = scores.with(name, score);
         }
         Ok(run.write_scores(&scores)?)
     })
+}
+
+/// Errors per hundred words or characters of the references, with an interval.
+pub fn error_rate(counts: &[EditCounts], bootstrap: Bootstrap) -> anyhow::Result<Score> {
+    let total: EditCounts = counts.iter().copied().sum();
+    let value = total.percent().context("there are no transcripts to score")?;
+    let interval = bootstrap.error_rate(counts).context("a non-empty test set has an interval")?;
+    Ok(Score::new(value, counts.len() as u64).interval(interval.low, interval.high))
 }

@@ -4,8 +4,8 @@ pub mod asr;
 pub mod data;
 pub mod pretrain;
 pub mod sid;
+pub mod speech;
 pub mod units;
-pub mod vc;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
-use vocable_speecht5::{Regularisation, SpeechT5};
+use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
 use vocable_train::{Checkpoint, Checkpoints, Event, Loading, Objective, Record, TrainConfig, TrainError, load_model};
 
 use self::data::Datasets;
@@ -43,7 +43,7 @@ pub fn device() -> Device {
 /// `heard` bounds the samples and utterances of an update, for the estimate. `learn` gets the model to start from, the
 /// corpus and the run's key, and leaves its weights under [`MODEL`].
 pub fn finetune<T: Serialize>(
-    kind: &'static str,
+    kind: impl Into<String>,
     c: &RunConfig,
     recipe: &Recipe<T>,
     regularisation: &Regularisation,
@@ -71,6 +71,19 @@ pub fn finetune<T: Serialize>(
         };
         learn(run, start, dataset, key)
     })
+}
+
+/// The model that the stage behind an input trained, for inference.
+pub fn trained(
+    run: &StageRun,
+    input: &str,
+    config: &ModelConfig,
+    dataset: &Dataset,
+    seed: u64,
+) -> anyhow::Result<SpeechT5> {
+    let (vocabulary, none) = (&dataset.vocabulary, Regularisation::none());
+    let model = config.init(vocabulary.len(), vocabulary.pad(), &none, Key::new(seed), &device().inner());
+    Ok(load_model(model, &run.input(input).join(MODEL))?.valid())
 }
 
 /// Runs the step loop in a stage's directory with its progress, and returns the best or else the last model.

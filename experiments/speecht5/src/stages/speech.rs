@@ -1,0 +1,273 @@
+//! Stages of the tasks that end in speech: `finetune-{tts,vc,se}`, `decode-…`, `score-…`, and `hear-…`, the recogniser's
+//! judgement.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use vocable_audio::{Frames, GriffinLim, LogMel, drop_quiet_frames, mel_cepstrum, write_wav};
+use vocable_data::corpus::RATE;
+use vocable_data::manifest::Split;
+use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
+use vocable_metrics::{Bootstrap, EditCounts, log_mel_cepstral_distance, word_errors};
+use vocable_random::Key;
+use vocable_speecht5::data::Dataset;
+use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech};
+use vocable_train::save_model;
+
+use super::data::Datasets;
+use super::{MODEL, device, train};
+use crate::config::{Recipe, RunConfig};
+use crate::pipeline::Inputs;
+
+const SPOKEN: &str = "spoken.json";
+const SPOKEN_MELS: &str = "log-mel.f32";
+const HEARD_MELS: &str = "heard-log-mel.f32";
+/// Order of the mel-cepstrum and the power below the mean at which frames are silence, in dB (spec section 7.3).
+const CEPSTRUM: (usize, f64) = (41, 20.0);
+/// Iterations of Griffin-Lim for the samples and the recogniser.
+const GRIFFIN_LIM: usize = 32;
+
+/// What a model said.
+#[derive(Serialize, Deserialize)]
+struct Spoken {
+    mel: usize,
+    items: Vec<Item>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Item {
+    source: String,
+    target: String,
+    frames: usize,
+    /// Frames of what the encoder heard; none where it read.
+    heard: usize,
+    ended: bool,
+    focus: f64,
+}
+
+/// A task that ends in speech, as the pipeline needs it.
+pub trait SpeechTask: SpeechInput + Serialize {
+    /// Its recipe.
+    fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>>;
+}
+
+fn objective<I: SpeechTask>(
+    c: &RunConfig,
+    dataset: &Arc<Dataset>,
+    validation: usize,
+    key: Key,
+) -> anyhow::Result<ToSpeech<I>> {
+    let (task, model) = (I::recipe(c).task.clone(), c.model.clone());
+    Ok(ToSpeech::new(task, model, Arc::clone(dataset), validation, key, device())?)
+}
+
+/// Trains the task.
+pub fn finetune<I: SpeechTask>(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
+    let recipe = I::recipe(c);
+    let task = &recipe.task;
+    let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
+    let config = c.clone();
+    let learn = move |run: &StageRun, start, dataset: Arc<Dataset>, key: Key| {
+        let (train_config, validation) = (&I::recipe(&config).train, config.evaluation.validation);
+        let objective = objective::<I>(&config, &dataset, validation, key.fold(I::TASK))?;
+        let trained = train(run, train_config, config.data.loading, config.seed, start, &objective)?;
+        Ok(save_model(&trained, &run.outputs().join(MODEL))?)
+    };
+    let kind = format!("finetune-{}", I::TASK);
+    super::finetune(kind, c, recipe, &task.regularisation, heard, inputs, datasets, learn)
+}
+
+/// What draws the inputs and the dropout of generation.
+fn decode_key<I: SpeechInput>(seed: u64) -> Key {
+    Key::new(seed).fold(format!("decode-{}", I::TASK).as_str())
+}
+
+/// Says test pairs; writes log-mels, and a few of them as sound.
+pub fn decode<I: SpeechTask>(
+    c: &RunConfig,
+    prepare: &Arc<Stage>,
+    model: &Arc<Stage>,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (c, datasets) = (c.clone(), Arc::clone(datasets));
+    let (task, evaluation, seed) = (&I::recipe(&c).task, c.evaluation, c.seed);
+    let settings = (task.limits, task.test_pairs, &task.input, evaluation.batch, evaluation.samples, seed);
+    Stage::new(format!("decode-{}", I::TASK), 1, settings)
+        .input("prepare", prepare)
+        .input("model", model)
+        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 10.0 })
+        .run(move |run| {
+            let dataset = datasets.open(&run.input("prepare"), c.model.speaker)?;
+            let model = super::trained(run, "model", &c.model, &dataset, seed)?;
+            let key = decode_key::<I>(seed);
+            let objective = objective::<I>(&c, &dataset, 0, key)?;
+            let test = objective.test(Split::TestClean);
+            run.progress().start(test.len() as u64, "pairs");
+            let progress = |done: usize| run.progress().step(done as u64, "said");
+            let spoken = objective.generate(&model, &test, evaluation.batch, progress)?;
+            let (mut said, mut heard, mut items) = (Vec::new(), Vec::new(), Vec::new());
+            let griffin_lim = GriffinLim::new(LogMel::default(), GRIFFIN_LIM);
+            for (n, item) in spoken.iter().enumerate() {
+                let Pair { source, target } = item.pair;
+                let sound = objective.heard(item.pair)?;
+                let mel = sound.as_ref().map(|sound| LogMel::default().log_mel(sound));
+                said.extend(item.mel.data.iter().flat_map(|value| value.to_le_bytes()));
+                heard.extend(mel.iter().flat_map(|mel| &mel.data).flat_map(|value| value.to_le_bytes()));
+                items.push(Item {
+                    source: dataset.utterance(source).id.clone(),
+                    target: dataset.utterance(target).id.clone(),
+                    frames: item.mel.len(),
+                    heard: mel.map_or(0, |mel| mel.len()),
+                    ended: item.ended,
+                    focus: item.focus,
+                });
+                if n < evaluation.samples {
+                    let write = |name: &str, sound: &[f32]| {
+                        write_wav(run.outputs().join(format!("{n}-{name}.wav")), sound, RATE)
+                    };
+                    write("said", &griffin_lim.samples(&item.mel, key.fold("phase").fold(n)))?;
+                    write("target", &dataset.corpus.audio(target)?)?;
+                    if let Some(sound) = &sound {
+                        write("heard", sound)?;
+                    }
+                }
+            }
+            run.write_output(SPOKEN_MELS, &said)?;
+            run.write_output(HEARD_MELS, &heard)?;
+            Ok(run.write_json(SPOKEN, &Spoken { mel: c.model.mel, items })?)
+        })
+}
+
+/// What a decoding stage left: items, with what was said and what was heard.
+fn read(folder: &Path) -> anyhow::Result<Vec<(Item, Frames, Frames)>> {
+    let list: Spoken = vocable_lab::files::read_json(&folder.join(SPOKEN))?.context("speech is there")?;
+    let values = |name| -> anyhow::Result<std::vec::IntoIter<f32>> {
+        let bytes = fs::read(folder.join(name))?;
+        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        Ok(values.into_iter())
+    };
+    let (mut said, mut heard) = (values(SPOKEN_MELS)?, values(HEARD_MELS)?);
+    let take = |from: &mut std::vec::IntoIter<f32>, frames: usize| {
+        Frames::new(from.by_ref().take(frames * list.mel).collect(), list.mel)
+    };
+    Ok(list
+        .items
+        .into_iter()
+        .map(|item| {
+            let (said, heard) = (take(&mut said, item.frames), take(&mut heard, item.heard));
+            (item, said, heard)
+        })
+        .collect())
+}
+
+/// Scores speech by its mel-cepstral distance to the target, beside that of what was heard.
+pub fn score<I: SpeechTask>(
+    c: &RunConfig,
+    prepare: &Arc<Stage>,
+    decode: &Arc<Stage>,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
+    let kind = format!("score-{}", I::TASK);
+    Stage::new(kind, 1, CEPSTRUM).input("prepare", prepare).input("decode", decode).run(move |run| {
+        let dataset = datasets.open(&run.input("prepare"), speaker)?;
+        let (mut distances, mut unchanged) = (Vec::new(), Vec::new());
+        let (mut ended, mut focus) = (Vec::new(), Vec::new());
+        for (item, said, heard) in read(&run.input("decode"))? {
+            let truth = cepstrum(&*dataset.mel(find(&dataset, &item.target)?)?);
+            distances.push(distance(&cepstrum(&said), &truth));
+            if item.heard > 0 {
+                unchanged.push(distance(&cepstrum(&heard), &truth));
+            }
+            ended.push(if item.ended { 100.0 } else { 0.0 });
+            focus.push(item.focus);
+        }
+        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
+        let mut scores = Scores::new();
+        for (name, values) in
+            [("mcd", distances), ("source_mcd", unchanged), ("ended", ended), ("attention_focus", focus)]
+        {
+            if name == "source_mcd" && values.is_empty() {
+                continue;
+            }
+            let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+            let interval = bootstrap.mean(&values).context("there are no test pairs")?;
+            scores = scores.with(name, Score::new(mean, values.len() as u64).interval(interval.low, interval.high));
+            run.log(format!("{name} {mean:.3}"))?;
+        }
+        Ok(run.write_scores(&scores)?)
+    })
+}
+
+/// Scores speech by the words that a recogniser of this project makes of it, beside those it makes of what was heard and
+/// of the target. `judge` is the configuration of the recogniser's model.
+pub fn hear<I: SpeechTask>(
+    c: &RunConfig,
+    judge: &RunConfig,
+    prepare: &Arc<Stage>,
+    decode: &Arc<Stage>,
+    recogniser: &Arc<Stage>,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (c, judge, datasets) = (c.clone(), judge.clone(), Arc::clone(datasets));
+    let settings = (GRIFFIN_LIM, judge.evaluation.search, judge.evaluation.batch, judge.asr.task.suppress_special);
+    Stage::new(format!("hear-{}", I::TASK), 1, settings)
+        .input("prepare", prepare)
+        .input("decode", decode)
+        .input("model", recogniser)
+        .cost(Cost { steps: 0, parameters: recogniser.cost().parameters, seconds: 20.0 })
+        .run(move |run| {
+            let (recognition, model, dataset) = super::asr::recogniser(run, &judge, &datasets)?;
+            let key = decode_key::<I>(c.seed);
+            let objective = objective::<I>(&c, &dataset, 0, key)?;
+            let spoken = read(&run.input("decode"))?;
+            run.progress().start(spoken.len() as u64, "utterances");
+            let griffin_lim = GriffinLim::new(LogMel::default(), GRIFFIN_LIM);
+            let mut counts: [Vec<EditCounts>; 3] = Default::default();
+            for (n, batch) in spoken.chunks(judge.evaluation.batch).enumerate() {
+                let (mut texts, mut said, mut heard, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+                for (at, (item, mel, _)) in batch.iter().enumerate() {
+                    let [source, target] = [find(&dataset, &item.source)?, find(&dataset, &item.target)?];
+                    texts.push(dataset.utterance(target).text.as_str());
+                    said.push(griffin_lim.samples(mel, key.fold("phase").fold(n).fold(at)));
+                    targets.push(dataset.corpus.audio(target)?);
+                    heard.extend(objective.heard(Pair { source, target })?);
+                }
+                let said: Vec<Arc<[f32]>> = said.into_iter().map(Into::into).collect();
+                for (counts, audio) in counts.iter_mut().zip([said, heard, targets]) {
+                    if !audio.is_empty() {
+                        let heard = recognition.hear(&model, &audio, &judge.evaluation.search);
+                        counts.extend(texts.iter().zip(heard).map(|(text, heard)| word_errors(text, &heard.joint)));
+                    }
+                }
+                run.progress().step((n * judge.evaluation.batch + batch.len()) as u64, "heard");
+            }
+            let bootstrap = Bootstrap::new(Key::new(c.seed).fold("bootstrap"));
+            let mut scores = Scores::new();
+            for (name, counts) in ["wer", "source_wer", "target_wer"].into_iter().zip(&counts) {
+                if name == "source_wer" && counts.is_empty() {
+                    continue;
+                }
+                let score = super::asr::error_rate(counts, bootstrap)?;
+                run.log(format!("{name} {:.2}", score.value))?;
+                scores = scores.with(name, score);
+            }
+            Ok(run.write_scores(&scores)?)
+        })
+}
+
+fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
+    let utterances = &dataset.corpus.manifest().utterances;
+    utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
+}
+
+fn cepstrum(mel: &Frames) -> Frames {
+    mel_cepstrum(&drop_quiet_frames(mel, CEPSTRUM.1), CEPSTRUM.0)
+}
+
+fn distance(a: &Frames, b: &Frames) -> f64 {
+    log_mel_cepstral_distance(&a.data, &b.data, a.width, false).decibels
+}
