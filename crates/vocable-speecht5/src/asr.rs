@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
+use rand::RngExt;
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use vocable_audio::resample;
@@ -52,6 +53,9 @@ pub struct AsrConfig {
     /// Factors of tempo and pitch, of which every utterance of a training batch draws one: 1 plays as recorded (Ko et al.
     /// 2015, "Audio augmentation for speech recognition"). Empty, as in the paper, plays everything as recorded.
     pub speeds: Vec<f64>,
+    /// Share of the decoder's input characters that are hidden behind `<mask>` in training, so that it cannot say by heart
+    /// what it should hear (Bowman et al. 2016, "word dropout"); zero in the paper.
+    pub token_dropout: f64,
     /// Masked spans over time; none switches them off.
     pub time_mask: Option<MaskConfig>,
     /// Masked spans of channels; none switches them off.
@@ -104,6 +108,7 @@ impl AsrConfig {
             zero_infinity: preset != Preset::Official,
             label_smoothing: 0.0,
             speeds: Vec::new(),
+            token_dropout: 0.0,
             time_mask: Some(MaskConfig { probability: if hf { 0.05 } else { 0.75 }, length: 10 }),
             channel_mask: (!hf).then_some(MaskConfig { probability: 0.5, length: 64 }),
             freeze_encoder_updates: if hf { 0 } else { 13_000 },
@@ -197,6 +202,8 @@ pub struct AsrData {
     /// `[batch][frames]` and `[batch][width]`; see [`SpeechMasks`].
     time_mask: Option<Vec<Vec<bool>>>,
     channel_mask: Option<Vec<Vec<bool>>>,
+    /// `</s> x` per utterance, some of it hidden.
+    input: Vec<Vec<u32>>,
     /// `x </s>` per utterance.
     target: Vec<Vec<u32>>,
 }
@@ -275,16 +282,11 @@ impl Recognition {
     }
 
     fn on_device(&self, data: &AsrData, device: &Device) -> AsrBatch {
-        let vocabulary = &self.dataset.vocabulary;
-        let shifted = |target: &Vec<u32>| {
-            std::iter::once(vocabulary.eos()).chain(target[..target.len() - 1].iter().copied()).collect()
-        };
-        let input: Vec<Vec<u32>> = data.target.iter().map(shifted).collect();
         let mask = |mask: &Option<Vec<Vec<bool>>>| mask.as_ref().map(|mask| mask_tensor(mask, device));
         AsrBatch {
             waveforms: Waveforms::new(&data.audio, device),
             masks: SpeechMasks { time: mask(&data.time_mask), channel: mask(&data.channel_mask) },
-            input: Tokens::new(&input, vocabulary.pad(), device),
+            input: Tokens::new(&data.input, self.dataset.vocabulary.pad(), device),
             target: data.target.clone(),
         }
     }
@@ -368,6 +370,12 @@ fn at_speed(samples: &Arc<[f32]>, speeds: &[f64], key: Key) -> Arc<[f32]> {
     }
 }
 
+/// Puts `mask` in the place of a share of the tokens, which the key draws.
+fn hide(tokens: &mut [u32], share: f64, mask: u32, key: Key) {
+    let mut rng = key.rng();
+    tokens.iter_mut().filter(|_| rng.random_bool(share)).for_each(|token| *token = mask);
+}
+
 /// CTC's view of every utterance of a batch, from logits `[batch, frames, vocabulary]`.
 pub fn prefix_scorers(logits: Tensor<3>, lengths: &[usize], blank: u32, end: u32) -> Vec<CtcPrefixScorer> {
     let [_, frames, classes] = logits.dims();
@@ -404,13 +412,21 @@ impl Objective<SpeechT5> for Recognition {
             BatchId::Train { update, micro } => self.masks(&lengths, update_key(self.key, update, micro).fold("mask")),
             BatchId::Valid(_) => [None, None],
         };
+        let mut input: Vec<Vec<u32>> =
+            target.iter().map(|target| [&[eos], &target[..target.len() - 1]].concat()).collect();
+        if let BatchId::Train { update, micro } = id {
+            let key = update_key(self.key, update, micro).fold("tokens");
+            for (n, tokens) in input.iter_mut().enumerate() {
+                hide(&mut tokens[1..], self.config.token_dropout, self.dataset.vocabulary.mask(), key.fold(n));
+            }
+        }
         let sequences =
             vec![Sequences::new("audio", lengths), Sequences::new("text", target.iter().map(|tokens| tokens.len()))];
         Ok(Batch {
             utterances: self.dataset.names(&indices),
             bytes: 4 * sequences.iter().map(|sequences| sequences.valid).sum::<usize>(),
             sequences,
-            data: AsrData { audio, time_mask, channel_mask, target },
+            data: AsrData { audio, time_mask, channel_mask, input, target },
         })
     }
 
@@ -436,6 +452,18 @@ impl Objective<SpeechT5> for Recognition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stated_share_of_tokens_is_hidden() {
+        let mut tokens = vec![5; 10_000];
+        hide(&mut tokens, 0.3, 9, Key::new(1));
+        let hidden = tokens.iter().filter(|&&token| token == 9).count();
+        // Five deviations of a binomial.
+        assert!(hidden.abs_diff(3_000) < 230, "{hidden}");
+        let mut tokens = vec![5; 100];
+        hide(&mut tokens, 0.0, 9, Key::new(1));
+        assert_eq!(tokens, [5; 100]);
+    }
 
     #[test]
     fn every_speed_is_drawn_and_changes_the_length_alone() {

@@ -247,6 +247,7 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
             }
         }
     }
+    share("asr.task.token_dropout", config.asr.task.token_dropout)?;
     let [lowest, highest] = config.se.task.input.snr;
     if lowest > highest {
         let allowed = "must be the lowest and the highest ratio in dB";
