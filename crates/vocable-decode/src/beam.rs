@@ -16,7 +16,7 @@ pub struct BeamConfig {
     pub beam: usize,
     /// Share of CTC's prefix score, 0 to 1; the decoder's log-probability has the rest.
     pub ctc_weight: f64,
-    /// Weight of the language model's log-probability, on top of both.
+    /// Weight of the language model's log-probability, on top of both; with 0 the model is not run.
     pub lm_weight: f64,
     /// A finished score is divided by the number of its tokens, the end included, to this power.
     pub length_penalty: f64,
@@ -94,6 +94,7 @@ fn search(
     config: &BeamConfig,
 ) -> Vec<Vec<Hypothesis>> {
     assert!(config.beam > 0, "a beam holds at least one hypothesis");
+    let mut language_model = companions.language_model.as_deref_mut().filter(|_| config.lm_weight != 0.0);
     let ctc = (config.ctc_weight > 0.0).then_some(companions.ctc);
     assert!(ctc.is_none_or(|ctc| ctc.len() == batch), "beam search: CTC is weighed, but not given for every utterance");
     let mut finished: Vec<Vec<Hypothesis>> = vec![Vec::new(); batch];
@@ -109,7 +110,7 @@ fn search(
         let last = |branch: &Branch| *branch.tokens.last().expect("a branch has its start token");
         let newest: Vec<u32> = searches.iter().flat_map(|search| &search.branches).map(last).collect();
         let scores = read(stepper, &newest);
-        let lm_scores = companions.language_model.as_mut().map(|model| read(*model, &newest));
+        let lm_scores = language_model.as_mut().map(|model| read(*model, &newest));
         let mut first_row = 0;
         // The rows of all branches that go on.
         let mut rows = Vec::new();
@@ -160,7 +161,7 @@ fn search(
         let unchanged = rows.len() == newest.len() && rows.iter().enumerate().all(|(new, &old)| new == old);
         if !unchanged && !rows.is_empty() {
             stepper.select(&rows);
-            if let Some(model) = &mut companions.language_model {
+            if let Some(model) = &mut language_model {
                 model.select(&rows);
             }
         }

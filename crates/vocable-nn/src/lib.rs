@@ -32,6 +32,7 @@ pub use mode::Mode;
 pub use norm::{BatchNorm, ChannelNorm, LayerNorm};
 pub use positional_conv::PositionalConv;
 pub use transformer::{
-    Decoded, Decoder, DecoderCache, DecoderConfig, Encoded, Encoder, EncoderConfig, NormPlacement, TransformerConfig,
+    CausalStack, Decoded, Decoder, DecoderCache, DecoderConfig, Encoded, Encoder, EncoderConfig, NormPlacement,
+    PastCache, TransformerConfig,
 };
 pub use vocable_kernels::Storage;

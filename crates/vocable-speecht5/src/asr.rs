@@ -17,12 +17,11 @@ use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, cross_entropy, ctc_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
 
 use crate::batch::Waveforms;
 use crate::data::{Dataset, in_order, sample};
 use crate::decode::TextDecoding;
-use crate::items::{Items, keep, update_key};
 use crate::pretrain::mask_tensor;
 use crate::{EncodedSpeech, ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 

@@ -13,7 +13,6 @@ pub mod data;
 pub mod decode;
 mod error;
 pub mod huggingface;
-mod items;
 mod model;
 mod preset;
 pub mod pretrain;

@@ -10,11 +10,10 @@ use vocable_data::sampler::Limits;
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, speaker_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, update_key};
 
 use crate::batch::Waveforms;
 use crate::data::{Dataset, sample};
-use crate::items::{Items, update_key};
 use crate::{ModelError, Preset, Regularisation, SpeakerClassifier};
 
 /// Rows before the first speaker: the dictionary's special symbols.

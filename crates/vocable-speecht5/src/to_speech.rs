@@ -14,12 +14,11 @@ use vocable_decode::{SpeechLimits, generate_speech};
 use vocable_nn::{Mode, constant_beside};
 use vocable_objectives::Losses;
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
 
 use crate::batch::{Guide, Prediction, SpeechTarget};
 use crate::data::{Dataset, in_order, sample};
 use crate::decode::SpeechDecoding;
-use crate::items::{Items, keep, update_key};
 use crate::speech_loss::{SpeechLoss, SpeechPass};
 use crate::{ModelConfig, ModelError, Regularisation, SpeechT5};
 

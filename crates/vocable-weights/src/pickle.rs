@@ -121,6 +121,20 @@ impl<'a> Pickle<'a> {
         pairs.iter().rev().find(|(name, _)| self.text(*name) == Some(key)).map(|(_, value)| *value)
     }
 
+    /// The first plain value that any dictionary has under a key.
+    pub(crate) fn plain(&self, key: &str) -> Option<Value> {
+        let dictionaries = self.nodes.iter().filter_map(|node| match node {
+            Node::Dict(pairs) => Some(pairs),
+            _ => None,
+        });
+        let mut named = dictionaries.flatten().filter(|(name, _)| self.text(*name) == Some(key)).map(|(_, value)| *value);
+        named.find(|value| match value {
+            Value::None => false,
+            Value::Node(_) => self.text(*value).is_some(),
+            _ => true,
+        })
+    }
+
     /// `module.name` of a class or function.
     pub(crate) fn global(&self, value: Value) -> Option<(&str, &str)> {
         match self.node(value)? {

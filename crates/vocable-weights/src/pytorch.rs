@@ -28,21 +28,52 @@ const INNER: [&str; 4] = ["model", "state_dict", "generator", "module"];
 pub(crate) const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 const OLD_VERSION: i64 = 1001;
 
+/// The entries of a zip archive, and the folder in it that PyTorch's are in.
+struct Zipped {
+    entries: zip::Entries,
+    root: String,
+}
+
+impl Zipped {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let entries = zip::entries(bytes)?;
+        let shortest = entries.keys().filter_map(|name| name.strip_suffix("data.pkl")).min_by_key(|root| root.len());
+        let root = shortest.ok_or("the zip archive holds no data.pkl, so PyTorch did not write it")?.to_owned();
+        Ok(Self { entries, root })
+    }
+
+    fn entry(&self, name: &str) -> Result<Option<Range<usize>>, String> {
+        match self.entries.get(&format!("{}{name}", self.root)) {
+            None => Ok(None),
+            Some(Some(range)) => Ok(Some(range.clone())),
+            Some(None) => Err(format!("{name} is compressed or encrypted, as PyTorch writes none")),
+        }
+    }
+
+    fn content<'a>(&self, bytes: &'a [u8]) -> Result<Pickle<'a>, String> {
+        Pickle::read(&bytes[self.entry("data.pkl")?.ok_or("data.pkl is missing")?])
+    }
+}
+
 /// The tensors of a zip archive.
 pub(crate) fn places(bytes: &[u8]) -> Result<Vec<Place>, String> {
-    let entries = zip::entries(bytes)?;
-    let shortest = entries.keys().filter_map(|name| name.strip_suffix("data.pkl")).min_by_key(|root| root.len());
-    let root = shortest.ok_or("the zip archive holds no data.pkl, so PyTorch did not write it")?.to_owned();
-    let entry = |name: &str| match entries.get(&format!("{root}{name}")) {
-        None => Ok(None),
-        Some(Some(range)) => Ok(Some(range.clone())),
-        Some(None) => Err(format!("{name} is compressed or encrypted, as PyTorch writes none")),
-    };
-    if entry("byteorder")?.is_some_and(|range| bytes[range].starts_with(b"big")) {
+    let zipped = Zipped::read(bytes)?;
+    if zipped.entry("byteorder")?.is_some_and(|range| bytes[range].starts_with(b"big")) {
         return Err("it was written on a big-endian machine".into());
     }
-    let pickle = Pickle::read(&bytes[entry("data.pkl")?.ok_or("data.pkl is missing")?])?;
-    first_tensors(&pickle, &|key| entry(&format!("data/{key}")))
+    first_tensors(&zipped.content(bytes)?, &|key| zipped.entry(&format!("data/{key}")))
+}
+
+/// The first plain value under a key of any dictionary of a zip archive.
+pub(crate) fn setting(bytes: &[u8], key: &str) -> Option<serde_json::Value> {
+    let pickle = Zipped::read(bytes).and_then(|zipped| zipped.content(bytes)).ok()?;
+    let value = pickle.plain(key)?;
+    Some(match value {
+        Value::Bool(switch) => switch.into(),
+        Value::Int(number) => number.into(),
+        Value::Float(number) => number.into(),
+        Value::None | Value::Node(_) => pickle.text(value)?.into(),
+    })
 }
 
 /// The tensors of a file before PyTorch 1.6: pickles of the magic number, a version, the machine, the content and the

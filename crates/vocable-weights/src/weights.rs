@@ -67,6 +67,13 @@ impl Weights {
             .map(|number| self.tensor(number))
     }
 
+    /// A setting that a file of `torch.save` (since PyTorch 1.6) keeps beside its tensors: the first number, switch or text
+    /// under that key of any dictionary in it, however deep, such as a training program's arguments.
+    pub fn setting(&self, key: &str) -> Option<serde_json::Value> {
+        let zipped = self.files.iter().find(|file| matches!(Format::of(file), Format::Zip))?;
+        pytorch::setting(zipped, key)
+    }
+
     fn tensor(&self, number: usize) -> Tensor<'_> {
         let (file, Place { name, dtype, shape, strides, range }) = &self.places[number];
         let bytes = &self.files[*file][range.clone()];

@@ -3,8 +3,8 @@ use burn::tensor::{Bool, DispatchTensor, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::encoder::residual;
-use super::{FeedForward, NormPlacement, TransformerConfig};
-use crate::{Attended, Attention, Init, KeyValue, KeyValueCache, LayerNorm, Mode, is_padded, padding_mask};
+use super::{FeedForward, NormPlacement, PastCache, TransformerConfig};
+use crate::{Attended, Attention, Init, KeyValue, LayerNorm, Mode, is_padded, padding_mask};
 
 /// Shape of a [`Decoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,40 +96,31 @@ pub struct Decoded {
 /// Keys and values of one batch of hypotheses: of the memory, and of the positions decoded so far.
 ///
 /// Both stay where they were written. A hypothesis is a row of what is decoded next, and knows which row of the memory
-/// it attends to and in which row each of its earlier positions lies: the branches of a beam share both.
+/// it attends to, as it knows its past ([`PastCache`]): the branches of a beam share both.
 #[derive(Clone, Debug)]
 pub struct DecoderCache {
     memory: Vec<KeyValue>,
     memory_padding: Option<Tensor<2, Bool>>,
-    past: Vec<KeyValueCache>,
     /// Of each hypothesis, its row of the memory.
     memory_rows: Vec<u32>,
-    /// Of each hypothesis, the row of each position.
-    past_rows: Vec<Vec<u32>>,
-    /// Whether any hypothesis has moved.
-    moved: bool,
-    length: usize,
+    past: PastCache,
 }
 
 impl DecoderCache {
     /// Makes row `rows[i]` the new row i; rows that do not occur are dropped, a row may occur more than once.
     pub fn select(&mut self, rows: &[usize]) {
-        if rows.iter().copied().eq(0..self.memory_rows.len()) {
-            return;
-        }
-        self.moved = true;
         self.memory_rows = rows.iter().map(|&row| self.memory_rows[row]).collect();
-        self.past_rows = rows.iter().map(|&row| self.past_rows[row].clone()).collect();
+        self.past.select(rows);
     }
 
     /// Positions decoded so far.
     pub fn len(&self) -> usize {
-        self.length
+        self.past.len()
     }
 
     /// Whether nothing was decoded yet.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.past.is_empty()
     }
 }
 
@@ -208,38 +199,26 @@ impl Decoder {
         DecoderCache {
             memory: self.layers.iter().map(|layer| layer.cross_attention.keys_and_values(memory.clone())).collect(),
             memory_padding: Self::memory_padding(memory, memory_lengths),
-            past: vec![KeyValueCache::default(); self.layers.len()],
-            past_rows: vec![Vec::new(); rows.len()],
+            past: PastCache::new(self.layers.len(), rows.len()),
             memory_rows: rows.collect(),
-            moved: false,
-            length: 0,
         }
     }
 
     /// Decodes the next positions `[batch, new time, width]` (usually one) after those in the cache, without dropout.
     pub fn step(&self, x: Tensor<3>, cache: &mut DecoderCache, weights: bool) -> Decoded {
-        let [_, time, _] = x.dims();
-        cache.length += time;
-        for (row, past_rows) in cache.past_rows.iter_mut().enumerate() {
-            past_rows.resize(cache.length, row as u32);
-        }
+        let own = cache.past.advance(x.dims()[1]);
         let memory_time = cache.memory.first().map_or(0, |memory| memory.key.dims()[2]);
         let memory_rows = || cache.memory_rows.iter().flat_map(|&row| std::iter::repeat_n(row, memory_time)).collect();
-        let own = Attended {
-            rows: cache.moved.then(|| cache.past_rows.concat().into()),
-            causal: true,
-            relative: self.relative.as_ref().map(Param::val),
-            ..Attended::default()
-        };
+        let own = Attended { relative: self.relative.as_ref().map(Param::val), ..own };
         let cross = Attended {
-            rows: cache.moved.then(memory_rows),
+            rows: cache.past.moved().then(memory_rows),
             padding: cache.memory_padding.clone(),
             weights,
             ..Attended::default()
         };
         let mut x = x;
         let mut cross_weights = Vec::new();
-        for ((layer, memory), past) in self.layers.iter().zip(&cache.memory).zip(&mut cache.past) {
+        for ((layer, memory), past) in self.layers.iter().zip(&cache.memory).zip(&mut cache.past.layers) {
             let extend = |x| past.extend(layer.self_attention.keys_and_values(x));
             let (next, layer_weights) =
                 layer.forward(x, extend, own.clone(), memory.clone(), cross.clone(), Mode::Eval);

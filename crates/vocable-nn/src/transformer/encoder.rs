@@ -1,9 +1,9 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, DispatchTensor, Tensor};
+use burn::tensor::{DispatchTensor, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{FeedForward, NormPlacement, TransformerConfig};
-use crate::{Attended, Attention, Dropout, Init, LayerNorm, Mode, is_padded, padding_mask};
+use crate::{Attended, Attention, Dropout, Init, KeyValue, LayerNorm, Mode, is_padded, padding_mask};
 
 /// Shape of an [`Encoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,23 +20,8 @@ impl EncoderConfig {
     pub fn init(&self, init: &Init) -> Encoder {
         let stack = &self.stack;
         let normalise_table = self.max_relative_position.is_some() && stack.norm == NormPlacement::Pre;
-        let layers = (0..stack.layers).map(|n| {
-            let init = init.fold("layer").fold(n);
-            EncoderLayer {
-                attention: Attention::new(
-                    stack.width,
-                    stack.heads,
-                    stack.attention_dropout,
-                    normalise_table,
-                    &init.fold("attention"),
-                ),
-                attention_norm: LayerNorm::new(stack.width, init.device()),
-                feed_forward: FeedForward::new(stack, &init.fold("feed_forward")),
-                feed_forward_norm: LayerNorm::new(stack.width, init.device()),
-                pre_norm: stack.norm == NormPlacement::Pre,
-                dropout: stack.dropout,
-            }
-        });
+        let layers =
+            (0..stack.layers).map(|n| EncoderLayer::new(stack, normalise_table, &init.fold("layer").fold(n)));
         Encoder {
             relative: self.max_relative_position.map(|reach| {
                 let shape = [2 * reach, stack.width / stack.heads];
@@ -115,8 +100,8 @@ impl Encoder {
             let mode = mode.fold("layer").fold(n);
             if !mode.fold("skip").coin(self.layer_drop) {
                 x = match self.recompute && mode.is_train() {
-                    true => self.again(layer, x, attended.padding.clone(), mode),
-                    false => layer.forward(x, attended.clone(), mode),
+                    true => layer.again(self.relative.as_ref(), x, attended.clone(), mode),
+                    false => layer.forward(x, |x| layer.attention.keys_and_values(x), attended.clone(), mode),
                 };
             }
             if n < keep {
@@ -126,33 +111,56 @@ impl Encoder {
         let states = if self.pre_norm { self.norm.forward(x) } else { x };
         Encoded { states, layers }
     }
-
-    /// A layer that keeps only its input and runs again in the backward pass.
-    fn again(&self, layer: &EncoderLayer, x: Tensor<3>, padding: Option<Tensor<2, Bool>>, mode: Mode) -> Tensor<3> {
-        let block = (layer.clone(), self.relative.clone());
-        let padding = padding.map(Tensor::inner);
-        let run = move |(layer, relative): &(EncoderLayer, Option<Param<Tensor<2>>>), [x]: [DispatchTensor; 1]| {
-            let relative = relative.as_ref().map(Param::val);
-            layer.forward(
-                Tensor::from_dispatch(x),
-                Attended { padding: padding.clone(), relative, ..Attended::default() },
-                mode,
-            )
-        };
-        vocable_kernels::recompute(&block, [x.into_dispatch()], run)
-    }
 }
 
 impl EncoderLayer {
-    fn forward(&self, x: Tensor<3>, attended: Attended, mode: Mode) -> Tensor<3> {
+    pub(super) fn new(stack: &TransformerConfig, normalise_table: bool, init: &Init) -> Self {
+        let (width, heads, dropout) = (stack.width, stack.heads, stack.attention_dropout);
+        Self {
+            attention: Attention::new(width, heads, dropout, normalise_table, &init.fold("attention")),
+            attention_norm: LayerNorm::new(width, init.device()),
+            feed_forward: FeedForward::new(stack, &init.fold("feed_forward")),
+            feed_forward_norm: LayerNorm::new(width, init.device()),
+            pre_norm: stack.norm == NormPlacement::Pre,
+            dropout: stack.dropout,
+        }
+    }
+
+    /// `keys` projects the (normalised) input to what is attended to.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        keys: impl FnOnce(Tensor<3>) -> KeyValue,
+        attended: Attended,
+        mode: Mode,
+    ) -> Tensor<3> {
         let attend = |x: Tensor<3>| {
-            let memory = self.attention.keys_and_values(x.clone());
+            let memory = keys(x.clone());
             self.attention.forward(x, memory, attended, mode.fold("attention")).0
         };
         let x = residual(x, &self.attention_norm, self.pre_norm, self.dropout, mode.fold("attended"), attend);
         residual(x, &self.feed_forward_norm, self.pre_norm, self.dropout, mode.fold("fed"), |x| {
             self.feed_forward.forward(x, mode.fold("feed_forward"))
         })
+    }
+
+    /// The same over its own input, of which alone it keeps anything: it runs again in the backward pass. The table of
+    /// relative positions is given as what it learns.
+    pub(super) fn again(
+        &self,
+        relative: Option<&Param<Tensor<2>>>,
+        x: Tensor<3>,
+        attended: Attended,
+        mode: Mode,
+    ) -> Tensor<3> {
+        let block = (self.clone(), relative.cloned());
+        let (padding, causal) = (attended.padding.map(Tensor::inner), attended.causal);
+        let run = move |(layer, relative): &(EncoderLayer, Option<Param<Tensor<2>>>), [x]: [DispatchTensor; 1]| {
+            let relative = relative.as_ref().map(Param::val);
+            let attended = Attended { padding: padding.clone(), causal, relative, ..Attended::default() };
+            layer.forward(Tensor::from_dispatch(x), |x| layer.attention.keys_and_values(x), attended, mode)
+        };
+        vocable_kernels::recompute(&block, [x.into_dispatch()], run)
     }
 }
 

@@ -1,12 +1,16 @@
-//! The shared Transformer encoder and decoder stacks.
+//! Transformer stacks: the encoder and the decoder, and the decoder without a memory.
 
+mod causal;
 mod decoder;
 mod encoder;
 mod feed_forward;
+mod past;
 
+pub use causal::CausalStack;
 pub use decoder::{Decoded, Decoder, DecoderCache, DecoderConfig};
 pub use encoder::{Encoded, Encoder, EncoderConfig};
 pub use feed_forward::FeedForward;
+pub use past::PastCache;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +24,7 @@ pub enum NormPlacement {
     Pre,
 }
 
-/// What encoder and decoder stacks share.
+/// What all stacks share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransformerConfig {

@@ -1,12 +1,10 @@
 //! Published checkpoints: fairseq's files and transformers' folders, read, written and described (spec section 9).
 
-mod fill;
-mod layout;
 mod names;
 pub(crate) mod publish;
 mod sizes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
@@ -14,10 +12,10 @@ use vocable_weights::{Dtype, Tensor, Weights};
 
 use crate::ModelError;
 
-pub use fill::{Leaf, visit};
-pub use names::{Format, Layout};
+pub use names::Format;
 pub use publish::write_extended;
 pub use sizes::Sizes;
+pub use vocable_published::{Layout, Leaf, LoadReport, Meaning};
 
 /// Parts whose parameters depend on the vocabulary; they start anew where it changes (spec section 9.4).
 pub const TEXT_PARTS: [&str; 3] = ["tokens", "text_encoder_prenet", "ctc"];
@@ -40,63 +38,6 @@ pub struct Described {
     pub shape: Vec<usize>,
     /// What it is here.
     pub meaning: Meaning,
-}
-
-/// What a tensor of a checkpoint is here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// The parameter of this path, in every model that has such a part.
-    Parameter(String),
-    /// Something computed here: sinusoids, versions.
-    Constant,
-    /// Nothing that is known.
-    Unknown,
-}
-
-/// What loading a checkpoint did not do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadReport {
-    /// Parts of the model (first components of paths) of which the file holds nothing: they keep their values.
-    pub absent: Vec<String>,
-    /// Parameters that the file lacks though it holds others of their part: they keep their values.
-    pub missing: Vec<String>,
-    /// Parameters whose tensor has another shape: they keep their values.
-    pub reshaped: Vec<String>,
-    /// Tensors of the file that mean nothing here.
-    pub unexpected: Vec<String>,
-    /// Tensors of the file that are known, but that this model has no use for.
-    pub left_out: Vec<String>,
-}
-
-impl LoadReport {
-    /// Fails where a parameter of the parts `needed` kept its value or a tensor of the file means nothing; `path` is the
-    /// file that was loaded.
-    ///
-    /// # Errors
-    /// [`ModelError::Weights`] with the first of each kind, and how many there are.
-    pub fn strict(&self, needed: &[&str], path: &Path) -> Result<(), ModelError> {
-        let absent: Vec<String> = self.absent.iter().filter(|part| needed.contains(&part.as_str())).cloned().collect();
-        let kinds = [
-            ("lacks everything of", &absent),
-            ("lacks", &self.missing),
-            ("has another shape of", &self.reshaped),
-            ("holds the unknown tensor", &self.unexpected),
-        ];
-        let count = |names: &[String]| match names.len() {
-            1 => String::new(),
-            all => format!(" and {} more", all - 1),
-        };
-        let faults: Vec<String> = kinds
-            .iter()
-            .filter_map(|(what, names)| Some(format!("{what} {}{}", names.first()?, count(names))))
-            .collect();
-        match faults.is_empty() {
-            true => Ok(()),
-            false => {
-                Err(ModelError::Weights { path: path.into(), message: format!("the file {}", faults.join("; it ")) })
-            }
-        }
-    }
 }
 
 impl Checkpoint {
@@ -171,43 +112,8 @@ impl Checkpoint {
     /// # Errors
     /// See [`Self::load`].
     pub fn load_without<M: Module>(&self, module: M, parts: &[&str]) -> Result<(M, LoadReport), ModelError> {
-        let (module, filled) = fill::fill(module, |path| match parts.contains(&part(path)) {
-            true => Ok(None),
-            false => self.unique(path),
-        })?;
-        let mut report = LoadReport { reshaped: filled.reshaped, ..LoadReport::default() };
-        let begun: BTreeSet<&str> = filled.filled.iter().chain(&filled.misfits).map(|path| part(path)).collect();
-        let mut absent = BTreeSet::new();
-        for path in filled.lacking {
-            match begun.contains(part(&path)) {
-                true => report.missing.push(path),
-                false => drop(absent.insert(part(&path).to_owned())),
-            }
-        }
-        report.absent = absent.into_iter().collect();
-        let own: BTreeSet<&str> = filled.filled.iter().chain(&filled.misfits).map(String::as_str).collect();
-        for Described { name, meaning, .. } in self.describe() {
-            match meaning {
-                Meaning::Parameter(path) if own.contains(path.as_str()) => {}
-                Meaning::Parameter(_) => report.left_out.push(name),
-                Meaning::Constant => {}
-                Meaning::Unknown => report.unexpected.push(name),
-            }
-        }
-        Ok((module, report))
-    }
-
-    /// The tensor that holds a parameter, and a check that all of the file's copies are equal.
-    fn unique(&self, path: &str) -> Result<Option<(Tensor<'_>, Layout)>, ModelError> {
-        let mut found = self.format.names(path).filter_map(|(name, layout)| Some((self.weights.get(&name)?, layout)));
-        let Some(first) = found.next() else { return Ok(None) };
-        match found.find(|(copy, _)| copy.shape() != first.0.shape() || copy.bytes() != first.0.bytes()) {
-            None => Ok(Some(first)),
-            Some((copy, _)) => {
-                let message = format!("{} and {} differ, but here they are one matrix", first.0.name(), copy.name());
-                Err(ModelError::Weights { path: self.path().into(), message })
-            }
-        }
+        let meaning = |name: &str| self.meaning(name);
+        Ok(vocable_published::load(&self.weights, self.format.table(), module, parts, meaning)?)
     }
 
     /// The tensors of a report that are known but have no place in its model, under the extended format's names.
@@ -223,6 +129,10 @@ impl Checkpoint {
 
 /// The part of the model that a parameter belongs to: the first component of its path.
 pub(crate) fn part(path: &str) -> &str {
-    let path = path.strip_prefix("core.").unwrap_or(path);
-    path.split('.').next().expect("a split has a first piece")
+    Format::HuggingFace.table().part(path)
+}
+
+/// Visits every float parameter with its path, which comes without a leading `core.`.
+pub fn visit<M: Module>(module: &M, mut visit: impl FnMut(&str, &dyn Leaf)) {
+    vocable_published::visit(module, |path, leaf| visit(Format::HuggingFace.table().path(path), leaf));
 }

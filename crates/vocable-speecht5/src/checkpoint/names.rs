@@ -1,5 +1,7 @@
 //! Names of published checkpoints (spec section 9): one ordered table per format, for reading, writing and inspection.
 
+use vocable_published::{Layout, Names, Row};
+
 /// Which names a checkpoint uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -8,26 +10,6 @@ pub enum Format {
     /// Those of the official code.
     Fairseq,
 }
-
-/// How values are arranged in published files; here a weight is stored `[tap · input, output]`, one group after the
-/// other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// In the same order and shape as here.
-    Flat,
-    /// One value: without dimensions there, `[1]` here.
-    Scalar,
-    /// One value a tap: `[1, 1, tap]`.
-    Taps,
-    /// `[output, input]`.
-    Linear,
-    /// `[output, input, tap]`; of a grouped convolution the outputs of all groups.
-    Conv,
-}
-
-/// A parameter or a module of ours, its name in a file, and how the values of its weight lie there; `*` stands for a
-/// layer's number. Where several names lead to one parameter, the first is written.
-type Row = (&'static str, &'static str, Layout);
 
 const HUGGING_FACE: &[Row] = {
     use Layout::{Conv, Flat, Linear, Scalar, Taps};
@@ -230,7 +212,7 @@ const FAIRSEQ: &[Row] = {
 };
 
 /// Ends of names of what is computed here: tables of sinusoids, and marks of versions and devices.
-const CONSTANTS: [&str; 7] = [
+const CONSTANTS: &[&str] = &[
     "encode_positions.pe",
     "encoder_prenet.1.pe",
     "decoder_prenet.1.pe",
@@ -240,11 +222,14 @@ const CONSTANTS: [&str; 7] = [
     "coder.version",
 ];
 
+const WRAPPER: Option<&str> = Some("core");
+
 impl Format {
-    fn rows(self) -> &'static [Row] {
+    /// Its table, in which paths come without a leading `core.`, the pre-trainer's field for the model.
+    pub fn table(self) -> &'static Names {
         match self {
-            Self::HuggingFace => HUGGING_FACE,
-            Self::Fairseq => FAIRSEQ,
+            Self::HuggingFace => &Names { rows: HUGGING_FACE, constants: CONSTANTS, wrapper: WRAPPER },
+            Self::Fairseq => &Names { rows: FAIRSEQ, constants: CONSTANTS, wrapper: WRAPPER },
         }
     }
 
@@ -252,43 +237,19 @@ impl Format {
     /// [`Pretrainer`](crate::Pretrainer) or [`SpeakerClassifier`](crate::SpeakerClassifier), the one that is written
     /// first; empty if there is none.
     pub fn names(self, path: &str) -> impl Iterator<Item = (String, Layout)> {
-        let path = path.strip_prefix("core.").unwrap_or(path);
-        self.rows().iter().filter_map(move |&(ours, theirs, layout)| moved(path, ours, theirs, layout))
+        self.table().names(path)
     }
 
     /// The parameters that a name in a file may stand for, named without a leading `core.`: one, or none, or two for
     /// transformers' norm of the extractor's first block, which is another one in each of its two modes.
     pub fn paths(self, name: &str) -> impl Iterator<Item = (String, Layout)> {
-        self.rows().iter().filter_map(move |&(ours, theirs, layout)| moved(name, theirs, ours, layout))
+        self.table().paths(name)
     }
 
     /// Whether a name in a file stands for something constant, which no reader needs.
     pub fn is_constant(self, name: &str) -> bool {
-        CONSTANTS.iter().any(|end| name.ends_with(end))
+        self.table().is_constant(name)
     }
-}
-
-/// A name that matches the pattern `from` as the pattern `to` spells it.
-fn moved(name: &str, from: &str, to: &str, layout: Layout) -> Option<(String, Layout)> {
-    let (number, rest) = matched(from, name)?;
-    // A module's bias keeps its order whatever its weight does.
-    let layout = if rest == ".bias" { Layout::Flat } else { layout };
-    Some((to.replacen('*', number, 1) + rest, layout))
-}
-
-/// Splits `name` into the number under the pattern's `*` (empty without one) and what follows the pattern: nothing or a
-/// field.
-fn matched<'a>(pattern: &str, name: &'a str) -> Option<(&'a str, &'a str)> {
-    let (number, rest) = match pattern.split_once('*') {
-        None => ("", name.strip_prefix(pattern)?),
-        Some((before, after)) => {
-            let tail = name.strip_prefix(before)?;
-            let digits = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            (&tail[..digits], tail[digits..].strip_prefix(after)?)
-        }
-    };
-    let field = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !rest.contains('.');
-    (rest.is_empty() || rest.strip_prefix('.').is_some_and(field)).then_some((number, rest))
 }
 
 #[cfg(test)]
@@ -325,7 +286,7 @@ mod tests {
     #[test]
     fn a_name_and_its_parameter_lead_to_each_other() {
         for format in [Format::HuggingFace, Format::Fairseq] {
-            for &(ours, theirs, layout) in format.rows() {
+            for &(ours, theirs, layout) in format.table().rows {
                 let (ours, theirs) = (ours.replace('*', "3"), theirs.replace('*', "3"));
                 assert!(format.paths(&theirs).any(|path| path == (ours.clone(), layout)), "{theirs}");
                 assert!(format.names(&ours).any(|name| name == (theirs.clone(), layout)), "{ours}");

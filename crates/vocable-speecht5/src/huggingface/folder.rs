@@ -188,8 +188,8 @@ pub fn write_folder<M: Module>(
         let mut names = Format::HuggingFace.names(path);
         names.find(|(name, _)| architecture.holds(path, name))
     };
-    let tensors = publish::published(module, model, name);
-    let rows = |(name, tensor): &(String, publish::Published)| {
+    let tensors = vocable_published::published(module, name, |path| publish::taps(path, model));
+    let rows = |(name, tensor): &(String, vocable_published::Published)| {
         name.ends_with("embed_tokens.weight").then(|| vocable_weights::View::shape(tensor)[0])
     };
     if let Some(rows) = tensors.iter().find_map(rows).filter(|rows| *rows != tokenizer.len()) {

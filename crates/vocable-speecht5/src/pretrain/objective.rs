@@ -12,12 +12,11 @@ use vocable_nn::Mode;
 use vocable_objectives::{Losses, MlmHead};
 use vocable_random::Key;
 use vocable_text::{CharVocabulary, Infilling};
-use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences};
+use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences, keep, update_key};
 
 use super::{Modalities, PretrainConfig, Pretrainer, SpeechBatch, SpeechPart, TextBatch, TextPart};
 use crate::batch::{SpeechTarget, Waveforms};
 use crate::data::Dataset;
-use crate::items::{keep, update_key};
 use crate::{ModelConfig, ModelError};
 
 /// Labels per second of the masked prediction.

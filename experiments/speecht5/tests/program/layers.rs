@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 20] = [
     "vocable-random",
     "vocable-audio",
     "vocable-text",
@@ -14,11 +14,13 @@ const LAYERS: [&str; 18] = [
     "vocable-lab",
     "vocable-kernels",
     "vocable-nn",
+    "vocable-published",
     "vocable-nets",
     "vocable-objectives",
     "vocable-decode",
     "vocable-vocoder",
     "vocable-train",
+    "vocable-lm",
     "vocable-speecht5",
     "vocable",
     "speecht5-experiments",

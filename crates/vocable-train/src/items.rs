@@ -3,7 +3,8 @@
 use vocable_data::DataError;
 use vocable_data::sampler::{BatchSampler, Limits};
 use vocable_random::Key;
-use vocable_train::BatchId;
+
+use crate::BatchId;
 
 /// Items of a validation batch at most.
 const VALIDATED_TOGETHER: usize = 16;
@@ -13,7 +14,7 @@ const NAMED: usize = 5;
 /// Utterances, or pairs of them, in batches of similar length: those to train on in shuffled order, the held-out ones
 /// always the same.
 #[derive(Debug)]
-pub(crate) struct Items<T> {
+pub struct Items<T> {
     train: Vec<T>,
     batches: BatchSampler,
     micro_batches: usize,
@@ -25,7 +26,7 @@ impl<T: Copy> Items<T> {
     ///
     /// # Errors
     /// Nothing to train on, or an item longer than a batch.
-    pub(crate) fn new<const K: usize>(
+    pub fn new<const K: usize>(
         train: Vec<T>,
         valid: &[T],
         lengths: impl Fn(T) -> [usize; K],
@@ -49,17 +50,17 @@ impl<T: Copy> Items<T> {
     }
 
     /// Micro-batches of an update.
-    pub(crate) fn micro_batches(&self) -> usize {
+    pub fn micro_batches(&self) -> usize {
         self.micro_batches
     }
 
     /// Batches of held-out items.
-    pub(crate) fn validation_batches(&self) -> usize {
+    pub fn validation_batches(&self) -> usize {
         self.valid.len()
     }
 
     /// The items of a batch.
-    pub(crate) fn of(&self, id: BatchId) -> Vec<T> {
+    pub fn of(&self, id: BatchId) -> Vec<T> {
         match id {
             BatchId::Train { update, micro } => {
                 let batch = self.batches.at(update * self.micro_batches + micro);
@@ -71,12 +72,12 @@ impl<T: Copy> Items<T> {
 }
 
 /// What a micro-batch of training draws from.
-pub(crate) fn update_key(key: Key, update: usize, micro: usize) -> Key {
+pub fn update_key(key: Key, update: usize, micro: usize) -> Key {
     key.fold("update").fold(update).fold(micro)
 }
 
 /// Keeps the items that fit; the others are left out of training, and `notes` says how many of what, why, and which.
-pub(crate) fn keep<T>(
+pub fn keep<T>(
     items: Vec<T>,
     what: &str,
     why: &str,

@@ -2,13 +2,13 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
+use vocable_weights::WeightsError;
 
-use super::Layout;
-use crate::ModelError;
+use crate::Layout;
 
 /// What became of the parameters of a model.
 #[derive(Debug, Default)]
-pub(super) struct Filled {
+pub(crate) struct Filled {
     /// Those that a tensor filled, and those whose tensor has another shape.
     pub filled: Vec<String>,
     pub misfits: Vec<String>,
@@ -18,10 +18,10 @@ pub(super) struct Filled {
     pub lacking: Vec<String>,
 }
 
-type Found<'a> = Result<Option<(vocable_weights::Tensor<'a>, Layout)>, ModelError>;
+type Found<'a> = Result<Option<(vocable_weights::Tensor<'a>, Layout)>, WeightsError>;
 
-/// Fills every parameter for which `find` knows a published tensor. Paths come without a leading `core.`.
-pub(super) fn fill<'a, M: Module>(module: M, find: impl FnMut(&str) -> Found<'a>) -> Result<(M, Filled), ModelError> {
+/// Fills every parameter for which `find` knows a published tensor.
+pub(crate) fn fill<'a, M: Module>(module: M, find: impl FnMut(&str) -> Found<'a>) -> Result<(M, Filled), WeightsError> {
     let mut filler = Filler { find, path: Vec::new(), filled: Filled::default(), error: None };
     let module = module.map(&mut filler);
     match filler.error {
@@ -34,12 +34,12 @@ struct Filler<F> {
     find: F,
     path: Vec<String>,
     filled: Filled,
-    error: Option<ModelError>,
+    error: Option<WeightsError>,
 }
 
 impl<'a, F: FnMut(&str) -> Found<'a>> Filler<F> {
     /// The published values of a parameter of shape `ours`, in our order.
-    fn values(&mut self, path: &str, ours: &[usize]) -> Result<Option<Vec<f32>>, ModelError> {
+    fn values(&mut self, path: &str, ours: &[usize]) -> Result<Option<Vec<f32>>, WeightsError> {
         let Some((tensor, layout)) = (self.find)(path)? else {
             self.filled.lacking.push(path.to_owned());
             return Ok(None);
@@ -68,7 +68,7 @@ impl<'a, F: FnMut(&str) -> Found<'a>> ModuleMapper for Filler<F> {
         if self.error.is_some() {
             return param;
         }
-        let path = joined(&self.path);
+        let path = self.path.join(".");
         let shape = param.lazy_shape();
         match self.values(&path, &shape.to_vec()) {
             Ok(None) => param,
@@ -84,7 +84,7 @@ impl<'a, F: FnMut(&str) -> Found<'a>> ModuleMapper for Filler<F> {
     }
 }
 
-/// Visits every float parameter with its path, which comes without a leading `core.`.
+/// Visits every float parameter with its path.
 pub fn visit<M: Module>(module: &M, visit: impl FnMut(&str, &dyn Leaf)) {
     module.visit(&mut Walker { visit, path: Vec::new() });
 }
@@ -135,11 +135,6 @@ impl<F: FnMut(&str, &dyn Leaf)> ModuleVisitor for Walker<F> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        (self.visit)(&joined(&self.path), &param.val());
+        (self.visit)(&self.path.join("."), &param.val());
     }
-}
-
-fn joined(path: &[String]) -> String {
-    let path = path.join(".");
-    path.strip_prefix("core.").map(str::to_owned).unwrap_or(path)
 }

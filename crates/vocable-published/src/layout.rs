@@ -3,7 +3,21 @@
 //! Of grouped convolutions the group comes first on both sides. One reversal of axes within each group therefore
 //! converts every weight, in both directions.
 
-use super::Layout;
+/// How values are arranged in published files; here a weight is stored `[tap · input, output]`, one group after the
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// In the same order and shape as here.
+    Flat,
+    /// One value: without dimensions there, `[1]` here.
+    Scalar,
+    /// One value a tap: `[1, 1, tap]`.
+    Taps,
+    /// `[output, input]`.
+    Linear,
+    /// `[output, input, tap]`; of a grouped convolution the outputs of all groups.
+    Conv,
+}
 
 impl Layout {
     /// Whether a published tensor of shape `theirs` can fill a parameter of shape `ours`.
