@@ -20,13 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let task = LmTask { model: config, batch_tokens: 128, ..LmTask::official() };
     let device = Device::flex().autodiff();
     let model = task.model.init(vocabulary.len(), vocabulary.pad(), Key::new(1), &device);
-    let objective =
-        LanguageModelling::new(&task, encode(&LINES), Vec::new(), marks, Key::new(2), device.clone())?;
+    let objective = LanguageModelling::new(&task, encode(&LINES), Vec::new(), marks, Key::new(2), device.clone())?;
     let adamw = OptimiserConfig { beta1: 0.9, beta2: 0.98, eps: 1e-8, weight_decay: 0.0, clip: 1.0 };
     let recipe = TrainConfig::new(150, 1e-2, Schedule::Linear { warmup: 0.1 }, adamw);
     let folder = tempfile::tempdir()?;
-    let model =
-        train(&recipe, 1, model, &objective, folder.path(), &AtomicBool::new(false), &mut |_| {})?.valid();
+    let model = train(&recipe, 1, model, &objective, folder.path(), &AtomicBool::new(false), &mut |_| {})?.valid();
     for line in ["three red hats", "three red shoes", "stah der eerht"] {
         let found = log_likelihood(&model, &encode(&[line]), marks, 1, &device.clone().inner());
         println!("{line}: {:.2} per character", found.perplexity());

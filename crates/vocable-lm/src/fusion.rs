@@ -22,7 +22,8 @@ impl Columns {
     /// # Errors
     /// [`LmError::Unknown`] with the characters that are missing.
     pub fn new<'t>(tokens: impl IntoIterator<Item = &'t str>, dictionary: &Dictionary) -> Result<Self, LmError> {
-        let mark = |token: &str| token.is_empty() || (token.len() > 2 && token.starts_with('<') && token.ends_with('>'));
+        let mark =
+            |token: &str| token.is_empty() || (token.len() > 2 && token.starts_with('<') && token.ends_with('>'));
         let mut missing = Vec::new();
         let mut find = |token: &str| {
             let id = dictionary.id(token);

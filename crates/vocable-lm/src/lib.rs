@@ -14,4 +14,4 @@ pub use error::LmError;
 pub use files::LanguageModel;
 pub use fusion::{Columns, LmStepper};
 pub use model::TransformerLm;
-pub use objective::{Learnt, LmTask, LanguageModelling, log_likelihood};
+pub use objective::{LanguageModelling, Learnt, LmTask, log_likelihood};

@@ -31,7 +31,13 @@ pub struct LmTask {
 impl LmTask {
     /// The official model in batches of 16,384 tokens; how it was trained is not published.
     pub fn official() -> Self {
-        Self { model: LmConfig::official(), batch_tokens: 16_384, batch_items: 1024, micro_batches: 1, max_tokens: 1024 }
+        Self {
+            model: LmConfig::official(),
+            batch_tokens: 16_384,
+            batch_items: 1024,
+            micro_batches: 1,
+            max_tokens: 1024,
+        }
     }
 }
 

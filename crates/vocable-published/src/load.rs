@@ -108,11 +108,7 @@ pub fn load<M: Module>(
 }
 
 /// The tensor that holds a parameter, and a check that all of the file's copies are equal.
-fn unique<'w>(
-    weights: &'w Weights,
-    names: &Names,
-    path: &str,
-) -> Result<Option<(Tensor<'w>, Layout)>, WeightsError> {
+fn unique<'w>(weights: &'w Weights, names: &Names, path: &str) -> Result<Option<(Tensor<'w>, Layout)>, WeightsError> {
     let mut found = names.names(path).filter_map(|(name, layout)| Some((weights.get(&name)?, layout)));
     let Some(first) = found.next() else { return Ok(None) };
     match found.find(|(copy, _)| copy.shape() != first.0.shape() || copy.bytes() != first.0.bytes()) {

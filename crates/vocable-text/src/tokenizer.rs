@@ -106,6 +106,13 @@ impl Tokenizer {
         self.added.last_key_value().map_or(self.model.len(), |(id, _)| *id as usize + 1)
     }
 
+    /// The spellings of all identifiers, in their order: pieces, then added tokens; empty where no token has one.
+    pub fn spellings(&self) -> Vec<&str> {
+        let added =
+            (self.model.len() as u32..self.len() as u32).map(|id| self.added.get(&id).map_or("", String::as_str));
+        self.model.pieces().chain(added).collect()
+    }
+
     /// The identifier of a piece or an added token.
     pub fn id(&self, token: &str) -> Option<u32> {
         let added = || self.added.iter().find(|(_, text)| *text == token).map(|(id, _)| *id);

@@ -127,7 +127,8 @@ impl<'a> Pickle<'a> {
             Node::Dict(pairs) => Some(pairs),
             _ => None,
         });
-        let mut named = dictionaries.flatten().filter(|(name, _)| self.text(*name) == Some(key)).map(|(_, value)| *value);
+        let mut named =
+            dictionaries.flatten().filter(|(name, _)| self.text(*name) == Some(key)).map(|(_, value)| *value);
         named.find(|value| match value {
             Value::None => false,
             Value::Node(_) => self.text(*value).is_some(),

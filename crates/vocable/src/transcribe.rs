@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
-use vocable_decode::{BeamConfig, Companions, Hypothesis, TextLimits, beam_search, greedy};
+use vocable_decode::{BeamConfig, Companions, Hypothesis, TextLimits, TextStepper, beam_search, greedy};
+use vocable_lm::{Columns, LanguageModel, LmStepper};
 use vocable_nets::SpeechMasks;
 use vocable_nn::Mode;
 use vocable_speecht5::EncodedSpeech;
@@ -32,6 +33,13 @@ pub struct Transcribe {
     /// Share of CTC's prefix score beside the decoder's, 0 to 1; needs weights with a CTC head.
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     ctc_weight: f64,
+    /// A language model that scores the texts, too: a folder of this project, or a checkpoint of fairseq's
+    /// `transformer_lm` with its dict.txt beside it. It must know every character of the model.
+    #[arg(long, value_name = "DIR|FILE")]
+    lm: Option<PathBuf>,
+    /// Weight of the language model's log-probability, on top of the others'.
+    #[arg(long, value_name = "W", default_value_t = 0.7, requires = "lm")]
+    lm_weight: f64,
     /// Tokens after which a text is cut; the longest text of the model where none is given.
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
@@ -92,6 +100,8 @@ fn encode(model: &Model, input: &Input) -> Result<(EncodedSpeech, f64), String> 
 
 /// How texts are searched.
 struct Search<'a> {
+    /// With whose columns are which of the tokenizer's tokens.
+    language_model: Option<(LanguageModel, Columns)>,
     tokenizer: &'a Tokenizer,
     limits: TextLimits,
     suppressed: Vec<u32>,
@@ -110,8 +120,22 @@ impl<'a> Search<'a> {
             let path = options.model.display();
             return Err(Unusable(format!("{path}: it has no CTC head (or no <ctc_blank>); leave --ctc-weight out")));
         }
+        if !(options.lm_weight.is_finite() && options.lm_weight >= 0.0) {
+            return Err(Unusable(format!("--lm-weight is {}, where 0 or more is expected", options.lm_weight)));
+        }
+        let language_model = match &options.lm {
+            None => None,
+            Some(path) => {
+                let lm = LanguageModel::open(path, &model.device)?;
+                let columns = Columns::new(tokenizer.spellings(), &lm.dictionary)
+                    .map_err(|error| Unusable(format!("{}: {error}", path.display())))?;
+                Some((lm, columns))
+            }
+        };
+        let lm_weight = if language_model.is_some() { options.lm_weight } else { 0.0 };
         let special = ["<pad>", "<mask>", "<ctc_blank>"].into_iter().filter_map(|token| tokenizer.id(token));
         Ok(Self {
+            language_model,
             tokenizer,
             limits: TextLimits {
                 start: config.decoder_start_token_id,
@@ -120,7 +144,11 @@ impl<'a> Search<'a> {
                 max_length: options.max_tokens.unwrap_or(config.max_text_positions),
             },
             suppressed: if options.no_suppress { Vec::new() } else { special.collect() },
-            config: BeamConfig { ctc_weight: options.ctc_weight, ..BeamConfig::attention(options.beam.into()) },
+            config: BeamConfig {
+                ctc_weight: options.ctc_weight,
+                lm_weight,
+                ..BeamConfig::attention(options.beam.into())
+            },
             blank,
         })
     }
@@ -129,7 +157,7 @@ impl<'a> Search<'a> {
     fn run(&self, model: &Model, encoded: &EncodedSpeech) -> Vec<Hypothesis> {
         let (items, model) = (encoded.lengths.len(), &model.model);
         let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
-        if self.config.beam == 1 && self.config.ctc_weight == 0.0 {
+        if self.config.beam == 1 && self.config.ctc_weight == 0.0 && self.config.lm_weight == 0.0 {
             let mut found = greedy(&mut stepper, items, &self.limits, &self.suppressed);
             for hypothesis in &mut found {
                 hypothesis.score /= (hypothesis.tokens.len() + usize::from(hypothesis.ended)).max(1) as f64;
@@ -143,7 +171,9 @@ impl<'a> Search<'a> {
             }
             _ => Vec::new(),
         };
-        let companions = Companions { ctc: &scorers, language_model: None };
+        let mut lm = self.language_model.as_ref().map(|(lm, columns)| LmStepper::new(&lm.model, columns, items));
+        let language_model = lm.as_mut().map(|lm| lm as &mut dyn TextStepper);
+        let companions = Companions { ctc: &scorers, language_model };
         let found = beam_search(&mut stepper, companions, items, &self.limits, &self.suppressed, &self.config);
         found.into_iter().map(|mut best| best.swap_remove(0)).collect()
     }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use burn::tensor::Device;
 use rand::RngExt;
+use vocable_lm::LanguageModel;
 use vocable_random::Key;
 use vocable_text::Tokenizer;
 use vocable_weights::{Weights, read_array};
@@ -93,6 +95,9 @@ fn survives(names: &[&str], into: &str, read: impl Fn(&Path) -> bool) {
     for name in names {
         let whole = fs::read(fixture(name)).unwrap();
         fs::write(&path, &whole).unwrap();
+        if let Ok(dictionary) = fs::read(fixture(name).with_file_name("dict.txt")) {
+            fs::write(path.with_file_name("dict.txt"), dictionary).unwrap();
+        }
         assert!(read(&path), "{name} itself is not read");
         for round in 0..ROUNDS {
             let bytes = mutated(&whole, Key::new(11).fold(*name).fold(round));
@@ -121,6 +126,9 @@ fn damaged_files_are_refused_with_an_error() {
     survives(&pickles, "file", weights);
     survives(&["weights/single.npy", "weights/fortran.npy", "weights/double.npy"], "file.npy", |path| {
         read_array(path).is_ok()
+    });
+    survives(&["lm/pre/model.pt", "lm/post/model.pt"], "file", |path| {
+        LanguageModel::open(path, &Device::flex()).is_ok_and(|lm| lm.model.tokens() == 10)
     });
     survives(&["sentencepiece/odd.model"], "spm_char.model", |path| {
         let tokenizer = Tokenizer::open(path.parent().expect("it lies in a folder"));

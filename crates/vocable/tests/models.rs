@@ -8,7 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use burn::tensor::Device;
 use serde_json::Value;
+use vocable_decode::{TextLimits, greedy};
+use vocable_lm::{Columns, Dictionary, LanguageModel, LmConfig, LmStepper};
+use vocable_random::Key;
+use vocable_text::Tokenizer;
 use vocable_weights::Weights;
 
 fn goldens() -> PathBuf {
@@ -147,6 +152,66 @@ fn special_tokens_are_written_only_when_asked_for() {
     let found = objects(&["transcribe", "--model", &model, &file, "--max-tokens", "40", "--json"]);
     let tokens = found[0]["tokens"].as_array().unwrap();
     assert!(!tokens.iter().any(|token| token == 1), "{tokens:?}");
+}
+
+/// A language model over the tokens of a model's folder in reverse, and over one token more.
+fn language_model(tokenizer: &Tokenizer) -> LanguageModel {
+    let known = tokenizer.spellings().into_iter().filter(|token| !["", "<mask>", "<ctc_blank>"].contains(token));
+    let mut spellings: Vec<String> = known.map(str::to_owned).chain(["☃".to_owned()]).collect();
+    spellings.reverse();
+    let dictionary = Dictionary::try_from(spellings).unwrap();
+    let sizes = LmConfig { layers: 2, width: 16, feed_forward: 32, heads: 2, deviation: 0.5, ..LmConfig::official() };
+    let model = sizes.init(dictionary.len(), dictionary.pad(), Key::new(1), &Device::flex());
+    LanguageModel { path: "lm".into(), config: sizes, dictionary, model }
+}
+
+#[test]
+fn a_language_model_has_the_say_that_its_weight_gives_it() {
+    let (model, folder) = (golden("asr"), tempfile::tempdir().unwrap());
+    let tokenizer = Tokenizer::open(&model).unwrap();
+    let lm = language_model(&tokenizer);
+    let at = folder.path().display().to_string();
+    lm.save(folder.path()).unwrap();
+    let files: Vec<String> = cases_of("asr").iter().map(|(name, _)| golden(&format!("{name}.wav"))).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let found = |more: &[&str]| {
+        let options = ["transcribe", "--model", &model, "--max-tokens", "9", "--json"];
+        let said = |found: Value| (found["tokens"].clone(), found["score"].as_f64().unwrap());
+        objects(&[&options, more, &files].concat()).into_iter().map(said).collect::<Vec<_>>()
+    };
+    for beam in ["1", "4"] {
+        // A weight of zero is no language model, bit for bit; at another the scores tell that there is one.
+        let (without, mute) = (found(&["--beam", beam]), found(&["--beam", beam, "--lm", &at, "--lm-weight", "0"]));
+        assert_eq!(without, mute);
+        let fused = found(&["--beam", beam, "--lm", &at]);
+        assert!(fused.iter().zip(&without).all(|(fused, alone)| fused.1 != alone.1), "{fused:?} and {without:?}");
+    }
+    // At a weight like this nothing else counts: what a beam of one writes is the language model's own text.
+    let columns = Columns::new(tokenizer.spellings(), &lm.dictionary).unwrap();
+    let marks: Vec<u32> =
+        ["<pad>", "<mask>", "<ctc_blank>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
+    let end = tokenizer.id("</s>").unwrap();
+    let limits = TextLimits { start: end, end, min_length: 0, max_length: 9 };
+    let own = greedy(&mut LmStepper::new(&lm.model, &columns, 1), 1, &limits, &marks).remove(0);
+    let (end, start) = (own.ended.then_some(end), std::iter::once(end));
+    let expected: Vec<u32> = start.chain(own.tokens).chain(end).collect();
+    for (tokens, _) in found(&["--beam", "1", "--lm", &at, "--lm-weight", "1e7"]) {
+        assert_eq!(serde_json::from_value::<Vec<u32>>(tokens).unwrap(), expected);
+    }
+}
+
+#[test]
+fn language_models_that_do_not_fit_are_refused() {
+    let [model, file] = ["asr", "asr_0.wav"].map(golden);
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/lm/pre/model.pt");
+    let checkpoint = checkpoint.to_str().unwrap();
+    let cannot = |more: &[&str]| complaint(2, &[&["transcribe", "--model", &model, &file], more].concat());
+    let said = cannot(&["--lm", checkpoint]);
+    assert!(said.contains(&format!("{checkpoint}: the language model has no token for ")), "{said}");
+    assert!(cannot(&["--lm", "nowhere"]).contains("nowhere"));
+    assert!(cannot(&["--lm", &model]).contains("config.json: "));
+    assert!(cannot(&["--lm-weight", "1"]).contains("--lm <DIR|FILE>"));
+    assert!(cannot(&["--lm", checkpoint, "--lm-weight", "NaN"]).contains("--lm-weight is NaN"));
 }
 
 #[test]

@@ -20,8 +20,7 @@ impl EncoderConfig {
     pub fn init(&self, init: &Init) -> Encoder {
         let stack = &self.stack;
         let normalise_table = self.max_relative_position.is_some() && stack.norm == NormPlacement::Pre;
-        let layers =
-            (0..stack.layers).map(|n| EncoderLayer::new(stack, normalise_table, &init.fold("layer").fold(n)));
+        let layers = (0..stack.layers).map(|n| EncoderLayer::new(stack, normalise_table, &init.fold("layer").fold(n)));
         Encoder {
             relative: self.max_relative_position.map(|reach| {
                 let shape = [2 * reach, stack.width / stack.heads];
