@@ -16,6 +16,8 @@ use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
+use crate::average::Average;
+use crate::config::Outcome;
 use crate::files::{replace, sha256, sync_directory, write_synced};
 use crate::{Optimiser, TrainError};
 
@@ -209,6 +211,31 @@ impl Checkpoints {
             path: self.directory.clone(),
             reason: format!("none of the {} checkpoints is intact; remove them to start over", newer.len()),
         })
+    }
+
+    /// The result of a finished run whose last weights are `module`'s.
+    ///
+    /// # Errors
+    /// A checkpoint that the outcome needs is missing or damaged.
+    pub fn outcome<M: Module>(&self, outcome: &Outcome, module: M) -> Result<M, TrainError> {
+        let read = |update: usize| {
+            let path = self.path(update);
+            Checkpoint::read(&path).map_err(|reason| TrainError::Checkpoint { path, reason })
+        };
+        match outcome {
+            Outcome::Last => Ok(module),
+            Outcome::Best(_) => match self.newest_intact(|_, _| {})?.and_then(|newest| newest.state.best) {
+                Some(best) => read(best.update)?.restore_model(module),
+                None => Ok(module),
+            },
+            Outcome::Mean { checkpoints } => {
+                let mut average = Average::default();
+                for &update in self.updates()?.iter().rev().take(*checkpoints) {
+                    average.add(&read(update)?.restore_model(module.clone())?);
+                }
+                Ok(average.into_module(module))
+            }
+        }
     }
 
     /// Removes all but the newest `keep` checkpoints and that of the update `best`.

@@ -24,11 +24,26 @@ pub struct TrainConfig {
     pub keep_last: usize,
     /// Updates in a row that may be skipped because a loss or gradient is not finite before the run ends with an error.
     pub max_skipped: usize,
-    /// The validation number that chooses the best checkpoint, if any.
-    pub best: Option<Best>,
+    /// Which weights are the result.
+    pub outcome: Outcome,
     /// How batches are prepared; no part of the recipe, since no result depends on it.
     #[serde(skip)]
     pub loading: Loading,
+}
+
+/// Which weights are the result of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Outcome {
+    /// The last ones.
+    Last,
+    /// Those of the best checkpoint.
+    Best(Best),
+    /// The mean of the last checkpoints' weights.
+    Mean {
+        /// How many.
+        checkpoints: usize,
+    },
 }
 
 /// Which validation number chooses the best checkpoint.
@@ -75,8 +90,16 @@ impl TrainConfig {
             checkpoint_every: 0,
             keep_last: 2,
             max_skipped: 5,
-            best: None,
+            outcome: Outcome::Last,
             loading: Loading::default(),
+        }
+    }
+
+    /// What chooses the best checkpoint, if that is the outcome.
+    pub(crate) fn best(&self) -> Option<&Best> {
+        match &self.outcome {
+            Outcome::Best(best) => Some(best),
+            Outcome::Last | Outcome::Mean { .. } => None,
         }
     }
 
@@ -99,8 +122,15 @@ impl TrainConfig {
         if self.keep_last == 0 {
             return wrong("keep_last is 0, but at least the newest checkpoint must be kept".into());
         }
-        if self.best.is_some() && self.validate_every == 0 {
-            return wrong("best needs validation: set validate_every".into());
+        match self.outcome {
+            Outcome::Best(_) if self.validate_every == 0 => {
+                return wrong("the best checkpoint is chosen in validation: set validate_every".into());
+            }
+            Outcome::Mean { checkpoints } if checkpoints == 0 || checkpoints > self.keep_last => {
+                let kept = self.keep_last;
+                return wrong(format!("outcome is the mean of {checkpoints} checkpoints, but keep_last is {kept}"));
+            }
+            _ => {}
         }
         self.schedule.check()?;
         self.optimiser.check()

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod average;
 pub mod checkpoint;
 pub mod config;
 mod error;
@@ -18,7 +19,7 @@ mod step_loop;
 mod testing;
 
 pub use checkpoint::{Checkpoint, Checkpoints, load_model, save_model};
-pub use config::{Best, Direction, TrainConfig};
+pub use config::{Best, Direction, Outcome, TrainConfig};
 pub use error::TrainError;
 pub use items::{Items, keep, update_key};
 pub use loader::Loading;

@@ -82,9 +82,9 @@ pub fn train<M: Module, O: Objective<M>>(
     if objective.micro_batches() == 0 {
         return Err(TrainError::Config("the objective has no micro-batches".into()));
     }
-    if config.best.is_some() && objective.validation_batches() == 0 {
+    if config.best().is_some() && objective.validation_batches() == 0 {
         let message = "the best checkpoint is chosen in validation, but there is nothing to validate on: add held-out \
-                       data, or take the last checkpoint with best=none";
+                       data, or take the last checkpoint with outcome.kind=last";
         return Err(TrainError::Config(message.into()));
     }
     let (mut run, mut model) = Run::open(config, seed, model, objective, directory, observe)?;
@@ -286,13 +286,13 @@ impl<'a, O> Run<'a, O> {
         }
         let numbers = means.finish();
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
-        let chosen = match &self.config.best {
+        let chosen = match self.config.best() {
             Some(best) => {
                 let value = numbers.iter().find(|(name, _)| *name == best.metric).map(|&(_, value)| value);
                 let value = value.ok_or_else(|| {
                     let names: Vec<&str> = numbers.iter().map(|(name, _)| name.as_str()).collect();
                     TrainError::Config(format!(
-                        "best.metric is {:?}, but validation reports {}",
+                        "outcome.metric is {:?}, but validation reports {}",
                         best.metric,
                         names.join(", ")
                     ))

@@ -10,7 +10,7 @@ use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation};
-use vocable_train::{Best, Decay, Direction, Loading, OptimiserConfig, Schedule, TrainConfig};
+use vocable_train::{Best, Decay, Direction, Loading, OptimiserConfig, Outcome, Schedule, TrainConfig};
 
 use crate::config::{DataConfig, EvaluationConfig, Limit, Recipe, RunConfig, SecondUnits, UnitsConfig};
 
@@ -52,10 +52,7 @@ fn paper() -> RunConfig {
         },
         pretrain: Some(pretrain.clone()),
         asr: Recipe {
-            train: TrainConfig {
-                best: Some(Best { metric: "asr/accuracy".into(), direction: Direction::Higher }),
-                ..train(80_000, 6e-5, tri_stage(), 1e-8, 0.1, 25.0)
-            },
+            train: TrainConfig { outcome: best("asr/accuracy"), ..train(80_000, 6e-5, tri_stage(), 1e-8, 0.1, 25.0) },
             task: AsrConfig::base(preset),
         },
         tts: Recipe {
@@ -72,7 +69,7 @@ fn paper() -> RunConfig {
         },
         sid: Recipe {
             train: TrainConfig {
-                best: Some(Best { metric: "sid/accuracy".into(), direction: Direction::Higher }),
+                outcome: best("sid/accuracy"),
                 ..train(60_000, 5e-4, Schedule::Triangular { minimum: 1e-8, period: 1.0 }, 1e-8, 0.1, 0.0)
             },
             task: SidConfig::base(preset),
@@ -204,6 +201,11 @@ fn train(updates: usize, rate: f64, schedule: Schedule, eps: f64, weight_decay: 
         checkpoint_every: (updates / 20).max(1),
         ..TrainConfig::new(updates, rate, schedule, optimiser)
     }
+}
+
+/// The checkpoint of the highest accuracy in validation.
+fn best(metric: &str) -> Outcome {
+    Outcome::Best(Best { metric: metric.into(), direction: Direction::Higher })
 }
 
 fn tri_stage() -> Schedule {

@@ -7,7 +7,7 @@ use vocable_objectives::Losses;
 
 use super::*;
 use crate::testing::{Regression, Tiny, config};
-use crate::{Best, Direction, Loading, ObjectiveError, Schedule, records};
+use crate::{Best, Direction, Loading, ObjectiveError, Outcome, Schedule, records};
 
 /// Runs with seed 7 from wherever `directory` stands, setting the interrupt flag after the update `stop`.
 fn run(
@@ -275,11 +275,11 @@ fn too_many_skips_in_a_row_name_step_and_utterances() {
 
 #[test]
 fn the_best_checkpoint_stays() {
-    let best = |metric: &str, direction| Some(Best { metric: metric.into(), direction });
+    let best = |metric: &str, direction| Outcome::Best(Best { metric: metric.into(), direction });
     let objective = Regression::new(7);
     // Of equal numbers the first is the best.
     let config =
-        TrainConfig { keep_last: 1, checkpoint_every: 2, best: best("constant", Direction::Higher), ..config() };
+        TrainConfig { keep_last: 1, checkpoint_every: 2, outcome: best("constant", Direction::Higher), ..config() };
     let directory = tempdir().unwrap();
     run(&config, &objective, directory.path(), Some(12)).0.unwrap_err();
     run(&config, &objective, directory.path(), None).0.unwrap();
@@ -288,7 +288,7 @@ fn the_best_checkpoint_stays() {
     let state = crate::Checkpoint::read(&checkpoints.path(20)).unwrap().state;
     assert_eq!(state.best, Some(BestSoFar { update: 5, value: 1.0 }));
 
-    let config = TrainConfig { best: best("square", Direction::Lower), ..config };
+    let config = TrainConfig { outcome: best("square", Direction::Lower), ..config };
     let directory = tempdir().unwrap();
     run(&config, &objective, directory.path(), None).0.unwrap();
     let validations: Vec<(usize, f64)> = outcome(directory.path(), 20)
@@ -305,7 +305,7 @@ fn the_best_checkpoint_stays() {
     assert_eq!(state.best, Some(BestSoFar { update: lowest.0, value: lowest.1 }));
     assert!(checkpoints.updates().unwrap().contains(&lowest.0));
 
-    let config = TrainConfig { best: best("wer", Direction::Lower), ..config };
+    let config = TrainConfig { outcome: best("wer", Direction::Lower), ..config };
     let error = run(&config, &objective, tempdir().unwrap().path(), None).0.unwrap_err().to_string();
     assert!(error.contains("\"wer\"") && error.contains("square, constant"), "{error}");
 }
@@ -348,4 +348,33 @@ fn a_model_that_cannot_train_is_refused() {
     let mut wild = config();
     wild.optimiser.beta2 = 1.0;
     assert!(attempt(&wild, Tiny::new(1)).contains("optimiser.beta2"));
+}
+
+#[test]
+fn the_mean_of_the_last_checkpoints_is_an_outcome() {
+    let objective = Regression::new(7);
+    let outcome = Outcome::Mean { checkpoints: 3 };
+    let config = TrainConfig { keep_last: 3, checkpoint_every: 2, outcome: outcome.clone(), ..config() };
+    let directory = tempdir().unwrap();
+    let model = run(&config, &objective, directory.path(), None).0.unwrap();
+    let checkpoints = Checkpoints::open(&directory.path().join("checkpoints")).unwrap();
+    assert_eq!(checkpoints.updates().unwrap(), [16, 18, 20]);
+    let values = |model: &Tiny| model.hidden.val().try_into_vec_as::<f32>().unwrap();
+    let of = |update: usize| {
+        values(&crate::Checkpoint::read(&checkpoints.path(update)).unwrap().restore_model(Tiny::new(2)).unwrap())
+    };
+    let parts = [16, 18, 20].map(of);
+    assert_ne!(parts[0], parts[2]);
+    let mean = values(&checkpoints.outcome(&outcome, model.clone()).unwrap());
+    for (n, mean) in mean.iter().enumerate() {
+        let expected: f64 = parts.iter().map(|part| f64::from(part[n])).sum::<f64>() / 3.0;
+        assert_eq!(*mean, expected as f32);
+    }
+    assert_eq!(values(&checkpoints.outcome(&Outcome::Last, model.clone()).unwrap()), parts[2]);
+
+    std::fs::write(checkpoints.path(18).join("model.safetensors"), b"nothing").unwrap();
+    let error = checkpoints.outcome(&outcome, model).unwrap_err().to_string();
+    assert!(error.contains("step-000018") && error.contains("checksum"), "{error}");
+    let short = TrainConfig { keep_last: 2, ..config };
+    assert!(short.check().unwrap_err().to_string().contains("keep_last is 2"));
 }

@@ -7,10 +7,9 @@ pub mod sid;
 pub mod speech;
 pub mod units;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -18,7 +17,7 @@ use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
-use vocable_train::{Checkpoint, Checkpoints, Event, Loading, Objective, Record, TrainConfig, TrainError, load_model};
+use vocable_train::{Checkpoints, Event, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model};
 
 use self::data::Datasets;
 use crate::config::{Recipe, RunConfig};
@@ -86,7 +85,7 @@ pub fn trained(
     Ok(load_model(model, &run.input(input).join(MODEL))?.valid())
 }
 
-/// Runs the step loop in a stage's directory with its progress, and returns the best or else the last model.
+/// Runs the step loop in a stage's directory with its progress, and returns the model that the recipe takes for the result.
 pub fn train<M: Module, O: Objective<M>>(
     run: &StageRun,
     config: &TrainConfig,
@@ -95,10 +94,10 @@ pub fn train<M: Module, O: Objective<M>>(
     model: M,
     objective: &O,
 ) -> anyhow::Result<M> {
-    if config.best.is_some() && objective.validation_batches() == 0 {
+    if matches!(config.outcome, Outcome::Best(_)) && objective.validation_batches() == 0 {
         bail!(
             "the best checkpoint is chosen on the `valid` split, which is empty (or evaluation.validation is 0): add \
-             utterances to it, or take the last checkpoint with TASK.train.best=none"
+             utterances to it, or take the last checkpoint with TASK.train.outcome.kind=last"
         );
     }
     for note in objective.notes() {
@@ -120,22 +119,7 @@ pub fn train<M: Module, O: Objective<M>>(
     match trained {
         Err(TrainError::Interrupted { .. }) => Err(Interrupted.into()),
         Err(error) => Err(error.into()),
-        Ok(model) if config.best.is_some() => best(&run.checkpoints(), model),
-        Ok(model) => Ok(model),
-    }
-}
-
-/// The weights of the best checkpoint.
-fn best<M: Module>(checkpoints: &Path, model: M) -> anyhow::Result<M> {
-    let all = Checkpoints::open(checkpoints)?;
-    let newest = all.newest_intact(|_, _| {})?.context("a finished run has a checkpoint")?;
-    match newest.state.best {
-        None => Ok(model),
-        Some(best) => {
-            let path = all.path(best.update);
-            let best = Checkpoint::read(&path).map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))?;
-            Ok(best.restore_model(model)?)
-        }
+        Ok(model) => Ok(Checkpoints::open(&run.checkpoints())?.outcome(&config.outcome, model)?),
     }
 }
 
