@@ -58,6 +58,7 @@ pub(crate) use level::Level;
 pub(crate) use linear::Linear;
 pub(crate) use softmax::{Hidden, MaskedSoftmax, Softmax};
 pub(crate) use tanh::Tanh;
+pub use transpose::transposed;
 
 /// A differentiable operation on `N` arrays.
 pub(crate) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {

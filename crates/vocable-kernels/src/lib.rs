@@ -26,6 +26,7 @@ pub use attention::{AttentionInput, attention};
 pub use conv::{Window, conv_transpose1d, conv1d, conv1d_grouped};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use ctc::{Ctc, ctc};
+pub use fused::transposed;
 pub use known::known_gradient;
 pub use norm::{BatchNormed, batch_norm, batch_norm_with, group_norm_over_time, layer_norm};
 pub use ops::{dropout, dropout_add, gelu, leading_softmax, leaky_relu, linear, masked_softmax, softmax, tanh};

@@ -28,8 +28,9 @@ impl SpeechDecoderPostnetConfig {
             // PyTorch's default for convolutions: U(±1/√fan_in).
             let bound = 1.0 / ((pair[0] * self.kernel) as f64).sqrt();
             let shape = [self.kernel * pair[0], pair[1]];
+            let draw = move |init: &Init, shape| init.uniform(shape, -bound, bound);
             PostnetBlock {
-                weight: Param::from_tensor(init.fold("block").fold(n).uniform(shape, -bound, bound)),
+                weight: init.fold("block").fold(n).parameter(shape, draw),
                 norm: BatchNorm::new(pair[1], init.device()),
             }
         });

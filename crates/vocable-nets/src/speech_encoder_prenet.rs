@@ -59,7 +59,7 @@ impl SpeechEncoderPrenetConfig {
             extractor: self.extractor.init(&init.fold("extractor")),
             norm: LayerNorm::new(features, init.device()),
             projection: Linear::new(features, width, &init.fold("projection")),
-            mask: Param::from_tensor(init.fold("mask").uniform([width], 0.0, 1.0)),
+            mask: init.fold("mask").parameter([width], |init, shape| init.uniform(shape, 0.0, 1.0)),
             positional: PositionalConv::new(
                 width,
                 self.positional_kernel,

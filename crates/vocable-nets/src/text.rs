@@ -37,10 +37,9 @@ pub struct TokenMatrix {
 impl TokenMatrix {
     /// The pad row is zero.
     pub fn new(vocabulary: usize, width: usize, pad: u32, init: &Init) -> Self {
-        let weight: Tensor<2> = init.weights([vocabulary, width]);
         let pad = pad as usize;
-        let weight = weight.slice_fill([pad..pad + 1, 0..width], 0.0);
-        Self { weight: Param::from_tensor(weight) }
+        let draw = move |init: &Init, shape| init.weights::<2>(shape).slice_fill([pad..pad + 1, 0..width], 0.0);
+        Self { weight: init.parameter([vocabulary, width], draw) }
     }
 
     /// Embeds tokens: `[batch, time, width]`. Looking up padding passes no gradient (spec section 15.5).

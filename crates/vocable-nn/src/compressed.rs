@@ -23,7 +23,8 @@ impl ModuleMapper for Compressor {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.at_weight { param.map(|weight| self.storage.store(weight)) } else { param }
+        let storage = self.storage;
+        if self.at_weight { param.init_mapper(move |weight| storage.store(weight)) } else { param }
     }
 }
 

@@ -70,9 +70,10 @@ impl ConvExtractorConfig {
         let inputs = std::iter::once(1).chain(self.layers.iter().map(|layer| layer.channels));
         let blocks = self.layers.iter().zip(inputs).enumerate().map(|(n, (layer, input))| {
             let fan_in = layer.kernel * input;
-            let weight = init.fold(n).normal([fan_in, layer.channels], (2.0 / fan_in as f64).sqrt());
+            let deviation = (2.0 / fan_in as f64).sqrt();
+            let draw = move |init: &Init, shape| init.normal(shape, deviation);
             ConvBlock {
-                weight: Param::from_tensor(weight),
+                weight: init.fold(n).parameter([fan_in, layer.channels], draw),
                 channel_norm: (self.norm == ExtractorNorm::FirstBlock && n == 0)
                     .then(|| ChannelNorm::new(layer.channels, init.device())),
                 layer_norm: (self.norm == ExtractorNorm::EveryBlock)

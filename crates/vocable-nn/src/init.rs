@@ -1,5 +1,6 @@
 //! Keyed initial values: a tensor is a pure function of (shape, distribution, key).
 
+use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 use rand::distr::{Distribution, Uniform};
 use rand_distr::Normal;
@@ -34,6 +35,20 @@ impl Init {
     /// Where the values lie.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// A parameter that `draw` makes of the shape when it is first read: what a file fills before is never drawn.
+    pub fn parameter<const D: usize>(
+        &self,
+        shape: impl Into<Shape>,
+        draw: impl FnOnce(&Self, Shape) -> Tensor<D> + Send + Sync + 'static,
+    ) -> Param<Tensor<D>> {
+        let (init, shape) = (self.clone(), shape.into());
+        let size = shape.clone();
+        let draw = move |device: &Device, tracked| {
+            draw(&Self { device: device.clone(), ..init }, size).set_require_grad(tracked)
+        };
+        Param::uninitialized(ParamId::new(), draw, self.device.clone(), true, shape)
     }
 
     /// Weights of a linear layer or an embedding.

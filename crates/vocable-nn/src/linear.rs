@@ -25,7 +25,7 @@ impl Linear {
 
     /// The same without a bias.
     pub fn without_bias(input: usize, output: usize, init: &Init) -> Self {
-        Self { weight: Param::from_tensor(init.weights([input, output])), bias: None }
+        Self { weight: init.parameter([input, output], Init::weights), bias: None }
     }
 
     /// `[.., input]` → `[.., output]`.

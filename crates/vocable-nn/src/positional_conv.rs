@@ -24,10 +24,11 @@ impl PositionalConv {
         assert!(width.is_multiple_of(groups), "the width {width} does not divide into {groups} groups");
         let deviation = (4.0 / (kernel * width) as f64).sqrt();
         let share = width / groups;
-        let direction = init.normal([groups, kernel, share, share], deviation);
+        let shape = [groups, kernel, share, share];
+        let draw = move |init: &Init| init.normal(shape, deviation);
         Self {
-            gain: Param::from_tensor(Self::tap_norms(direction.clone())),
-            direction: Param::from_tensor(direction),
+            direction: init.parameter(shape, move |init, _| draw(init)),
+            gain: init.parameter([kernel], move |init, _| Self::tap_norms(draw(init))),
             bias: Param::from_tensor(Tensor::zeros([width], init.device())),
         }
     }

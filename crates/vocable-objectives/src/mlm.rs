@@ -44,10 +44,12 @@ impl MlmHead {
     /// Head over states of `width` for `clusters` clusters and the special rows before them; projection from N(0, 0.02²),
     /// embeddings from U(0, 1) (specification 4.11).
     pub fn new(width: usize, label_width: usize, clusters: usize, init: &Init) -> Self {
-        let embeddings = init.fold("label_embeddings").uniform([clusters + SPECIAL_ROWS, label_width], 0.0, 1.0);
+        let shape = [clusters + SPECIAL_ROWS, label_width];
         Self {
             projection: Linear::new(width, label_width, &init.fold("projection")),
-            label_embeddings: Param::from_tensor(embeddings),
+            label_embeddings: init
+                .fold("label_embeddings")
+                .parameter(shape, |init, shape| init.uniform(shape, 0.0, 1.0)),
         }
     }
 

@@ -51,7 +51,7 @@ impl<'a, F: FnMut(&str) -> Found<'a>> Filler<F> {
             return Ok(None);
         }
         self.filled.filled.push(path.to_owned());
-        Ok(Some(layout.arrange(tensor.to_f32()?, tensor.shape(), ours)))
+        Ok(Some(layout.arrange(&tensor.floats()?, tensor.shape(), ours)))
     }
 }
 
@@ -72,10 +72,11 @@ impl<'a, F: FnMut(&str) -> Found<'a>> ModuleMapper for Filler<F> {
         let shape = param.lazy_shape();
         match self.values(&path, &shape.to_vec()) {
             Ok(None) => param,
-            Ok(Some(values)) => param.map(|old| {
-                let tracked = old.is_require_grad();
-                Tensor::from_data(TensorData::new(values, shape), &old.device()).set_require_grad(tracked)
-            }),
+            // What the parameter would have been is never drawn.
+            Ok(Some(values)) => {
+                let (id, tensor) = (param.id, Tensor::from_data(TensorData::new(values, shape), &param.lazy_device()));
+                param.transform_for_load(tensor, id)
+            }
             Err(error) => {
                 self.error = Some(error);
                 param

@@ -36,9 +36,9 @@ impl Layout {
     }
 
     /// Values of a published tensor of shape `theirs` in the order of a parameter of shape `ours`; the shapes fit.
-    pub fn arrange(self, values: Vec<f32>, theirs: &[usize], ours: &[usize]) -> Vec<f32> {
+    pub fn arrange(self, values: &[f32], theirs: &[usize], ours: &[usize]) -> Vec<f32> {
         match (self, theirs) {
-            (Self::Flat | Self::Scalar | Self::Taps, _) => values,
+            (Self::Flat | Self::Scalar | Self::Taps, _) => values.to_vec(),
             (_, &[output, input]) => reverse(values, 1, [output, input, 1]),
             (_, &[output, input, taps]) => {
                 let groups = groups(ours);
@@ -52,10 +52,10 @@ impl Layout {
     pub fn publish(self, values: Vec<f32>, ours: &[usize], theirs: &[usize]) -> Vec<f32> {
         match (self, theirs) {
             (Self::Flat | Self::Scalar | Self::Taps, _) => values,
-            (_, &[output, input]) => reverse(values, 1, [1, input, output]),
+            (_, &[output, input]) => reverse(&values, 1, [1, input, output]),
             (_, &[output, input, taps]) => {
                 let groups = groups(ours);
-                reverse(values, groups, [taps, input, output / groups])
+                reverse(&values, groups, [taps, input, output / groups])
             }
             _ => unreachable!("the shapes fit"),
         }
@@ -80,17 +80,20 @@ fn groups(ours: &[usize]) -> usize {
 }
 
 /// `[groups, a, b, c]` → `[groups, c, b, a]`.
-fn reverse(values: Vec<f32>, groups: usize, [a, b, c]: [usize; 3]) -> Vec<f32> {
+fn reverse(values: &[f32], groups: usize, [a, b, c]: [usize; 3]) -> Vec<f32> {
     assert_eq!(values.len(), groups * a * b * c, "a weight has another size than its shape");
-    let mut reversed = Vec::with_capacity(values.len());
-    for group in values.chunks_exact((a * b * c).max(1)) {
-        for k in 0..c {
-            for j in 0..b {
-                reversed.extend((0..a).map(|i| group[(i * b + j) * c + k]));
-            }
+    let group = |group: &[f32]| {
+        let turned = vocable_kernels::transposed(group, a, b * c);
+        if b == 1 || c == 1 {
+            return turned;
         }
+        let rows = (0..c).flat_map(|k| (0..b).map(move |j| j * c + k));
+        rows.map(|row| &turned[row * a..][..a]).collect::<Vec<_>>().concat()
+    };
+    match groups {
+        1 => group(values),
+        _ => values.chunks_exact((a * b * c).max(1)).map(group).collect::<Vec<_>>().concat(),
     }
-    reversed
 }
 
 #[cfg(test)]
@@ -103,13 +106,13 @@ mod tests {
         let (theirs, ours) = ([4, 3, 2], [2, 2, 3, 2]);
         let values: Vec<f32> = (0..24).map(|n| n as f32).collect();
         assert!(Layout::Conv.fits(&theirs, &ours));
-        let arranged = Layout::Conv.arrange(values.clone(), &theirs, &ours);
+        let arranged = Layout::Conv.arrange(&values, &theirs, &ours);
         // Group 1, tap 1, input 2, output 0 is their output 2, input 2, tap 1.
         assert_eq!(arranged[((2 + 1) * 3 + 2) * 2], values[(2 * 3 + 2) * 2 + 1]);
         assert_eq!(Layout::Conv.publish(arranged, &ours, &theirs), values);
         assert_eq!(Layout::Conv.published_shape(&ours, 0), theirs);
         // [output 4, input 3, tap 2] without groups.
-        let arranged = Layout::Conv.arrange(values.clone(), &theirs, &[6, 4]);
+        let arranged = Layout::Conv.arrange(&values, &theirs, &[6, 4]);
         assert_eq!(arranged[(3 + 2) * 4 + 1], values[(3 + 2) * 2 + 1]);
         assert_eq!(Layout::Conv.publish(arranged, &[6, 4], &theirs), values);
         assert_eq!(Layout::Conv.published_shape(&[6, 4], 2), theirs);

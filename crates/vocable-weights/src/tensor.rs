@@ -59,19 +59,32 @@ impl<'a> Tensor<'a> {
     }
 
     /// Its elements in row-major order as single precision: exact from single, half and brain floating point, rounded
-    /// from double.
+    /// from double. Single precision that lies so in the file is lent.
     ///
     /// # Errors
     /// [`WeightsError::NotFloat`].
-    pub fn to_f32(&self) -> Result<Vec<f32>, WeightsError> {
+    pub fn floats(&self) -> Result<Cow<'a, [f32]>, WeightsError> {
         let bytes = self.bytes();
-        Ok(match self.dtype {
+        if let (Dtype::F32, Cow::Borrowed(bytes), true) = (self.dtype, &bytes, cfg!(target_endian = "little"))
+            && let Ok(floats) = bytemuck::try_cast_slice(bytes)
+        {
+            return Ok(Cow::Borrowed(floats));
+        }
+        Ok(Cow::Owned(match self.dtype {
             Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
             Dtype::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
             Dtype::F16 => bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
             Dtype::BF16 => bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
             _ => return Err(WeightsError::NotFloat { name: self.name.into(), found: format!("{:?}", self.dtype) }),
-        })
+        }))
+    }
+
+    /// The same in memory of their own.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotFloat`].
+    pub fn to_f32(&self) -> Result<Vec<f32>, WeightsError> {
+        Ok(self.floats()?.into_owned())
     }
 }
 

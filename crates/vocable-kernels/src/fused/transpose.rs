@@ -8,7 +8,10 @@ use super::buffer::zeroed;
 const BLOCK: usize = 16;
 
 /// The `[columns, rows]` transpose of a contiguous `[rows, columns]`.
-pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+///
+/// # Panics
+/// If there are not `rows · columns` values.
+pub fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     assert_eq!(values.len(), rows * columns, "a matrix to transpose has the wrong number of elements");
     let mut out = Vec::with_capacity(values.len());
     if !values.is_empty() {

@@ -24,7 +24,7 @@ impl EncoderConfig {
         Encoder {
             relative: self.max_relative_position.map(|reach| {
                 let shape = [2 * reach, stack.width / stack.heads];
-                Param::from_tensor(init.fold("relative").weights(shape))
+                init.fold("relative").parameter(shape, Init::weights)
             }),
             layers: layers.collect(),
             norm: LayerNorm::new(stack.width, init.device()),

@@ -57,9 +57,10 @@ impl Quantizer {
             groups > 0 && width.is_multiple_of(groups),
             "quantizer: {groups} groups cannot share a width of {width}"
         );
-        let codebook = init.fold("codebook").uniform([1, groups * codes, width / groups], 0.0, 1.0);
+        let size = [1, groups * codes, width / groups];
+        let codebook = init.fold("codebook").parameter(size, |init, shape| init.uniform(shape, 0.0, 1.0));
         let scores = || Linear::new(width, groups * codes, &init.fold("scores"));
-        Self { codebook: Param::from_tensor(codebook), scores: (config.kind == Selection::Gumbel).then(scores), config }
+        Self { codebook, scores: (config.kind == Selection::Gumbel).then(scores), config }
     }
 
     /// The configuration it was built from.

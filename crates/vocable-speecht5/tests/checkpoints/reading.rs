@@ -65,6 +65,27 @@ fn every_class_loads_whole_and_names_the_parts_it_lacks() {
 }
 
 #[test]
+fn initial_values_that_a_file_replaces_are_never_drawn() {
+    let folder = ModelFolder::open(fixture("hf/asr")).unwrap();
+    let before = fresh(folder.model_config(), folder.config.vocab_size);
+    let drawn = |model: &SpeechT5| {
+        let SpeechT5 { tokens, speech_encoder_prenet, decoder, ctc, .. } = model;
+        let linear = &decoder.layers[0].feed_forward.inner;
+        [&tokens.weight, &linear.weight, &speech_encoder_prenet.extractor.blocks[1].weight, &ctc.weight]
+            .map(|parameter| parameter.is_initialized())
+            .into_iter()
+            .chain([speech_encoder_prenet.positional.gain.is_initialized()])
+            .collect::<Vec<_>>()
+    };
+    // Clones share what becomes of a value that is still to be drawn.
+    let (after, _) = folder.checkpoint.load(before.clone()).unwrap();
+    assert_eq!(drawn(&before), [false; 5]);
+    // The folder has no CTC head.
+    assert_eq!(drawn(&after), [true, true, true, false, true]);
+    assert_eq!(after.ctc.weight.val().dims(), after.tokens.weight.val().transpose().dims());
+}
+
+#[test]
 fn missing_unexpected_and_reshaped_tensors_are_reported_and_errors_when_strict() {
     let norm = "speecht5.encoder.wrapped_encoder.layers.1.layer_norm.weight";
     let prenet = "speecht5.decoder.prenet.layers.1.weight";
