@@ -30,7 +30,7 @@ pub struct Convert {
 
 /// Converts, reports and says how the program ends.
 pub fn run(options: &Convert) -> Ending {
-    let model = Model::open(&options.model, Architecture::SpeechToSpeech)?;
+    let model = Model::open(&options.model, Architecture::SpeechToSpeech, options.speech.precision())?;
     let inputs = options.recordings.expand()?;
     let speaking = Speaking::new(&model, &options.speech, inputs.len(), MAX_RATIO)?;
     let outputs = Outputs::new(options.speech.output(), &inputs, "wav")?;

@@ -39,7 +39,7 @@ pub struct Speak {
 
 /// Speaks, reports and says how the program ends.
 pub fn run(options: &Speak) -> Ending {
-    let model = Model::open(&options.model, Architecture::TextToSpeech)?;
+    let model = Model::open(&options.model, Architecture::TextToSpeech, options.speech.precision())?;
     let speaking = Speaking::new(&model, &options.speech, 1, MAX_RATIO)?;
     let (name, text) = text(options)?;
     let text = if options.spell_numbers { spell_numbers(&text) } else { text };

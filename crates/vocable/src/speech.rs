@@ -14,12 +14,14 @@ use vocable_speecht5::decode::SpeechDecoding;
 use vocable_vocoder::Vocoder;
 use vocable_weights::{OwnedTensor, read_array, write_safetensors};
 
-use crate::model::Model;
+use crate::model::{Model, Precision};
 use crate::session::{Reporter, Unusable};
 
 /// Options of commands that generate speech.
 #[derive(Args)]
 pub struct SpeechOptions {
+    #[command(flatten)]
+    precision: Precision,
     /// The vocoder's folder (HiFi-GAN of transformers or ParallelWaveGAN, or Parallel WaveGAN); without one, Griffin-Lim,
     /// which rings.
     #[arg(long, value_name = "DIR")]
@@ -61,6 +63,10 @@ enum Rule {
 }
 
 impl SpeechOptions {
+    pub fn precision(&self) -> &Precision {
+        &self.precision
+    }
+
     pub fn output(&self) -> &Path {
         &self.output
     }

@@ -16,7 +16,7 @@ use vocable_speecht5::decode::TextDecoding;
 use vocable_speecht5::huggingface::Architecture;
 use vocable_text::Tokenizer;
 
-use crate::model::Model;
+use crate::model::{Model, Precision};
 use crate::session::{Ending, Input, Recordings, Reporter, Unusable};
 
 /// Options of `transcribe`.
@@ -25,6 +25,8 @@ pub struct Transcribe {
     /// The model's folder (a SpeechT5ForSpeechToText).
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
+    #[command(flatten)]
+    precision: Precision,
     #[command(flatten)]
     recordings: Recordings,
     /// Hypotheses that are followed; 1 takes the most probable token at every step.
@@ -57,7 +59,7 @@ pub struct Transcribe {
 
 /// Transcribes, reports and says how the program ends.
 pub fn run(options: &Transcribe) -> Ending {
-    let model = Model::open(&options.model, Architecture::SpeechToText)?;
+    let model = Model::open(&options.model, Architecture::SpeechToText, &options.precision)?;
     let search = Search::new(&model, options)?;
     let inputs = options.recordings.expand()?;
     let mut reporter = Reporter::new(options.json, inputs.len());

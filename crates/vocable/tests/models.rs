@@ -105,6 +105,41 @@ fn transcripts_have_the_tokens_of_the_reference() {
     }
 }
 
+/// That a command with weights in fewer bits gives other numbers, but hardly: `numbers` runs it with more arguments.
+#[track_caller]
+fn moves_with_precision(numbers: impl Fn(&[&str]) -> Vec<f32>) {
+    let exact = numbers(&[]);
+    assert_eq!(numbers(&["--weights", "f32"]), exact);
+    let largest = exact.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+    // The bounds of `vocable-speecht5`'s target `hf` for a step, doubled, for here every step follows from the last.
+    for (weights, bound) in [("bf16", 0.02), ("int8", 0.07)] {
+        let other = numbers(&["--weights", weights]);
+        assert_eq!(other.len(), exact.len());
+        let moved = other.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
+        assert!(moved > 0.0 && moved < bound, "{weights}: {moved}");
+    }
+}
+
+#[test]
+fn weights_in_fewer_bits_hardly_move_what_is_decoded() {
+    let out = tempfile::tempdir().unwrap();
+    let [asr, file, tts, speaker] = ["asr", "asr_0.wav", "tts", "tts_speaker.safetensors"].map(golden);
+    let to = |name: &str| out.path().join(name).display().to_string();
+    let (wav, mel) = (to("a.wav"), to("a.safetensors"));
+    moves_with_precision(|more| {
+        let arguments = ["transcribe", "--model", &asr, &file, "--beam", "1", "--max-tokens", "1", "--json"];
+        vec![objects(&[&arguments, more].concat())[0]["score"].as_f64().unwrap() as f32]
+    });
+    moves_with_precision(|more| {
+        let arguments = ["speak", "--model", &tts, "--speaker", &speaker, "--no-prenet-dropout", "--threshold", "1.99"];
+        let most = ["--max-len-ratio", "1", "-o", &wav, "--mel", &mel, "the fox", "--json"];
+        objects(&[&arguments, &most[..], more].concat());
+        tensor(&mel, "mel")
+    });
+    let said = complaint(2, &["transcribe", "--model", &asr, &file, "--weights", "int4"]);
+    assert!(said.contains("int4") && said.contains("f32, bf16, int8"), "{said}");
+}
+
 #[test]
 fn recordings_come_from_files_folders_globs_and_standard_input_in_any_batch() {
     let (model, folder) = (golden("asr"), tempfile::tempdir().unwrap());
