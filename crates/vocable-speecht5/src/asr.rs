@@ -17,6 +17,7 @@ use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, cross_entropy, ctc_loss};
 use vocable_random::Key;
+use vocable_text::CharVocabulary;
 use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
 
 use crate::batch::Waveforms;
@@ -143,6 +144,14 @@ pub struct AsrPass {
 }
 
 impl AsrConfig {
+    /// Tokens that are never generated.
+    pub fn suppressed(&self, vocabulary: &CharVocabulary) -> Vec<u32> {
+        match self.suppress_special {
+            true => vec![vocabulary.pad(), vocabulary.mask(), vocabulary.blank()],
+            false => Vec::new(),
+        }
+    }
+
     /// The losses of one batch. `frozen` keeps gradients from pre-net and encoder; the CTC head trains all the same.
     pub fn pass(&self, model: &SpeechT5, batch: &AsrBatch, eos: u32, blank: u32, frozen: bool, mode: Mode) -> AsrPass {
         let waveforms = &batch.waveforms;
@@ -198,9 +207,10 @@ pub struct Recognition {
 #[derive(Debug)]
 pub struct AsrData {
     audio: Vec<Arc<[f32]>>,
-    /// `[batch][frames]` and `[batch][width]`; see [`SpeechMasks`].
-    time_mask: Option<Vec<Vec<bool>>>,
-    channel_mask: Option<Vec<Vec<bool>>>,
+    /// `[batch][frames]`, true = replaced by the mask embedding (table D43).
+    pub time_mask: Option<Vec<Vec<bool>>>,
+    /// `[batch][width]`, true = zero in every frame.
+    pub channel_mask: Option<Vec<Vec<bool>>>,
     /// `</s> x` per utterance, some of it hidden.
     input: Vec<Vec<u32>>,
     /// `x </s>` per utterance.
@@ -320,10 +330,7 @@ impl Recognition {
     /// Decodes recordings (16 kHz) together: by beam search and, for comparison, greedily by each head alone.
     pub fn hear(&self, model: &SpeechT5, audio: &[impl AsRef<[f32]>], search: &BeamConfig) -> Vec<Heard> {
         let vocabulary = &self.dataset.vocabulary;
-        let suppressed = match self.config.suppress_special {
-            true => vec![vocabulary.pad(), vocabulary.mask(), vocabulary.blank()],
-            false => Vec::new(),
-        };
+        let suppressed = self.config.suppressed(vocabulary);
         let waveforms = Waveforms::new(audio, &self.device.clone().inner());
         let encoded =
             model.encode_speech(waveforms.samples, &waveforms.lengths, None, &SpeechMasks::default(), Mode::Eval);

@@ -2,7 +2,8 @@
 //!
 //! [`SpeechT5`] is the shared stack with its six pre- and post-nets; [`Pretrainer`] adds the masked-prediction head and
 //! the cross-modal quantizer. Tasks turn batches into losses: [`pretrain`], [`asr`], [`tts`], [`vc`], [`se`], [`sid`]. Sizes and
-//! switches are configuration ([`ModelConfig`], [`Preset`]); nothing small is another code path. [`checkpoint`] and
+//! switches are configuration ([`ModelConfig`], [`Preset`]); nothing small is another code path. [`recipe`] says how
+//! long and how fast each task trains. [`checkpoint`] and
 //! [`huggingface`] read and write published models.
 
 pub mod asr;
@@ -16,6 +17,7 @@ pub mod huggingface;
 mod model;
 mod preset;
 pub mod pretrain;
+pub mod recipe;
 pub mod se;
 pub mod sid;
 mod speech_loss;

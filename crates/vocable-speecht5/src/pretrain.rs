@@ -13,6 +13,7 @@ use vocable_objectives::{
     Losses, MlmHead, SpectrogramDistance, StopLabels, cross_entropy, feature_penalty, spectrogram_loss, stop_loss,
 };
 use vocable_random::Key;
+use vocable_text::{CharVocabulary, Infilling};
 
 use crate::batch::{SpeechTarget, Waveforms};
 use crate::{ModelConfig, Preset, Regularisation, SpeechT5};
@@ -102,7 +103,7 @@ pub struct TextPart {
     pub mask_ratio: f32,
     /// Mean span length λ, in tokens.
     pub poisson_lambda: f64,
-    /// Share of the spans that become a random token.
+    /// Share of the spans that become a random token (table D26).
     pub mask_random: f64,
 }
 
@@ -162,6 +163,17 @@ impl TextPart {
             mask_ratio: 0.3,
             poisson_lambda: 3.5,
             mask_random: 0.1,
+        }
+    }
+
+    /// The noise over a vocabulary; a token is a character, so that spans know nothing of words (table D27).
+    pub fn noise(&self, vocabulary: &CharVocabulary) -> Infilling {
+        Infilling {
+            mask_ratio: self.mask_ratio,
+            poisson_lambda: self.poisson_lambda,
+            mask_random: self.mask_random,
+            vocabulary: vocabulary.len() as u32,
+            mask: vocabulary.mask(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, activation};
 use serde::{Deserialize, Serialize};
 use vocable_data::crop;
 use vocable_data::manifest::Split;
@@ -17,9 +17,33 @@ use crate::data::{Dataset, sample};
 use crate::{ModelError, Preset, Regularisation, SpeakerClassifier};
 
 /// Rows before the first speaker: the dictionary's special symbols.
-const SPECIAL_ROWS: u32 = 4;
-/// Rows behind the last: `<mask>` and `<ctc_blank>`.
-const ADDED_ROWS: u32 = 2;
+const SPECIAL_ROWS: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
+/// Rows behind the last.
+const ADDED_ROWS: [&str; 2] = ["<mask>", "<ctc_blank>"];
+
+/// What the rows of the class matrix stand for: speakers between the dictionary's special symbols (spec section 4.10).
+pub fn labels(speakers: &[String]) -> Vec<String> {
+    let special = |rows: &[&str]| rows.iter().map(ToString::to_string).collect::<Vec<_>>();
+    [special(&SPECIAL_ROWS), speakers.to_vec(), special(&ADDED_ROWS)].concat()
+}
+
+/// The speakers among the `labels` of a model's classes by falling probability that they speak in a waveform. The
+/// probabilities are those of all classes; special symbols are never an answer.
+pub fn rank_speakers<'a>(
+    model: &SpeakerClassifier,
+    labels: &'a [String],
+    samples: &[f32],
+    device: &Device,
+) -> Vec<(&'a str, f64)> {
+    let waveform = Waveforms::new(&[samples], device);
+    let logits = model.forward(waveform.samples, &waveform.lengths, Mode::Eval);
+    let probabilities = activation::softmax(logits, 1).try_into_vec_as::<f32>().expect("probabilities are floats");
+    let named = labels.iter().map(String::as_str).zip(probabilities.into_iter().map(f64::from));
+    let special = |label: &str| SPECIAL_ROWS.contains(&label) || ADDED_ROWS.contains(&label);
+    let mut speakers: Vec<(&str, f64)> = named.filter(|(label, _)| !special(label)).collect();
+    speakers.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    speakers
+}
 
 /// The identification recipe, apart from the step loop's part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +51,11 @@ const ADDED_ROWS: u32 = 2;
 pub struct SidConfig {
     /// Dropouts.
     pub regularisation: Regularisation,
-    /// Samples of a training crop.
+    /// Samples of a training crop (table D38).
     pub segment: usize,
+    /// Samples of a crop in validation where they are not as many (table D38).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_segment: Option<usize>,
     /// Utterances of a micro-batch.
     pub batch_items: usize,
     /// Micro-batches of an update (`update_freq`).
@@ -42,6 +69,7 @@ impl SidConfig {
         Self {
             regularisation: Regularisation::new(0.1, 0.1, [0.05, 0.1], 1.0).preset(preset),
             segment: if official { 51_200 } else { 48_000 },
+            validation_segment: official.then_some(76_800),
             batch_items: if official { 8 } else { 64 },
             micro_batches: if official { 2 } else { 1 },
         }
@@ -126,9 +154,14 @@ impl Identification {
         Ok(Self { config, dataset, speakers, utterances, key, device })
     }
 
-    /// Rows of the class matrix: speakers and the dictionary's special symbols (spec section 4.10).
+    /// The voices of the training split, in the order of their classes.
+    pub fn speakers(&self) -> &[String] {
+        &self.speakers
+    }
+
+    /// Rows of the class matrix; see [`labels`].
     pub fn classes(&self) -> usize {
-        self.speakers.len() + (SPECIAL_ROWS + ADDED_ROWS) as usize
+        labels(&self.speakers).len()
     }
 
     /// Test utterances of voices that were trained on.
@@ -141,7 +174,7 @@ impl Identification {
     fn class(&self, index: usize) -> u32 {
         let speaker = &self.dataset.utterance(index).speaker;
         let position = self.speakers.iter().position(|other| other == speaker);
-        SPECIAL_ROWS + position.expect("only known voices are classified") as u32
+        (SPECIAL_ROWS.len() + position.expect("only known voices are classified")) as u32
     }
 
     /// Names the speakers of utterances, one at a time (whole utterances differ in length).
@@ -170,15 +203,12 @@ impl Identification {
             };
             let waveform = Waveforms::new(&[heard], &device);
             let logits = model.forward(waveform.samples, &waveform.lengths, Mode::Eval);
-            let winner = logits.argmax(1).into_scalar::<i64>() as u32;
+            let winner = logits.argmax(1).into_scalar::<i64>() as usize;
             let utterance = self.dataset.utterance(index);
             found.push(Identified {
                 id: utterance.id.clone(),
                 reference: utterance.speaker.clone(),
-                found: winner
-                    .checked_sub(SPECIAL_ROWS)
-                    .and_then(|speaker| self.speakers.get(speaker as usize))
-                    .cloned(),
+                found: winner.checked_sub(SPECIAL_ROWS.len()).and_then(|speaker| self.speakers.get(speaker)).cloned(),
             });
             progress(found.len());
         }
@@ -199,13 +229,14 @@ impl Objective<SpeakerClassifier> for Identification {
 
     fn prepare(&self, id: BatchId) -> Result<Batch<SidData>, ObjectiveError> {
         let indices = self.utterances.of(id);
-        let key = match id {
-            BatchId::Train { update, micro } => update_key(self.key, update, micro),
-            BatchId::Valid(index) => self.key.fold("validation").fold(index),
+        let SidConfig { segment, validation_segment, .. } = self.config;
+        let (key, segment) = match id {
+            BatchId::Train { update, micro } => (update_key(self.key, update, micro), segment),
+            BatchId::Valid(index) => (self.key.fold("validation").fold(index), validation_segment.unwrap_or(segment)),
         };
         let audio = self.dataset.audio(&indices)?;
         let crop = |(n, audio): (usize, &Arc<[f32]>)| {
-            let size = self.config.segment.min(audio.len());
+            let size = segment.min(audio.len());
             let start = crop::start(audio.len(), size, key.fold(n));
             audio[start..start + size].to_vec()
         };

@@ -9,8 +9,8 @@ use vocable_speecht5::se::SeConfig;
 use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
-use vocable_speecht5::{ModelConfig, Preset, Regularisation};
-use vocable_train::{Best, Decay, Direction, Loading, OptimiserConfig, Outcome, Schedule, TrainConfig};
+use vocable_speecht5::{ModelConfig, Preset, Regularisation, recipe};
+use vocable_train::{Loading, TrainConfig};
 
 use crate::config::{DataConfig, EvaluationConfig, Limit, Recipe, RunConfig, SecondUnits, UnitsConfig};
 
@@ -27,7 +27,7 @@ pub fn base(scale: Scale) -> RunConfig {
 /// The paper's sizes and lengths (spec sections 2, 5 and 6).
 fn paper() -> RunConfig {
     let preset = Preset::Paper;
-    let pretrain = pretraining();
+    let pretrain = Recipe { train: recipe::pretraining(preset), task: PretrainConfig::base(preset) };
     RunConfig {
         seed: 1,
         data: DataConfig {
@@ -51,29 +51,11 @@ fn paper() -> RunConfig {
             second: Some(SecondUnits { layer: 6, clusters: 500 }),
         },
         pretrain: Some(pretrain.clone()),
-        asr: Recipe {
-            train: TrainConfig { outcome: best("asr/accuracy"), ..train(80_000, 6e-5, tri_stage(), 1e-8, 0.1, 25.0) },
-            task: AsrConfig::base(preset),
-        },
-        tts: Recipe {
-            train: train(120_000, 4e-4, Schedule::InverseSqrt { warmup: 1.0 / 12.0 }, 1e-8, 0.0, 25.0),
-            task: TtsConfig::base(preset),
-        },
-        vc: Recipe {
-            train: train(60_000, 1e-4, Schedule::InverseSqrt { warmup: 0.1 }, 1e-8, 0.0, 1.0),
-            task: VcConfig::base(preset),
-        },
-        se: Recipe {
-            train: train(100_000, 1e-4, Schedule::InverseSqrt { warmup: 0.1 }, 1e-8, 0.0, 1.0),
-            task: SeConfig::base(preset),
-        },
-        sid: Recipe {
-            train: TrainConfig {
-                outcome: best("sid/accuracy"),
-                ..train(60_000, 5e-4, Schedule::Triangular { minimum: 1e-8, period: 1.0 }, 1e-8, 0.1, 0.0)
-            },
-            task: SidConfig::base(preset),
-        },
+        asr: Recipe { train: recipe::recognition(preset), task: AsrConfig::base(preset) },
+        tts: Recipe { train: recipe::synthesis(preset), task: TtsConfig::base(preset) },
+        vc: Recipe { train: recipe::conversion(), task: VcConfig::base(preset) },
+        se: Recipe { train: recipe::enhancement(), task: SeConfig::base(preset) },
+        sid: Recipe { train: recipe::identification(preset), task: SidConfig::base(preset) },
         evaluation: EvaluationConfig {
             validation: 2_000,
             batch: 16,
@@ -82,14 +64,6 @@ fn paper() -> RunConfig {
             noisy_segment: 8_000,
             noisy_snr: 10.0,
         },
-    }
-}
-
-/// The paper's pre-training (spec section 5).
-fn pretraining() -> Recipe<PretrainConfig> {
-    Recipe {
-        train: train(500_000, 2e-4, Schedule::Linear { warmup: 0.08 }, 1e-6, 0.01, 5.0),
-        task: PretrainConfig::base(Preset::Paper),
     }
 }
 
@@ -192,24 +166,6 @@ fn smoke(mut c: RunConfig) -> RunConfig {
     c.evaluation.search.beam = 2;
     c.evaluation = EvaluationConfig { validation: 4, batch: 8, samples: 1, ..c.evaluation };
     c
-}
-
-fn train(updates: usize, rate: f64, schedule: Schedule, eps: f64, weight_decay: f64, clip: f64) -> TrainConfig {
-    let optimiser = OptimiserConfig { beta1: 0.9, beta2: 0.98, eps, weight_decay, clip };
-    TrainConfig {
-        validate_every: (updates / 20).max(1),
-        checkpoint_every: (updates / 20).max(1),
-        ..TrainConfig::new(updates, rate, schedule, optimiser)
-    }
-}
-
-/// The checkpoint of the highest accuracy in validation.
-fn best(metric: &str) -> Outcome {
-    Outcome::Best(Best { metric: metric.into(), direction: Direction::Higher })
-}
-
-fn tri_stage() -> Schedule {
-    Schedule::TriStage { warmup: 0.1, hold: 0.4, initial: 0.01, last: 0.05, decay: Decay::Linear }
 }
 
 /// A shorter run at a higher rate, validated and saved four times.

@@ -270,13 +270,7 @@ impl TextStream {
         }
         let lengths: Vec<[usize; 1]> = sentences.iter().map(|tokens| [tokens.len()]).collect();
         let limits = Limits { max_tokens: part.batch_tokens, max_items: part.batch_items };
-        let noise = Infilling {
-            mask_ratio: part.mask_ratio,
-            poisson_lambda: part.poisson_lambda,
-            mask_random: part.mask_random,
-            vocabulary: vocabulary.len() as u32,
-            mask: vocabulary.mask(),
-        };
+        let noise = part.noise(vocabulary);
         let mut validation: Vec<Vec<u32>> =
             dataset.split(Split::Valid).iter().map(|&index| marked(&dataset.utterance(index).text)).collect();
         validation.truncate(part.batch_items);

@@ -161,7 +161,7 @@ fn speech_step_by_step_equals_the_whole_prefix() {
 }
 
 #[test]
-fn a_batch_of_speech_is_its_singles() {
+pub fn a_batch_of_speech_is_its_singles() {
     for (model, memory, lengths) in both() {
         let speaker: Tensor<2> = beside(&memory, noise([3, 4], 3));
         let speak = |rows: std::ops::Range<usize>| {

@@ -3,6 +3,7 @@
 mod ablation;
 mod counts;
 mod decoding;
+mod differences;
 mod over_fit;
 mod padding;
 mod recompute;

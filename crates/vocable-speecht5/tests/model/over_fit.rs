@@ -51,7 +51,7 @@ fn recognition() {
 }
 
 #[test]
-fn conversion() {
+pub fn conversion() {
     let recipe = VcConfig { regularisation: Regularisation::none(), ..VcConfig::base(Preset::Paper) };
     let model = config().init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
     let batch = vc_batch();

@@ -19,6 +19,11 @@ pub const BLANK: u32 = 15;
 pub const CLUSTERS: usize = 8;
 
 pub fn config() -> ModelConfig {
+    under(Preset::Paper)
+}
+
+/// Tiny sizes under a preset's switches.
+pub fn under(preset: Preset) -> ModelConfig {
     ModelConfig {
         width: 32,
         feed_forward: 64,
@@ -35,7 +40,7 @@ pub fn config() -> ModelConfig {
         postnet_channels: 16,
         postnet_dropout: 0.0,
         speaker: 4,
-        ..ModelConfig::base(Preset::Paper)
+        ..ModelConfig::base(preset)
     }
 }
 
