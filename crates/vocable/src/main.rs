@@ -5,6 +5,7 @@
 
 mod convert;
 mod features;
+mod identify;
 mod inspect;
 mod manual;
 mod model;
@@ -47,6 +48,8 @@ enum Command {
     Convert(convert::Convert),
     /// Say what is said in recordings without their noise.
     Enhance(convert::Convert),
+    /// Name who speaks in recordings.
+    Identify(identify::Identify),
     /// Compute log-mels, MFCCs or cluster labels of recordings.
     Features(features::Features),
     /// Score hypotheses against references.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Transcribe(options) | Command::Translate(options) => transcribe::run(&options),
         Command::Speak(options) => speak::run(&options),
         Command::Convert(options) | Command::Enhance(options) => convert::run(&options),
+        Command::Identify(options) => identify::run(&options),
         Command::Features(options) => features::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -74,10 +74,15 @@ impl Model {
 
     /// A recording as the encoder takes it, and its duration in seconds.
     pub fn waveform(&self, input: &Input) -> Result<(Vec<f32>, f64), String> {
-        let (samples, seconds) = input.samples(self.folder.front_end.log_mel.rate)?;
-        if self.folder.model_config().extractor().frames(samples.len()) == 0 {
-            return Err(format!("{}: {} samples are too few for a frame", input.name, samples.len()));
-        }
-        Ok((self.folder.front_end.waveform(samples), seconds))
+        waveform(&self.folder, input)
     }
+}
+
+/// A recording as the encoder of a folder's model takes it, and its duration in seconds.
+pub fn waveform(folder: &ModelFolder, input: &Input) -> Result<(Vec<f32>, f64), String> {
+    let (samples, seconds) = input.samples(folder.front_end.log_mel.rate)?;
+    if folder.model_config().extractor().frames(samples.len()) == 0 {
+        return Err(format!("{}: {} samples are too few for a frame", input.name, samples.len()));
+    }
+    Ok((folder.front_end.waveform(samples), seconds))
 }

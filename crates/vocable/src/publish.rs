@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use vocable_random::Key;
 use vocable_speecht5::checkpoint::{Checkpoint, LoadReport, write_extended};
-use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, write_folder};
-use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeechT5};
+use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, write_classifier, write_folder};
+use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeakerClassifier, SpeechT5, sid};
 use vocable_text::{CharVocabulary, Tokenizer};
 
 use crate::session::{Ending, Unusable};
@@ -20,8 +20,12 @@ pub struct Import {
     /// Weights with fairseq's or transformers' names (`speecht5_base.pt`, an extended file).
     file: PathBuf,
     /// A folder with spm_char.model and, if there are any, added_tokens.json; not needed for --extended.
-    #[arg(long, value_name = "DIR", required_unless_present = "extended")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["extended", "speakers"])]
     tokenizer: Option<PathBuf>,
+    /// The names of a speaker classifier's speakers in the order of its classes, one a line (or fairseq's dict.txt);
+    /// makes a SpeechT5ForSequenceClassification.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["extended", "class"])]
+    speakers: Option<PathBuf>,
     /// Whose switches hold where the sources differ and no tensor tells.
     #[arg(long, default_value = "hf")]
     preset: Origin,
@@ -35,7 +39,8 @@ pub struct Import {
 /// Options of `export`.
 #[derive(Args)]
 pub struct Export {
-    /// A model folder, or the folder of a finished stage of training (`runs/stages/finetune-asr-…`, `pretrain-…`).
+    /// A model folder, or the folder of a finished stage of training (`runs/stages/finetune-asr-…`, `finetune-sid-…`,
+    /// `pretrain-…`).
     from: PathBuf,
     #[command(flatten)]
     destination: Destination,
@@ -100,6 +105,14 @@ struct Whole {
     source: Option<(Checkpoint, LoadReport)>,
 }
 
+/// A speaker classifier in memory with what belongs to it.
+struct Classifier {
+    model: SpeakerClassifier,
+    config: ModelConfig,
+    labels: Vec<String>,
+    front_end: FrontEnd,
+}
+
 /// Imports.
 pub fn import(options: &Import) -> Ending {
     let checkpoint = Checkpoint::open(&options.file)?;
@@ -109,6 +122,9 @@ pub fn import(options: &Import) -> Ending {
         Origin::Hf => Preset::Hf,
     };
     let config = checkpoint.config(preset)?;
+    if let Some(path) = &options.speakers {
+        return Classifier::of_checkpoint(&checkpoint, config, path)?.write(&options.destination);
+    }
     let tokenizer = options.tokenizer.as_ref().map(Tokenizer::open).transpose()?;
     let rows = checkpoint.sizes()?.vocabulary.or(tokenizer.as_ref().map(Tokenizer::len)).unwrap_or(0);
     let pad = tokenizer.as_ref().and_then(|tokenizer| tokenizer.id("<pad>")).unwrap_or(1);
@@ -129,13 +145,23 @@ pub fn import(options: &Import) -> Ending {
 
 /// Exports.
 pub fn export(options: &Export) -> Ending {
-    let stage = options.from.join("manifest.json").exists();
-    let whole = if stage { of_stage(&options.from)? } else { of_folder(&options.from)? };
-    write(&whole, &options.destination)
+    let from = &options.from;
+    if from.join("manifest.json").exists() {
+        let stage = Stage::open(from)?;
+        return match stage.architecture {
+            Architecture::SequenceClassification => Classifier::of_stage(&stage)?.write(&options.destination),
+            _ => write(&of_stage(stage)?, &options.destination),
+        };
+    }
+    let folder = ModelFolder::open(from)?;
+    match folder.architecture {
+        Architecture::SequenceClassification => Classifier::of_folder(folder)?.write(&options.destination),
+        _ => write(&of_folder(folder)?, &options.destination),
+    }
 }
 
-fn of_folder(path: &Path) -> Result<Whole, Unusable> {
-    let ModelFolder { config, architecture, tokenizer, front_end, checkpoint, .. } = ModelFolder::open(path)?;
+fn of_folder(folder: ModelFolder) -> Result<Whole, Unusable> {
+    let ModelFolder { config, architecture, tokenizer, front_end, checkpoint, .. } = folder;
     let model = config.model().map_err(Unusable)?;
     let (loaded, report) = checkpoint.load(fresh(&model, config.vocab_size, config.pad_token_id))?;
     report.strict(architecture.parts(), checkpoint.path())?;
@@ -144,34 +170,112 @@ fn of_folder(path: &Path) -> Result<Whole, Unusable> {
     Ok(Whole { model: loaded, config: model, tokenizer, front_end, architecture, absent, source })
 }
 
-/// The model that a stage of training left, with the vocabulary of the stage that prepared its corpus.
-fn of_stage(path: &Path) -> Result<Whole, Unusable> {
-    let wrong = |file: &Path, message: &str| Unusable(format!("{}: {message}", file.display()));
-    let file = path.join("manifest.json");
-    let manifest: Value = serde_json::from_slice(&read(&file)?).map_err(|error| wrong(&file, &error.to_string()))?;
-    let kind = manifest["kind"].as_str().unwrap_or_default();
-    let architecture = match kind {
-        "pretrain" => Architecture::Base,
-        "finetune-asr" => Architecture::SpeechToText,
-        "finetune-vc" => Architecture::SpeechToSpeech,
-        "finetune-tts" => Architecture::TextToSpeech,
-        _ => return Err(wrong(path, &format!("a stage {kind:?} leaves no model that transformers has a class for"))),
-    };
-    if manifest["status"] != "done" {
-        return Err(wrong(path, &format!("the stage is {}; finish it first", manifest["status"])));
-    }
-    let file = path.join("config.toml");
-    let text = String::from_utf8_lossy(&read(&file)?).into_owned();
-    let stored: Value = toml::from_str(&text).map_err(|error| wrong(&file, &error.to_string()))?;
-    let mut config = stored["config"][0].clone();
-    none_to_null(&mut config);
-    let config: ModelConfig = serde_json::from_value(config).map_err(|error| wrong(&file, &error.to_string()))?;
-    let prepared = manifest["inputs"]["prepare"].as_str().unwrap_or_default();
-    let vocabulary = CharVocabulary::load(path.join("..").join(prepared).join("outputs/vocabulary.json"))?;
-    let model = fresh(&config, vocabulary.len(), vocabulary.pad());
-    let model = vocable_train::load_model(model, &path.join("outputs/model.safetensors"))?;
+fn of_stage(stage: Stage) -> Result<Whole, Unusable> {
+    let model = vocable_train::load_model(stage.fresh(), &stage.output("model.safetensors"))?;
+    let Stage { config, vocabulary, architecture, .. } = stage;
     let (tokenizer, front_end) = (Some(Tokenizer::from(&vocabulary)), FrontEnd::default());
     Ok(Whole { model, config, tokenizer, front_end, architecture, absent: Vec::new(), source: None })
+}
+
+/// A finished stage of training, with the vocabulary of the stage that prepared its corpus.
+struct Stage {
+    path: PathBuf,
+    architecture: Architecture,
+    config: ModelConfig,
+    vocabulary: CharVocabulary,
+}
+
+impl Stage {
+    fn open(path: &Path) -> Result<Self, Unusable> {
+        let wrong = |file: &Path, message: &str| Unusable(format!("{}: {message}", file.display()));
+        let file = path.join("manifest.json");
+        let manifest: Value =
+            serde_json::from_slice(&read(&file)?).map_err(|error| wrong(&file, &error.to_string()))?;
+        let kind = manifest["kind"].as_str().unwrap_or_default();
+        let architecture = match kind {
+            "pretrain" => Architecture::Base,
+            "finetune-asr" => Architecture::SpeechToText,
+            "finetune-vc" | "finetune-se" => Architecture::SpeechToSpeech,
+            "finetune-tts" => Architecture::TextToSpeech,
+            "finetune-sid" => Architecture::SequenceClassification,
+            _ => return Err(wrong(path, &format!("a stage {kind:?} leaves no model"))),
+        };
+        if manifest["status"] != "done" {
+            return Err(wrong(path, &format!("the stage is {}; finish it first", manifest["status"])));
+        }
+        let file = path.join("config.toml");
+        let text = String::from_utf8_lossy(&read(&file)?).into_owned();
+        let stored: Value = toml::from_str(&text).map_err(|error| wrong(&file, &error.to_string()))?;
+        let mut config = stored["config"][0].clone();
+        none_to_null(&mut config);
+        let config: ModelConfig = serde_json::from_value(config).map_err(|error| wrong(&file, &error.to_string()))?;
+        let prepared = manifest["inputs"]["prepare"].as_str().unwrap_or_default();
+        let vocabulary = CharVocabulary::load(path.join("..").join(prepared).join("outputs/vocabulary.json"))?;
+        Ok(Self { path: path.into(), architecture, config, vocabulary })
+    }
+
+    fn output(&self, name: &str) -> PathBuf {
+        self.path.join("outputs").join(name)
+    }
+
+    fn fresh(&self) -> SpeechT5 {
+        fresh(&self.config, self.vocabulary.len(), self.vocabulary.pad())
+    }
+}
+
+impl Classifier {
+    fn of_folder(folder: ModelFolder) -> Result<Self, Unusable> {
+        let (model, labels) = folder.load_classifier(&Device::flex())?;
+        Ok(Self { model, labels, config: folder.model_config().clone(), front_end: folder.front_end })
+    }
+
+    fn of_stage(stage: &Stage) -> Result<Self, Unusable> {
+        let path = stage.output("speakers.json");
+        let wrong = |message: String| Unusable(format!("{}: {message}", path.display()));
+        let speakers: Vec<String> = serde_json::from_slice(&read(&path)?).map_err(|error| wrong(error.to_string()))?;
+        let labels = sid::labels(&speakers);
+        let model = Self::fresh(stage.fresh(), &stage.config, &labels);
+        let model = vocable_train::load_model(model, &stage.output("model.safetensors"))?;
+        Ok(Self { model, labels, config: stage.config.clone(), front_end: FrontEnd::default() })
+    }
+
+    fn of_checkpoint(checkpoint: &Checkpoint, config: ModelConfig, names: &Path) -> Result<Self, Unusable> {
+        let text = String::from_utf8_lossy(&read(names)?).into_owned();
+        // fairseq's dictionaries have a count behind each name.
+        let name = |line: &'_ str| match line.trim().rsplit_once(' ') {
+            Some((name, count)) if count.parse::<u64>().is_ok() => name.to_owned(),
+            _ => line.trim().to_owned(),
+        };
+        let labels = sid::labels(&text.lines().map(name).filter(|name| !name.is_empty()).collect::<Vec<_>>());
+        let sizes = checkpoint.sizes()?;
+        let classes = sizes.classes.ok_or_else(|| {
+            Unusable(format!("{}: it holds no speaker classifier; leave --speakers out", checkpoint.path().display()))
+        })?;
+        if classes != labels.len() {
+            let (named, wanted) =
+                (labels.len() - sid::labels(&[]).len(), classes.saturating_sub(sid::labels(&[]).len()));
+            return Err(Unusable(format!("{}: {named} speakers, where {wanted} are classified", names.display())));
+        }
+        let core = fresh(&config, sizes.vocabulary.unwrap_or(labels.len()), 1);
+        let (model, report) = checkpoint.load(Self::fresh(core, &config, &labels))?;
+        report.strict(Architecture::SequenceClassification.parts(), checkpoint.path())?;
+        Ok(Self { model, labels, config, front_end: FrontEnd::default() })
+    }
+
+    fn fresh(core: SpeechT5, config: &ModelConfig, labels: &[String]) -> SpeakerClassifier {
+        SpeakerClassifier::new(core, config.width, labels.len(), &config.initial(Key::new(0), &Device::flex()))
+    }
+
+    fn write(&self, to: &Destination) -> Ending {
+        if to.extended || to.class.is_some() {
+            let message = "a speaker classifier goes into a folder of its own class; leave --extended and --as out";
+            return Err(Unusable(message.into()));
+        }
+        let Self { model, config, labels, front_end } = self;
+        write_classifier(&to.output, model, config, labels, front_end)?;
+        println!("{}: a {}", to.output.display(), Architecture::SequenceClassification.class());
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Optional parts that are off are stored as "none".

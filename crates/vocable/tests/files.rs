@@ -1,4 +1,4 @@
-//! `vocable inspect`, `import`, `export`, `vocab`, `features` and `score` as a user runs them.
+//! `vocable inspect`, `import`, `export`, `identify`, `vocab`, `features` and `score` as a user runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use vocable_audio::{LogMel, Mfcc, read};
 use vocable_data::kmeans::{KMeans, MiniBatch};
 use vocable_random::Key;
-use vocable_speecht5::checkpoint::{Checkpoint, visit};
+use vocable_speecht5::checkpoint::{Checkpoint, visit, write_extended};
 use vocable_speecht5::huggingface::ModelFolder;
-use vocable_speecht5::{Regularisation, SpeechT5};
+use vocable_speecht5::sid::{labels, rank_speakers};
+use vocable_speecht5::{ModelConfig, Regularisation, SpeakerClassifier, SpeechT5};
 use vocable_text::{CharVocabulary, Tokenizer};
 use vocable_weights::Weights;
 
@@ -126,27 +127,52 @@ fn import_export_import_is_bit_equal() {
     assert!(complaint(&["import", &source, "-o", &path("none")]).contains("--tokenizer"));
 }
 
+/// A finished stage of training over five characters, whose model is still to be saved.
+struct Finished {
+    _runs: tempfile::TempDir,
+    folder: PathBuf,
+    vocabulary: CharVocabulary,
+}
+
+impl Finished {
+    fn new(kind: &str, config: &ModelConfig) -> Self {
+        let runs = tempfile::tempdir().unwrap();
+        let (folder, prepared) = (runs.path().join("stages/finetune-1"), runs.path().join("stages/prepare-1"));
+        fs::create_dir_all(folder.join("outputs")).unwrap();
+        fs::create_dir_all(prepared.join("outputs")).unwrap();
+        let vocabulary = CharVocabulary::from_characters("abcde".chars()).unwrap();
+        vocabulary.save(prepared.join("outputs/vocabulary.json")).unwrap();
+        let tree = vocable_lab::config::tree(&(config, 1));
+        fs::write(folder.join("config.toml"), vocable_lab::config::to_toml(&tree)).unwrap();
+        let finished = Self { _runs: runs, folder, vocabulary };
+        finished.describe(kind, "done");
+        finished
+    }
+
+    fn describe(&self, kind: &str, status: &str) {
+        let manifest = json!({ "status": status, "kind": kind, "inputs": { "prepare": "prepare-1" } });
+        fs::write(self.folder.join("manifest.json"), manifest.to_string()).unwrap();
+    }
+
+    fn output(&self, name: &str) -> PathBuf {
+        self.folder.join("outputs").join(name)
+    }
+
+    fn fresh(&self, config: &ModelConfig) -> SpeechT5 {
+        let (rows, pad) = (self.vocabulary.len(), self.vocabulary.pad());
+        config.init(rows, pad, &Regularisation::none(), Key::new(5), &Device::flex())
+    }
+}
+
 #[test]
 fn a_trained_stage_is_exported() {
-    let runs = tempfile::tempdir().unwrap();
-    let stages = runs.path().join("stages");
-    let (stage, prepared) = (stages.join("finetune-asr-1"), stages.join("prepare-1"));
-    fs::create_dir_all(stage.join("outputs")).unwrap();
-    fs::create_dir_all(prepared.join("outputs")).unwrap();
-    let vocabulary = CharVocabulary::from_characters("abcde".chars()).unwrap();
-    vocabulary.save(prepared.join("outputs/vocabulary.json")).unwrap();
-    let folder = ModelFolder::open(fixture("hf/asr")).unwrap();
-    let config = folder.model_config().clone();
-    let (rows, pad) = (vocabulary.len(), vocabulary.pad());
-    let model = config.init(rows, pad, &Regularisation::none(), Key::new(5), &Device::flex());
-    vocable_train::save_model(&model, &stage.join("outputs/model.safetensors")).unwrap();
-    let tree = vocable_lab::config::tree(&(&config, 1));
-    fs::write(stage.join("config.toml"), vocable_lab::config::to_toml(&tree)).unwrap();
-    let mut manifest = json!({ "status": "done", "kind": "finetune-asr", "inputs": { "prepare": "prepare-1" } });
-    let write = |manifest: &Value| fs::write(stage.join("manifest.json"), manifest.to_string()).unwrap();
-    write(&manifest);
-    let out: PathBuf = runs.path().join("out");
-    let arguments = ["export", stage.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    let config = ModelFolder::open(fixture("hf/asr")).unwrap().model_config().clone();
+    let stage = Finished::new("finetune-asr", &config);
+    let model = stage.fresh(&config);
+    vocable_train::save_model(&model, &stage.output("model.safetensors")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let arguments = ["export", stage.folder.to_str().unwrap(), "-o", out.to_str().unwrap()];
     assert!(printed(&arguments).contains("a SpeechT5ForSpeechToText"));
     let read = ModelFolder::open(&out).unwrap();
     let (found, expected) = (parameters(&read.load_strict(&Device::flex()).unwrap()), parameters(&model));
@@ -156,17 +182,78 @@ fn a_trained_stage_is_exported() {
             assert_eq!(found, expected, "{name}");
         }
     }
-    assert_eq!(read.tokenizer.unwrap(), Tokenizer::from(&vocabulary));
+    assert_eq!(read.tokenizer.unwrap(), Tokenizer::from(&stage.vocabulary));
     // It transcribes.
     let (file, model) = (fixture("hf/asr_0.wav"), out.to_str().unwrap());
     assert_eq!(objects(&["transcribe", "--model", model, &file, "--max-tokens", "4", "--json"]).len(), 1);
-    manifest["kind"] = "finetune-sid".into();
-    write(&manifest);
-    assert!(complaint(&arguments).contains("a stage \"finetune-sid\" leaves no model"));
-    manifest["status"] = "running".into();
-    manifest["kind"] = "finetune-asr".into();
-    write(&manifest);
+    stage.describe("decode-asr", "done");
+    assert!(complaint(&arguments).contains("a stage \"decode-asr\" leaves no model"));
+    stage.describe("finetune-asr", "running");
     assert!(complaint(&arguments).contains("finish it first"));
+}
+
+#[test]
+fn a_trained_classifier_names_speakers() {
+    let config = ModelFolder::open(fixture("hf/asr")).unwrap().model_config().clone();
+    // Wide weights, for speakers to differ.
+    let config = ModelConfig { deviation: 0.3, ..config };
+    let stage = Finished::new("finetune-sid", &config);
+    let speakers = ["anna", "ben of the hill", "çelik"].map(str::to_owned);
+    let labels = labels(&speakers);
+    let init = config.initial(Key::new(6), &Device::flex());
+    let model = SpeakerClassifier::new(stage.fresh(&config), config.width, labels.len(), &init);
+    vocable_train::save_model(&model, &stage.output("model.safetensors")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let arguments = ["export", stage.folder.to_str().unwrap(), "-o", &path("sid")];
+    assert!(complaint(&arguments).contains("speakers.json"));
+    fs::write(stage.output("speakers.json"), json!(speakers).to_string()).unwrap();
+    assert!(printed(&arguments).contains("a SpeechT5ForSequenceClassification"));
+
+    let files = [fixture("hf/asr_0.wav"), fixture("hf/vc_0.wav")];
+    let found = objects(&["identify", "--model", &path("sid"), &files[0], &files[1], "--top", "2", "--json"]);
+    assert_eq!(found.len(), 2);
+    for (found, file) in found.iter().zip(&files) {
+        let samples = read(file).unwrap().expect_rate(16_000).unwrap().samples;
+        let ranked = rank_speakers(&model, &labels, &samples, &Device::flex());
+        assert_eq!(ranked.len(), 3, "special symbols are no speakers");
+        assert!(ranked[0].1 > ranked[1].1 && ranked.iter().map(|(_, score)| score).sum::<f64>() < 1.0);
+        assert_eq!(found["speakers"].as_array().unwrap().len(), 2);
+        for (found, (speaker, score)) in found["speakers"].as_array().unwrap().iter().zip(ranked) {
+            assert_eq!(found["speaker"], speaker);
+            // Digits on the way.
+            assert!((found["score"].as_f64().unwrap() - score).abs() < 1e-9);
+        }
+        assert_eq!((&found["speaker"], &found["file"]), (&found["speakers"][0]["speaker"], &json!(file)));
+    }
+    let line = printed(&["identify", "--model", &path("sid"), &files[0]]);
+    assert!(line.starts_with(&format!("{} 0.", found[0]["speaker"].as_str().unwrap())), "{line}");
+
+    // The same from its own folder, and from one file with the names beside it.
+    let weights = |to: &str| fs::read(folder.path().join(to).join("model.safetensors")).unwrap();
+    printed(&["export", &path("sid"), "-o", &path("again")]);
+    write_extended(Path::new(&path("all.safetensors")), &model, &config, None).unwrap();
+    fs::write(path("names"), "anna 20\nben of the hill 7\nçelik 3\n").unwrap();
+    printed(&["import", &path("all.safetensors"), "--speakers", &path("names"), "-o", &path("imported")]);
+    for other in ["again", "imported"] {
+        assert!(weights(other) == weights("sid"), "{other}");
+        assert_eq!(
+            objects(&["identify", "--model", &path(other), &files[0], "--json"])[0]["speaker"],
+            found[0]["speaker"]
+        );
+    }
+
+    assert!(complaint(&["export", &path("sid"), "--extended", "-o", &path("x")]).contains("leave --extended"));
+    fs::write(path("names"), "anna\nben\n").unwrap();
+    let import = ["import", &path("all.safetensors"), "--speakers", &path("names"), "-o", &path("x")];
+    assert!(complaint(&import).contains("names: 2 speakers, where 3 are classified"));
+    let import = ["import", &fixture("hf/asr/model.safetensors"), "--speakers", &path("names"), "-o", &path("x")];
+    assert!(complaint(&import).contains("it holds no speaker classifier"));
+    let said = complaint(&["identify", "--model", &fixture("hf/asr"), &files[0]]);
+    assert!(said.contains("it is for a SpeechT5ForSpeechToText, which names no speakers"), "{said}");
+    let said = complaint(&["transcribe", "--model", &path("sid"), &files[0]]);
+    assert!(said.contains("where a SpeechT5ForSpeechToText is needed"), "{said}");
+    assert!(!Path::new(&path("x")).exists());
 }
 
 #[test]

@@ -10,12 +10,14 @@ use vocable_text::Tokenizer;
 use super::front_end::{self, FrontEnd};
 use super::{HfConfig, read_json};
 use crate::checkpoint::{Checkpoint, Format, LoadReport, part, publish};
-use crate::{ModelConfig, ModelError, Regularisation, SpeechT5};
+use crate::{ModelConfig, ModelError, Regularisation, SpeakerClassifier, SpeechT5};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
+/// Of `config.json`: what each class is called.
+const LABELS: &str = "id2label";
 
-/// The classes of transformers that a folder may be for.
+/// The classes that a folder may be for, by transformers' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// `SpeechT5ForSpeechToText`.
@@ -24,12 +26,16 @@ pub enum Architecture {
     TextToSpeech,
     /// `SpeechT5ForSpeechToSpeech`.
     SpeechToSpeech,
+    /// `SpeechT5ForSequenceClassification`: who speaks. transformers has no such class; the name and the labels in
+    /// `config.json` are as it has them for other models.
+    SequenceClassification,
     /// `SpeechT5Model`: all parts, for any of the others to take what it needs.
     Base,
 }
 
 impl Architecture {
-    const ALL: [Self; 4] = [Self::SpeechToText, Self::TextToSpeech, Self::SpeechToSpeech, Self::Base];
+    const ALL: [Self; 5] =
+        [Self::SpeechToText, Self::TextToSpeech, Self::SpeechToSpeech, Self::SequenceClassification, Self::Base];
 
     /// The name of the class.
     pub fn class(self) -> &'static str {
@@ -37,6 +43,7 @@ impl Architecture {
             Self::SpeechToText => "SpeechT5ForSpeechToText",
             Self::TextToSpeech => "SpeechT5ForTextToSpeech",
             Self::SpeechToSpeech => "SpeechT5ForSpeechToSpeech",
+            Self::SequenceClassification => "SpeechT5ForSequenceClassification",
             Self::Base => "SpeechT5Model",
         }
     }
@@ -56,6 +63,7 @@ impl Architecture {
             Self::SpeechToSpeech => {
                 &["speech_encoder_prenet", "encoder", "decoder", "speech_decoder_prenet", "speech_decoder_postnet"]
             }
+            Self::SequenceClassification => &["speech_encoder_prenet", "encoder", "decoder", "head"],
             Self::Base => &[
                 "speech_encoder_prenet",
                 "text_encoder_prenet",
@@ -71,7 +79,7 @@ impl Architecture {
     /// The longest text in tokens and the longest speech in frames, as the published models have them.
     fn longest(self) -> (usize, usize) {
         match self {
-            Self::SpeechToText => (450, 4000),
+            Self::SpeechToText | Self::SequenceClassification => (450, 4000),
             Self::SpeechToSpeech => (450, 1876),
             Self::TextToSpeech => (600, 1876),
             Self::Base => (600, 4000),
@@ -84,8 +92,13 @@ impl Architecture {
             Self::SpeechToText => "speecht5.decoder.",
             _ => "speecht5.encoder.",
         };
-        let wanted = part(path) != "tokens" || name.starts_with(home);
-        self.parts().contains(&part(path)) && !name.starts_with("extra.") && wanted
+        let wanted = match part(path) {
+            "tokens" => name.starts_with(home),
+            // Nowhere else in transformers' names.
+            "head" => true,
+            _ => !name.starts_with("extra."),
+        };
+        self.parts().contains(&part(path)) && wanted
     }
 }
 
@@ -160,6 +173,45 @@ impl ModelFolder {
         report.strict(self.architecture.parts(), self.checkpoint.path())?;
         Ok(model)
     }
+
+    /// A speaker classifier, and the labels of its classes.
+    ///
+    /// # Errors
+    /// A folder of another class; labels that are missing, or not as many as the classifier has; see
+    /// [`LoadReport::strict`].
+    pub fn load_classifier(&self, device: &Device) -> Result<(SpeakerClassifier, Vec<String>), ModelError> {
+        let wrong = |message: String| ModelError::Weights { path: self.path.join(CONFIG), message };
+        let wanted = Architecture::SequenceClassification;
+        if self.architecture != wanted {
+            let (found, wanted) = (self.architecture.class(), wanted.class());
+            return Err(wrong(format!("it is for a {found}, which names no speakers; a {wanted} does")));
+        }
+        let labels = self.labels().map_err(wrong)?;
+        match self.checkpoint.sizes()?.classes {
+            Some(classes) if classes == labels.len() => {}
+            Some(classes) => return Err(wrong(format!("{} labels for {classes} classes", labels.len()))),
+            None => {
+                let message = "it holds no classifier (extra.speaker_decoder_postnet)".into();
+                return Err(ModelError::Weights { path: self.checkpoint.path().into(), message });
+            }
+        }
+        let (vocabulary, pad) = (self.config.vocab_size, self.config.pad_token_id);
+        let core = self.model.init(vocabulary, pad, &Regularisation::none(), Key::new(0), device);
+        let init = self.model.initial(Key::new(0), device);
+        let classifier = SpeakerClassifier::new(core, self.model.width, labels.len(), &init);
+        let (classifier, report) = self.checkpoint.load(classifier)?;
+        report.strict(wanted.parts(), self.checkpoint.path())?;
+        Ok((classifier, labels))
+    }
+
+    /// What `config.json` calls the classes.
+    fn labels(&self) -> Result<Vec<String>, String> {
+        let named = self.config.other.get(LABELS).and_then(Value::as_object);
+        let named = named.ok_or_else(|| format!("it has no {LABELS}, the names of the classes"))?;
+        let label = |row: usize| Some(named.get(&row.to_string())?.as_str()?.to_owned());
+        let labels: Option<Vec<String>> = (0..named.len()).map(label).collect();
+        labels.ok_or_else(|| format!("{LABELS} does not name the classes 0 to {}", named.len().saturating_sub(1)))
+    }
 }
 
 /// Writes a model as a folder that transformers loads: `config.json`, `preprocessor_config.json`, the tokenizer's three
@@ -177,7 +229,45 @@ pub fn write_folder<M: Module>(
     front_end: &FrontEnd,
 ) -> Result<(), ModelError> {
     let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
-    let mut config = HfConfig::of(model, architecture.class(), tokenizer.len()).map_err(wrong)?;
+    let config = HfConfig::of(model, architecture.class(), tokenizer.len()).map_err(wrong)?;
+    write(folder, architecture, module, model, config, Some(tokenizer), front_end)
+}
+
+/// Writes a speaker classifier as such a folder, without a tokenizer; `labels` name the rows of its head
+/// ([`sid::labels`](crate::sid::labels)).
+///
+/// # Errors
+/// A model that no folder can hold; a folder that cannot be written.
+///
+/// # Panics
+/// If there are more or fewer labels than rows.
+pub fn write_classifier(
+    folder: &Path,
+    classifier: &SpeakerClassifier,
+    model: &ModelConfig,
+    labels: &[String],
+    front_end: &FrontEnd,
+) -> Result<(), ModelError> {
+    assert_eq!(classifier.head.projection.weight.val().dims()[1], labels.len(), "a label for each class");
+    let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
+    let architecture = Architecture::SequenceClassification;
+    let vocabulary = classifier.core.tokens.weight.val().dims()[0];
+    let mut config = HfConfig::of(model, architecture.class(), vocabulary).map_err(wrong)?;
+    let numbered = labels.iter().enumerate().map(|(row, label)| (row.to_string(), Value::from(label.as_str())));
+    config.other.insert(LABELS.into(), Value::Object(numbered.collect()));
+    write(folder, architecture, classifier, model, config, None, front_end)
+}
+
+fn write<M: Module>(
+    folder: &Path,
+    architecture: Architecture,
+    module: &M,
+    model: &ModelConfig,
+    mut config: HfConfig,
+    tokenizer: Option<&Tokenizer>,
+    front_end: &FrontEnd,
+) -> Result<(), ModelError> {
+    let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
     if model.prenet_last_relu && architecture.parts().contains(&"speech_decoder_prenet") {
         let message = "transformers has no ReLU behind the third layer of the speech-decoder pre-net; train with \
                        prenet_last_relu=false, or write the extended file";
@@ -192,12 +282,15 @@ pub fn write_folder<M: Module>(
     let rows = |(name, tensor): &(String, vocable_published::Published)| {
         name.ends_with("embed_tokens.weight").then(|| vocable_weights::View::shape(tensor)[0])
     };
-    if let Some(rows) = tensors.iter().find_map(rows).filter(|rows| *rows != tokenizer.len()) {
-        return Err(wrong(format!("the text matrix has {rows} rows, the tokenizer {} tokens", tokenizer.len())));
+    let tokens = config.vocab_size;
+    if let Some(rows) = tensors.iter().find_map(rows).filter(|rows| *rows != tokens) {
+        return Err(wrong(format!("the text matrix has {rows} rows, the tokenizer {tokens} tokens")));
     }
     fs::create_dir_all(folder).map_err(|error| wrong(error.to_string()))?;
     publish::write(&folder.join(WEIGHTS), tensors)?;
-    tokenizer.save(folder)?;
+    if let Some(tokenizer) = tokenizer {
+        tokenizer.save(folder)?;
+    }
     write_json(&folder.join(front_end::FILE), &front_end.to_json())?;
     // Last: a folder without it is no model's.
     write_json(&folder.join(CONFIG), &serde_json::to_value(config).expect("plain numbers and words"))

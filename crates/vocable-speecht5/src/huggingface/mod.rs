@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::ModelError;
 
 pub use config::HfConfig;
-pub use folder::{Architecture, ModelFolder, write_folder};
+pub use folder::{Architecture, ModelFolder, write_classifier, write_folder};
 pub use front_end::FrontEnd;
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {

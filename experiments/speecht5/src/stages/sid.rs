@@ -18,6 +18,8 @@ use crate::config::RunConfig;
 use crate::pipeline::Inputs;
 
 const IDENTIFIED: &str = "identified.json";
+/// The speakers in the order of the classes, for `vocable export`.
+const SPEAKERS: &str = "speakers.json";
 
 #[derive(Serialize, Deserialize)]
 struct Named {
@@ -35,6 +37,7 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
         let head = model.initial(key.fold("classifier"), &device());
         let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
         let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
+        run.write_json(SPEAKERS, &objective.speakers())?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune(
