@@ -1,14 +1,14 @@
 //! Recordings from WAV, FLAC and Ogg Vorbis files.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use crate::AudioError;
@@ -42,6 +42,9 @@ impl Audio {
     }
 }
 
+/// Samples that a file may hold (18 hours at 16 kHz): a few bytes of a compressed format can stand for any silence.
+const LONGEST: usize = 1 << 30;
+
 /// What a file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -64,17 +67,14 @@ impl Header {
 /// Errors: see [`AudioError`]. A file that is shorter than it declares, has no end-of-stream page (Ogg) or fails its
 /// checksum (FLAC) is refused rather than read in part.
 pub fn read(path: impl AsRef<Path>) -> Result<Audio, AudioError> {
-    let path = path.as_ref();
-    let mut stream = Stream::open(path)?;
-    let mut samples = Vec::with_capacity(stream.declared.unwrap_or(0).min(1 << 22) as usize);
-    stream.decode_into(&mut samples)?;
-    if samples.is_empty() {
-        return Err(AudioError::Empty { path: path.into() });
-    }
-    if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
-        return Err(AudioError::NonFinite { path: path.into(), index });
-    }
-    Ok(Audio { samples, rate: stream.rate, path: path.into() })
+    Stream::open(path.as_ref())?.read()
+}
+
+/// The same of a file's content that is in memory already; `path` is its name in messages.
+///
+/// Errors: as [`read`], but for those of the file system.
+pub fn read_bytes(bytes: Vec<u8>, path: impl AsRef<Path>) -> Result<Audio, AudioError> {
+    Stream::new(Cursor::new(bytes), path.as_ref())?.read()
 }
 
 /// Rate and length of a file without decoding it, except where the header leaves the length open.
@@ -103,9 +103,14 @@ struct Stream {
 
 impl Stream {
     fn open(path: &Path) -> Result<Self, AudioError> {
+        let file = File::open(path).map_err(failed(path))?;
+        Self::new(file, path)
+    }
+
+    fn new(mut source: impl MediaSource + 'static, path: &Path) -> Result<Self, AudioError> {
         let not_audio = |reason: String| AudioError::NotAudio { path: path.into(), reason };
-        let file = open_checked(path)?;
-        let stream = MediaSourceStream::new(Box::new(file), Default::default());
+        check_beginning(&mut source, path)?;
+        let stream = MediaSourceStream::new(Box::new(source), Default::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| match error {
@@ -131,6 +136,18 @@ impl Stream {
         Ok(Self { path: path.into(), format, decoder, track, rate, declared })
     }
 
+    fn read(mut self) -> Result<Audio, AudioError> {
+        let mut samples = Vec::with_capacity(self.declared.unwrap_or(0).min(1 << 22) as usize);
+        self.decode_into(&mut samples)?;
+        if samples.is_empty() {
+            return Err(AudioError::Empty { path: self.path });
+        }
+        if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
+            return Err(AudioError::NonFinite { path: self.path, index });
+        }
+        Ok(Audio { samples, rate: self.rate, path: self.path })
+    }
+
     /// Appends the mono average of all packets to `samples`.
     fn decode_into(&mut self, samples: &mut Vec<f32>) -> Result<(), AudioError> {
         let mut interleaved = Vec::new();
@@ -151,6 +168,10 @@ impl Stream {
                 return Err(AudioError::NotAudio { path: self.path.clone(), reason });
             }
             decoded.copy_to_vec_interleaved(&mut interleaved);
+            if samples.len() + decoded.frames() > LONGEST {
+                let reason = format!("it is longer than {LONGEST} samples; cut it into parts");
+                return Err(AudioError::NotAudio { path: self.path.clone(), reason });
+            }
             samples.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32));
         }
         let found = samples.len() as u64;
@@ -179,17 +200,19 @@ impl Stream {
     }
 }
 
-/// Opens a file that begins like one of the three containers.
-///
-/// The format library would search a megabyte for such a beginning and could find one inside a file of another kind.
-fn open_checked(path: &Path) -> Result<File, AudioError> {
-    let failed = |source: std::io::Error| match source.kind() {
+fn failed(path: &Path) -> impl Fn(std::io::Error) -> AudioError {
+    |source| match source.kind() {
         ErrorKind::NotFound => AudioError::Missing { path: path.into() },
         _ => AudioError::Io { path: path.into(), source },
-    };
-    let mut file = File::open(path).map_err(failed)?;
+    }
+}
+
+/// Refuses what does not begin like one of the three containers.
+///
+/// The format library would search a megabyte for such a beginning and could find one inside a file of another kind.
+fn check_beginning(source: &mut (impl Read + Seek), path: &Path) -> Result<(), AudioError> {
     let mut start = Vec::new();
-    Read::by_ref(&mut file).take(12).read_to_end(&mut start).map_err(failed)?;
+    Read::by_ref(source).take(12).read_to_end(&mut start).map_err(failed(path))?;
     if start.is_empty() {
         return Err(AudioError::Empty { path: path.into() });
     }
@@ -199,7 +222,7 @@ fn open_checked(path: &Path) -> Result<File, AudioError> {
     if start.len() < 12 {
         return Err(AudioError::Truncated { path: path.into(), declared: None, found: 0 });
     }
-    file.seek(SeekFrom::Start(0)).map(|_| file).map_err(failed)
+    source.seek(SeekFrom::Start(0)).map(drop).map_err(failed(path))
 }
 
 #[cfg(test)]

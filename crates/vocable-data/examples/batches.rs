@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             seconds: samples as f64 / 16_000.0,
             split: Split::Train,
             speaker_vector: None,
+            sha256: None,
         });
     }
     Manifest { path: dir.path().join("manifest.jsonl"), utterances }.write()?;

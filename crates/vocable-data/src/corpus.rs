@@ -84,6 +84,7 @@ mod tests {
                 seconds: 0.1,
                 split: Split::Train,
                 speaker_vector: None,
+                sha256: None,
             }
         });
         let manifest = Manifest { path: dir.path().join("manifest.jsonl"), utterances: utterances.collect() };

@@ -39,6 +39,9 @@ pub enum DataError {
     /// Recordings that cannot be used; all of them, one per line.
     #[error("{} unusable {}:\n{}", .0.len(), if .0.len() == 1 { "file" } else { "files" }, list(.0))]
     BadFiles(Vec<BadFile>),
+    /// A corpus that holds another number of utterances than its publication says; a line for each part of it.
+    #[error("the corpus is not the published one:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
+    Incomplete(Vec<String>),
     /// A request that the data at hand cannot satisfy.
     #[error("{0}")]
     Invalid(String),

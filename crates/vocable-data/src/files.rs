@@ -1,8 +1,8 @@
-//! Files that are either whole or absent.
+//! Files that are either whole or absent, and folders in order.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::DataError;
 
@@ -29,6 +29,19 @@ pub fn write_atomically(
         let _ = fs::remove_file(&beside);
         DataError::Io { path: path.to_owned(), source }
     })
+}
+
+/// What is in a folder, by name; hidden files are left out.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let read =
+        || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut paths = read().map_err(DataError::io(folder))?;
+    paths.retain(|path| !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")));
+    paths.sort();
+    Ok(paths)
 }
 
 #[cfg(test)]

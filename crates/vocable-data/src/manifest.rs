@@ -3,15 +3,19 @@
 //! ```json
 //! {"id": "a1", "audio": "wav/a1.wav", "speaker": "anna", "text": "good morning", "seconds": 1.25, "split": "train"}
 //! ```
-//! `text_de`, `text_fr` and `speaker_vector` (a file) are optional. Paths are relative to the manifest's folder.
+//! `text` may be left out where nothing is transcribed; `text_de`, `text_fr`, `speaker_vector` (a file) and `sha256` (of
+//! the recording) are optional. Paths are relative to the manifest's folder. A large manifest is a folder of such files
+//! (*shards*), in the order of their names; its paths are relative to the folder that the shards' folder is in.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use rayon::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::DataError;
@@ -47,6 +51,18 @@ impl fmt::Display for Split {
     }
 }
 
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(|split| split.to_string()).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|split| split.to_string() == name)
+            .ok_or_else(|| format!("expected one of {}", known()))
+    }
+}
+
 /// One recording and what is known about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +73,8 @@ pub struct Utterance {
     pub audio: PathBuf,
     /// Who speaks.
     pub speaker: String,
-    /// What is said, in English.
+    /// What is said, in English; empty, and then absent from the line, where nobody wrote it down.
+    #[serde(default, deserialize_with = "not_empty", skip_serializing_if = "String::is_empty")]
     pub text: String,
     /// The same in German.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,9 +89,35 @@ pub struct Utterance {
     /// A file with this utterance's speaker vector (`.npy` or `.safetensors`), relative to the manifest's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speaker_vector: Option<PathBuf>,
+    /// SHA-256 of the recording's file, in hex. Where it is known it stands for the file in [`Manifest::hash`], and
+    /// [`crate::verify::check`] holds the file to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let message = "`text` is empty; leave it out where nothing is transcribed";
+    if text.is_empty() { Err(serde::de::Error::custom(message)) } else { Ok(text) }
 }
 
 impl Utterance {
+    /// An utterance of which nothing but this is known: no text, a duration of 0.
+    pub fn new(id: impl Into<String>, audio: impl Into<PathBuf>, speaker: impl Into<String>, split: Split) -> Self {
+        Self {
+            id: id.into(),
+            audio: audio.into(),
+            speaker: speaker.into(),
+            text: String::new(),
+            text_de: None,
+            text_fr: None,
+            seconds: 0.0,
+            split,
+            speaker_vector: None,
+            sha256: None,
+        }
+    }
+
     /// What a well-formed line can still get wrong by itself.
     fn fault(&self) -> Option<String> {
         let texts =
@@ -83,7 +126,8 @@ impl Utterance {
         if let Some((field, _)) = names.iter().find(|(_, value)| value.trim().is_empty()) {
             return Some(format!("`{field}` is empty"));
         }
-        if let Some((field, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.trim().is_empty())) {
+        let blank = |text: &String| text.trim().is_empty() && !text.is_empty();
+        if let Some((field, _)) = texts.iter().find(|(_, text)| text.is_some_and(blank)) {
             return Some(format!("`{field}` of `{}` is empty", self.id));
         }
         if self.audio.as_os_str().is_empty() {
@@ -106,27 +150,27 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads and checks a manifest; whether the audio files are usable is [`crate::verify`]'s question.
+    /// Reads and checks a manifest, a file or a folder of shards; whether the audio files are usable is
+    /// [`crate::verify`]'s question.
     ///
     /// # Errors
     /// With file and line: not a JSON object, an unknown, missing or mistyped field, an unknown split, an empty id,
     /// speaker or text, a duration that is not positive, an id seen before. A manifest without utterances.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let content = fs::read_to_string(path).map_err(DataError::io(path))?;
-        let mut utterances = Vec::new();
-        let mut first_lines = HashMap::new();
-        for (index, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let number = index + 1;
-            let fail = |message| DataError::Line { path: path.to_owned(), line: number, message };
-            let utterance: Utterance = serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
-            if let Some(fault) = utterance.fault() {
-                return Err(fail(fault));
+        let shards = if path.is_dir() { shards(path)? } else { vec![path.to_owned()] };
+        let read: Vec<Vec<Line>> = shards.par_iter().map(|shard| read_lines(shard)).collect::<Result<_, _>>()?;
+        let mut utterances = Vec::with_capacity(read.iter().map(Vec::len).sum());
+        let mut first_lines: HashMap<String, (usize, usize)> = HashMap::with_capacity(utterances.capacity());
+        for (shard, lines) in read.into_iter().enumerate() {
+            for Line { number, utterance } in lines {
+                if let Some((first, line)) = first_lines.insert(utterance.id.clone(), (shard, number)) {
+                    let place = if first == shard { String::new() } else { format!(" of {}", shards[first].display()) };
+                    let message = format!("the id `{}` is already used in line {line}{place}", utterance.id);
+                    return Err(DataError::Line { path: shards[shard].clone(), line: number, message });
+                }
+                utterances.push(utterance);
             }
-            if let Some(first) = first_lines.insert(utterance.id.clone(), number) {
-                return Err(fail(format!("the id `{}` is already used in line {first}", utterance.id)));
-            }
-            utterances.push(utterance);
         }
         if utterances.is_empty() {
             return Err(DataError::file(path, "the manifest lists no utterance"));
@@ -134,17 +178,30 @@ impl Manifest {
         Ok(Self { path: path.to_owned(), utterances })
     }
 
-    /// Writes the manifest to its own `path`, whole or not at all.
+    /// Writes the manifest to its own `path` as one file, whole or not at all.
     ///
     /// # Errors
     /// What the file system refuses.
     pub fn write(&self) -> Result<(), DataError> {
-        write_atomically(&self.path, |out| {
-            for utterance in &self.utterances {
-                serde_json::to_writer(&mut *out, utterance)?;
-                out.write_all(b"\n")?;
+        write_lines(&self.path, &self.utterances)
+    }
+
+    /// Writes the manifest as a folder of shards of `lines` utterances each, whole or not at all. There must be nothing
+    /// under its `path`.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn write_shards(&self, lines: usize) -> Result<(), DataError> {
+        let name = self.path.file_name().expect("a manifest has a name").to_string_lossy();
+        let beside = self.path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        let write = || {
+            for (number, shard) in self.utterances.chunks(lines).enumerate() {
+                write_lines(&beside.join(format!("{number:05}.jsonl")), shard)?;
             }
-            Ok(())
+            fs::rename(&beside, &self.path).map_err(DataError::io(&self.path))
+        };
+        write().inspect_err(|_| {
+            let _ = fs::remove_dir_all(&beside);
         })
     }
 
@@ -167,14 +224,15 @@ impl Manifest {
 
     /// SHA-256, in hex, over the utterances and every byte of the files they name: equal hashes mean equal data.
     ///
-    /// The manifest's place and its layout on the lines do not enter. A file that cannot be read counts as absent:
-    /// [`crate::verify::check`] says which are.
+    /// The manifest's place and its layout on the lines do not enter. A recording whose hash its line tells is not read
+    /// again. A file that cannot be read counts as absent: [`crate::verify::check`] says which are.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         let mut seen = BTreeSet::new();
         for utterance in &self.utterances {
             hash.update(serde_json::to_vec(utterance).expect("an utterance is plain data"));
-            for file in [Some(&utterance.audio), utterance.speaker_vector.as_ref()].into_iter().flatten() {
+            let audio = utterance.sha256.is_none().then_some(&utterance.audio);
+            for file in [audio, utterance.speaker_vector.as_ref()].into_iter().flatten() {
                 if seen.insert(file) {
                     let path = self.resolve(file);
                     match fs::read(&path) {
@@ -189,6 +247,39 @@ impl Manifest {
         }
         hex(&hash.finalize())
     }
+}
+
+/// A line of a manifest file, counted from 1.
+struct Line {
+    number: usize,
+    utterance: Utterance,
+}
+
+fn read_lines(path: &Path) -> Result<Vec<Line>, DataError> {
+    let content = fs::read_to_string(path).map_err(DataError::io(path))?;
+    let read = |(index, line): (usize, &str)| {
+        let fail = |message| DataError::Line { path: path.to_owned(), line: index + 1, message };
+        let utterance: Utterance = serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
+        utterance.fault().map_or(Ok(Line { number: index + 1, utterance }), |fault| Err(fail(fault)))
+    };
+    content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
+}
+
+fn write_lines(path: &Path, utterances: &[Utterance]) -> Result<(), DataError> {
+    write_atomically(path, |out| {
+        for utterance in utterances {
+            serde_json::to_writer(&mut *out, utterance)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
+/// The `.jsonl` files of a folder by name.
+fn shards(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = crate::files::entries(folder)?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+    Ok(files)
 }
 
 /// Lower-case hexadecimal digits.
@@ -227,6 +318,7 @@ mod tests {
                 "unknown variant `dev`, expected one of `train`",
             ),
             (GOOD.replace("good morning", " "), "`text` of `a1` is empty"),
+            (GOOD.replace("good morning", ""), "`text` is empty; leave it out"),
             (GOOD.replace("anna", ""), "`speaker` is empty"),
             (GOOD.replace("1.25", "0"), "expected a positive duration"),
             (GOOD.replace("1.25", "\"long\""), "invalid type: string \"long\", expected f64"),
@@ -250,17 +342,28 @@ mod tests {
             id: format!("u{id}"),
             audio: format!("wav/{id}.wav").into(),
             speaker: ["anna", "bert", "cleo"][id % 3].into(),
-            text: "eins \"zwei\" дрей".into(),
+            text: if id == 7 { String::new() } else { "eins \"zwei\" дрей".into() },
             text_de: id.is_multiple_of(2).then(|| "ja".into()),
             text_fr: None,
             seconds: 0.1 + id as f64 / 3.0,
             split: Split::ALL[id % 4],
             speaker_vector: (id == 5).then(|| "v.npy".into()),
+            sha256: (id == 6).then(|| "00ff".into()),
         };
         let manifest = Manifest { path: dir.path().join("m.jsonl"), utterances: (0..12).map(line).collect() };
         manifest.write().unwrap();
         let again = Manifest::read(&manifest.path).unwrap();
         assert_eq!(again, manifest);
+        assert!(!fs::read_to_string(&manifest.path).unwrap().contains("\"text\":\"\""));
+        let shards = Manifest { path: dir.path().join("m"), ..manifest.clone() };
+        shards.write_shards(5).unwrap();
+        assert_eq!(Manifest::read(&shards.path).unwrap(), shards);
+        assert_eq!(fs::read_dir(&shards.path).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing partial is left");
+        assert_eq!(shards.resolve("wav/3.wav".as_ref()), manifest.resolve("wav/3.wav".as_ref()));
+        fs::copy(shards.path.join("00000.jsonl"), shards.path.join("00007.jsonl")).unwrap();
+        let twice = Manifest::read(&shards.path).unwrap_err().to_string();
+        assert!(twice.contains("00007.jsonl:1: the id `u0` is already used in line 1 of"), "{twice}");
         assert_eq!(again.split(Split::TestClean), [2, 6, 10]);
         assert_eq!(again.speakers(Split::Train), ["anna", "bert", "cleo"]);
         assert_eq!(again.resolve(&again.utterances[3].audio), dir.path().join("wav/3.wav"));
@@ -280,6 +383,10 @@ mod tests {
         assert_eq!(hash, copy("one", "abc"));
         assert_ne!(hash, copy("two", "abc"));
         assert_ne!(hash, copy("one", "abd"));
+        // A hash on the line stands for the recording, which is not read.
+        let told = GOOD.replace("}", ",\"sha256\":\"12ab\"}");
+        assert_eq!(read(&told).unwrap().hash(), read(&told).unwrap().hash());
+        assert_ne!(read(&told).unwrap().hash(), read(&told.replace("12ab", "12ac")).unwrap().hash());
         // Recordings that are not there change the hash and stop nothing.
         assert_ne!(read(GOOD).unwrap().hash(), hash);
     }

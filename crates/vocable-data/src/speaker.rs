@@ -270,6 +270,7 @@ mod tests {
                 seconds: 0.5,
                 split,
                 speaker_vector: (n == 5).then(|| "own.npy".into()),
+                sha256: None,
             }
         };
         Corpus::new(Manifest { path: dir.join("manifest.jsonl"), utterances: (0..16).map(utterance).collect() })

@@ -1,12 +1,14 @@
 //! Which audio files of a manifest cannot be used, and why: all of them, not just the first.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use vocable_audio::Audio;
 
-use crate::manifest::{Manifest, Utterance};
+use crate::manifest::{Manifest, Utterance, hex};
 
 /// Seconds by which a manifest may differ from its recordings: rounding, or a codec's frame.
 pub const TOLERANCE_SECONDS: f64 = 0.05;
@@ -36,18 +38,34 @@ impl fmt::Display for BadFile {
 }
 
 /// Decodes every audio file of a manifest, in parallel, and returns the bad ones in the manifest's order: missing,
-/// empty, truncated, not audio, of another rate than `rate` Hz, or of another duration than the manifest says.
+/// empty, truncated, not audio, of another rate than `rate` Hz, or of another duration or hash than the manifest says.
 ///
 /// `progress` is called once per file, from any thread.
 pub fn check(manifest: &Manifest, rate: u32, progress: &(dyn Fn() + Sync)) -> Vec<BadFile> {
     let checked = manifest.utterances.par_iter().filter_map(|utterance| {
         let path = manifest.resolve(&utterance.audio);
-        let audio = vocable_audio::read(&path).and_then(|audio| audio.expect_rate(rate));
+        let audio = read(&path, utterance.sha256.as_deref(), rate);
         progress();
-        let checked = audio.map_err(|error| BadFile::new(&path, error));
-        checked.and_then(|audio| check_duration(&path, &audio, utterance)).err()
+        audio.and_then(|audio| check_duration(&path, &audio, utterance)).err()
     });
     checked.collect()
+}
+
+/// Reads a recording of `rate` Hz, whose bytes have the given hash where one is known.
+fn read(path: &Path, sha256: Option<&str>, rate: u32) -> Result<Audio, BadFile> {
+    let bad = |error: &dyn fmt::Display| BadFile::new(path, error);
+    let audio = match sha256 {
+        None => vocable_audio::read(path),
+        Some(expected) => match fs::read(path) {
+            Ok(bytes) if hex(&Sha256::digest(&bytes)) != expected => {
+                return Err(bad(&"its SHA-256 is not the manifest's; prepare it again"));
+            }
+            Ok(bytes) => vocable_audio::read_bytes(bytes, path),
+            // Reading says best what is the matter.
+            Err(_) => vocable_audio::read(path),
+        },
+    };
+    audio.and_then(|audio| audio.expect_rate(rate)).map_err(|error| bad(&error))
 }
 
 /// Whether a recording is as long as its manifest line says.
@@ -61,7 +79,6 @@ pub(crate) fn check_duration(path: &Path, audio: &Audio, utterance: &Utterance) 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -80,7 +97,12 @@ mod tests {
         let bytes = fs::read(at("good.wav")).unwrap();
         fs::write(at("truncated.wav"), &bytes[..bytes.len() / 2]).unwrap();
 
-        let names = ["good", "missing", "empty", "truncated", "text", "slow", "long"];
+        let sha256 = |name: &str| hex(&Sha256::digest(fs::read(at(name)).unwrap()));
+        let (same, other) = (sha256("good.wav"), sha256("slow.wav"));
+        vocable_audio::write_wav(at("same.wav"), &tone, 16_000).unwrap();
+        vocable_audio::write_wav(at("other.wav"), &tone, 16_000).unwrap();
+
+        let names = ["good", "same", "missing", "empty", "truncated", "text", "slow", "long", "other", "gone"];
         let utterances = names.map(|name| Utterance {
             id: name.into(),
             audio: format!("{name}.wav").into(),
@@ -91,6 +113,11 @@ mod tests {
             seconds: if name == "slow" { 2.0 } else { 1.0 },
             split: Split::Train,
             speaker_vector: None,
+            sha256: match name {
+                "same" => Some(same.clone()),
+                "other" | "gone" => Some(other.clone()),
+                _ => None,
+            },
         });
         let manifest = Manifest { path: at("manifest.jsonl"), utterances: utterances.to_vec() };
         let calls = AtomicUsize::new(0);
@@ -98,13 +125,22 @@ mod tests {
             calls.fetch_add(1, Ordering::Relaxed);
         };
         let bad = check(&manifest, 16_000, &count);
-        let reasons = ["no such file", "no samples", "truncated", "not readable as audio", "8000 Hz", "lasts 2.000 s"];
+        let reasons = [
+            "no such file",
+            "no samples",
+            "truncated",
+            "not readable as audio",
+            "8000 Hz",
+            "lasts 2.000 s",
+            "its SHA-256",
+            "no such file",
+        ];
         assert_eq!(bad.len(), reasons.len(), "{bad:?}");
-        for ((bad, reason), name) in bad.iter().zip(reasons).zip(&names[1..]) {
+        for ((bad, reason), name) in bad.iter().zip(reasons).zip(&names[2..]) {
             assert_eq!(bad.path, at(&format!("{name}.wav")));
             assert!(bad.reason.contains(reason), "{bad}");
             assert_eq!(bad.to_string().matches(&format!("{name}.wav")).count(), 1, "{bad}");
         }
-        assert_eq!(calls.into_inner(), 7);
+        assert_eq!(calls.into_inner(), 10);
     }
 }

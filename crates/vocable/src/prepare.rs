@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use vocable_data::readers::{Prepared, fsdd, jsonl};
+use vocable_data::readers::mustc::Language;
+use vocable_data::readers::{
+    self, Lenience, Listing, Prepared, arctic, fairseq, fsdd, jsonl, kaldi, librispeech, libritts, ljspeech, mustc,
+    voxceleb, wham,
+};
 use vocable_data::{DataError, Split};
 
 use crate::progress::Console;
@@ -16,6 +20,73 @@ pub enum Source {
     Fsdd(Fsdd),
     /// A JSONL manifest of WAV, FLAC or Ogg files of any rate, mono or stereo.
     Jsonl(Jsonl),
+    /// LibriSpeech: a thousand hours of audio books with transcripts (openslr.org/12).
+    Librispeech(Libri),
+    /// LibriSpeech's text for language models, librispeech-lm-norm.txt.gz (openslr.org/11).
+    LibrispeechLm(Text),
+    /// LJSpeech: 24 hours of one voice (keithito.com/LJ-Speech-Dataset).
+    Ljspeech(Folders),
+    /// CMU Arctic: the same sentences in several voices, for conversion (festvox.org/cmu_arctic).
+    Arctic(Arctic),
+    /// LibriTTS: LibriSpeech's books cut at sentences, for synthesis (openslr.org/60).
+    Libritts(Libri),
+    /// VoxCeleb1: 1,251 celebrities without transcripts, for identification; needs iden_split.txt beside wav/.
+    Voxceleb(Folders),
+    /// MuST-C: TED talks with their translations (en-de or en-fr).
+    Mustc(Mustc),
+    /// WHAM!: speech with and without noise, as its scripts mix it (wav16k/max), or its noise alone (wham_noise).
+    Wham(Folders),
+    /// Data folders of Kaldi: wav.scp, utt2spk, text, segments.
+    Kaldi(Kaldi),
+    /// Manifests of fairseq: NAME.tsv, and beside it NAME.wrd, .ltr, .txt, .km and dict.km.txt.
+    Fairseq(Fairseq),
+}
+
+/// Where a corpus is, where it goes and what is put up with.
+#[derive(Args)]
+pub struct Folders {
+    /// The corpus's folder.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Leave out unusable recordings instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Take a corpus that is not of the published size.
+    #[arg(long)]
+    partial: bool,
+}
+
+impl Folders {
+    fn lenience(&self) -> Lenience {
+        Lenience { skip_bad: self.skip_bad, partial: self.partial }
+    }
+}
+
+/// Options of `prepare librispeech` and `prepare libritts`.
+#[derive(Args)]
+pub struct Libri {
+    #[command(flatten)]
+    folders: Folders,
+    /// The sets to take, separated by commas; all that are there, if none are named.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    sets: Vec<String>,
+}
+
+/// Options of `prepare librispeech-lm`.
+#[derive(Args)]
+pub struct Text {
+    /// The text, packed or not.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// The folder to make, with text.txt in it.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Take a text that has not the published number of lines.
+    #[arg(long)]
+    partial: bool,
 }
 
 /// Options of `prepare fsdd`.
@@ -55,20 +126,79 @@ pub struct Jsonl {
     skip_bad: bool,
 }
 
+/// Options of `prepare arctic`.
+#[derive(Args)]
+pub struct Arctic {
+    #[command(flatten)]
+    folders: Folders,
+    /// The voices to take, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = arctic::VOICES.map(String::from))]
+    voices: Vec<String>,
+}
+
+/// Options of `prepare mustc`.
+#[derive(Args)]
+pub struct Mustc {
+    #[command(flatten)]
+    folders: Folders,
+    /// What the talks are translated into.
+    #[arg(long, value_name = "de|fr", value_parser = language)]
+    language: Language,
+}
+
+/// Options of `prepare kaldi`.
+#[derive(Args)]
+pub struct Kaldi {
+    /// Data folders, each with its split: train=data/train valid=data/dev test-clean=data/test.
+    #[arg(long, value_name = "SPLIT=DIR", num_args = 1.., required = true, value_parser = part)]
+    from: Vec<(Split, PathBuf)>,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// The folder that relative paths in wav.scp are relative to.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    /// Leave out unusable recordings instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+/// Options of `prepare fairseq`.
+#[derive(Args)]
+pub struct Fairseq {
+    /// Manifests, each with its split: train=train.tsv valid=valid.tsv.
+    #[arg(long, value_name = "SPLIT=TSV", num_args = 1.., required = true, value_parser = part)]
+    from: Vec<(Split, PathBuf)>,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Leave out unusable recordings instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+/// A split and what is to be it, `train=PATH`.
+fn part(text: &str) -> Result<(Split, PathBuf), String> {
+    let (split, path) = text.split_once('=').ok_or("expected SPLIT=PATH, such as train=data/train")?;
+    Ok((split.parse()?, path.into()))
+}
+
+fn language(code: &str) -> Result<Language, String> {
+    match code {
+        "de" => Ok(Language::German),
+        "fr" => Ok(Language::French),
+        _ => Err("expected de or fr".into()),
+    }
+}
+
 /// Prepares, reports and says how the program ends.
 pub fn run(source: Source) -> ExitCode {
     let progress = Console::default();
-    let result = match source {
-        Source::Fsdd(Fsdd { from, to, held_out, strings, seed, skip_bad }) => {
-            let held_out = if held_out == ["none"] { Vec::new() } else { held_out };
-            fsdd::prepare(&from, &to, &fsdd::Settings { held_out, strings, seed, skip_bad }, &progress)
-        }
-        Source::Jsonl(Jsonl { from, to, skip_bad }) => jsonl::prepare(&from, &to, skip_bad, &progress),
-    };
+    let result = prepare(source, &progress);
     progress.finish();
     match result {
-        Ok(prepared) => {
-            report(&prepared);
+        Ok(done) => {
+            done.report();
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -78,6 +208,10 @@ pub fn run(source: Source) -> ExitCode {
                     eprintln!("repair them, or leave them out with --skip-bad");
                     ExitCode::from(1)
                 }
+                DataError::Incomplete(_) => {
+                    eprintln!("get the rest of it, or take what is there with --partial");
+                    ExitCode::from(1)
+                }
                 DataError::Audio(_) => ExitCode::from(1),
                 _ => ExitCode::from(2),
             }
@@ -85,9 +219,72 @@ pub fn run(source: Source) -> ExitCode {
     }
 }
 
-/// What there is now, split by split.
+fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
+    let listed = |reader, folders: &Folders, listing: Listing| {
+        readers::prepare(reader, &folders.from, listing, &folders.to, folders.lenience(), progress)
+    };
+    let prepared = match source {
+        Source::Fsdd(Fsdd { from, to, held_out, strings, seed, skip_bad }) => {
+            let held_out = if held_out == ["none"] { Vec::new() } else { held_out };
+            fsdd::prepare(&from, &to, &fsdd::Settings { held_out, strings, seed, skip_bad }, progress)?
+        }
+        Source::Jsonl(Jsonl { from, to, skip_bad }) => jsonl::prepare(&from, &to, skip_bad, progress)?,
+        Source::Librispeech(Libri { folders, sets }) => {
+            listed("librispeech", &folders, librispeech::list(&folders.from, &sets)?)?
+        }
+        Source::LibrispeechLm(Text { from, to, partial }) => {
+            let text = librispeech::prepare_text(&from, &to, partial, progress)?;
+            return Ok(Done::Text(to.join(librispeech::TEXT), text));
+        }
+        Source::Ljspeech(folders) => listed("ljspeech", &folders, ljspeech::list(&folders.from)?)?,
+        Source::Arctic(Arctic { folders, voices }) => {
+            listed("arctic", &folders, arctic::list(&folders.from, &voices)?)?
+        }
+        Source::Libritts(Libri { folders, sets }) => {
+            listed("libritts", &folders, libritts::list(&folders.from, &sets)?)?
+        }
+        Source::Voxceleb(folders) => listed("voxceleb", &folders, voxceleb::list(&folders.from)?)?,
+        Source::Mustc(Mustc { folders, language }) => listed("mustc", &folders, mustc::list(&folders.from, language)?)?,
+        Source::Wham(folders) => {
+            let all = wham::prepare_all(&folders.from, &folders.to, folders.lenience(), progress)?;
+            return Ok(Done::Recordings(all));
+        }
+        Source::Kaldi(Kaldi { from, to, root, skip_bad }) => {
+            let listing = kaldi::list(&from, &root)?;
+            readers::prepare("kaldi", &from[0].1, listing, &to, Lenience { skip_bad, partial: false }, progress)?
+        }
+        Source::Fairseq(Fairseq { from, to, skip_bad }) => {
+            fairseq::prepare_all(&from, &to, Lenience { skip_bad, partial: false }, progress)?
+        }
+    };
+    Ok(Done::Recordings(vec![prepared]))
+}
+
+/// What there is now.
+enum Done {
+    Recordings(Vec<Prepared>),
+    Text(PathBuf, librispeech::PreparedText),
+}
+
+impl Done {
+    fn report(&self) {
+        match self {
+            Self::Recordings(prepared) => prepared.iter().for_each(report),
+            Self::Text(path, text) => {
+                text.missing.iter().for_each(|line| eprintln!("taken as it is: {line}"));
+                println!("{} ({} lines)", path.display(), text.lines);
+            }
+        }
+    }
+}
+
+/// Speakers that are listed by name.
+const NAMED: usize = 12;
+
+/// Recordings, split by split.
 fn report(prepared: &Prepared) {
-    let Prepared { manifest, skipped, kept } = prepared;
+    let Prepared { manifest, skipped, kept, missing } = prepared;
+    missing.iter().for_each(|line| eprintln!("taken as it is: {line}"));
     for file in skipped {
         eprintln!("skipped {file}");
     }
@@ -95,7 +292,9 @@ fn report(prepared: &Prepared) {
     for split in Split::ALL {
         let utterances = manifest.split(split);
         let minutes = utterances.iter().map(|&index| manifest.utterances[index].seconds).sum::<f64>() / 60.0;
-        println!("{split:<10}  {:>10}  {minutes:>7.1}  {}", utterances.len(), manifest.speakers(split).join(" "));
+        let speakers = manifest.speakers(split);
+        let speakers = if speakers.len() > NAMED { speakers.len().to_string() } else { speakers.join(" ") };
+        println!("{split:<10}  {:>10}  {minutes:>7.1}  {speakers}", utterances.len());
     }
     println!("{} ({kept} recordings kept, {} files skipped)", manifest.path.display(), skipped.len());
 }

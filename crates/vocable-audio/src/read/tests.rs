@@ -19,6 +19,8 @@ fn refused(bytes: &[u8]) -> AudioError {
     fs::write(&path, bytes).unwrap();
     let error = read(&path).unwrap_err();
     assert!(error.to_string().contains("spoilt.wav: "), "{error} does not name the file");
+    let in_memory = read_bytes(bytes.to_vec(), &path).unwrap_err();
+    assert_eq!(in_memory.to_string(), error.to_string());
     error
 }
 
@@ -92,6 +94,8 @@ fn flac_is_exact() {
         assert_eq!(sample, (left + (n % 5) as f32) / 32768.0, "sample {n}");
     }
     assert_eq!(probe(fixture("tone.flac")).unwrap(), Header { samples: 5000, rate: 22_050 });
+    let path = fixture("tone.flac");
+    assert_eq!(read_bytes(fs::read(&path).unwrap(), &path).unwrap(), audio);
 }
 
 #[test]

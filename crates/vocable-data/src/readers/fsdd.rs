@@ -104,7 +104,7 @@ pub fn prepare(from: &Path, to: &Path, settings: &Settings, progress: &dyn Progr
     let utterances = written.into_iter().map(|(utterance, _)| utterance).collect();
     let manifest = Manifest { path: to.join(MANIFEST), utterances };
     manifest.write()?;
-    Ok(Prepared { manifest, skipped, kept })
+    Ok(Prepared { manifest, skipped, kept, missing: Vec::new() })
 }
 
 /// Indices into [`SPEAKERS`] of the voices to train on and of those held out.
@@ -262,6 +262,7 @@ impl Recordings {
             seconds: length as f64 / f64::from(RATE),
             split: string.split,
             speaker_vector: None,
+            sha256: None,
         };
         Ok((utterance, was_there))
     }

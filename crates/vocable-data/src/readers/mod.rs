@@ -1,20 +1,40 @@
 //! From recordings as they are found to a *prepared folder*: `manifest.jsonl` beside 16 kHz mono WAV files under `wav/`.
 //!
-//! A reader keeps the good files that an earlier, interrupted run of the same preparation left, and writes the
-//! manifest last: a folder with a manifest is complete.
+//! A reader of a public layout lists what a folder holds (`list`), and [`prepare`] does the rest for all of them. It keeps
+//! the good files that an earlier, interrupted run of the same preparation left, and writes the
+//! manifest last: a folder with a manifest is complete. More than 10,000 utterances are written as a folder of shards,
+//! `manifest/`.
 
 use std::path::Path;
 
 use crate::DataError;
 use crate::files::write_atomically;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Utterance};
 use crate::verify::BadFile;
 
+pub mod arctic;
+mod convert;
+pub mod fairseq;
 pub mod fsdd;
 pub mod jsonl;
+pub mod kaldi;
+mod libri;
+pub mod librispeech;
+pub mod libritts;
+pub mod ljspeech;
+pub mod mustc;
+mod text;
+pub mod voxceleb;
+pub mod wham;
+
+pub use convert::{Lenience, Listing, Piece, Sound, Source, prepare};
 
 /// The file that lists a prepared folder.
 pub const MANIFEST: &str = "manifest.jsonl";
+/// The folder that lists a large prepared folder.
+pub const SHARDS: &str = "manifest";
+/// Lines of a shard, and of the longest manifest that is one file.
+const SHARD: usize = 10_000;
 /// The file that says how a prepared folder was made; another preparation never reuses its recordings.
 const RECIPE: &str = "prepare.json";
 
@@ -42,17 +62,21 @@ pub struct Prepared {
     pub skipped: Vec<BadFile>,
     /// Recordings kept from an earlier run.
     pub kept: usize,
+    /// How the corpus differs from the published one; empty unless the caller asked to take it all the same.
+    pub missing: Vec<String>,
 }
 
 /// Claims the folder `to` for the preparation that `recipe` describes: true if what lies in it was made the same way.
 ///
 /// An older manifest goes first: it may name recordings that are about to change.
 fn claim(to: &Path, recipe: &serde_json::Value) -> Result<bool, DataError> {
-    let manifest = to.join(MANIFEST);
-    if let Err(error) = std::fs::remove_file(&manifest).or_else(ignore_absence) {
-        return Err(DataError::io(&manifest)(error));
-    }
     let path = to.join(RECIPE);
+    let (manifest, shards) = (to.join(MANIFEST), to.join(SHARDS));
+    if shards.exists() && !path.exists() {
+        return Err(DataError::file(&shards, "is in the way, and no preparation made it; choose another folder"));
+    }
+    std::fs::remove_file(&manifest).or_else(ignore_absence).map_err(DataError::io(&manifest))?;
+    std::fs::remove_dir_all(&shards).or_else(ignore_absence).map_err(DataError::io(&shards))?;
     let text = format!("{recipe:#}\n");
     if std::fs::read_to_string(&path).is_ok_and(|before| before == text) {
         return Ok(true);
@@ -68,4 +92,19 @@ fn ignore_absence(error: std::io::Error) -> std::io::Result<()> {
 /// Whether a bad file ends the preparation.
 fn refuse(bad: Vec<BadFile>, skip: bool) -> Result<Vec<BadFile>, DataError> {
     if bad.is_empty() || skip { Ok(bad) } else { Err(DataError::BadFiles(bad)) }
+}
+
+/// Writes the manifest of the prepared folder `to`, in shards where it is long.
+fn write_manifest(to: &Path, utterances: Vec<Utterance>) -> Result<Manifest, DataError> {
+    if utterances.is_empty() {
+        return Err(DataError::file(to, "not one recording is usable"));
+    }
+    let long = utterances.len() > SHARD;
+    let manifest = Manifest { path: to.join(if long { SHARDS } else { MANIFEST }), utterances };
+    if long {
+        manifest.write_shards(SHARD)?
+    } else {
+        manifest.write()?
+    }
+    Ok(manifest)
 }

@@ -24,15 +24,9 @@ pub fn dataset(folder: &Path, texts: usize, recorded: usize) -> Arc<Dataset> {
         (0..CHARACTERS).map(|place| letters[if place == 0 { n % 26 } else { (n / 26 + place) % 26 }]).collect()
     };
     let utterance = |n: usize, speaker: &str, split| Utterance {
-        id: format!("{speaker}-{n}-{split}"),
-        audio: "noise.wav".into(),
-        speaker: speaker.into(),
         text: text(n),
-        text_de: None,
-        text_fr: None,
         seconds: SAMPLES as f64 / 16_000.0,
-        split,
-        speaker_vector: None,
+        ..Utterance::new(format!("{speaker}-{n}-{split}"), "noise.wav", speaker, split)
     };
     let mut utterances = Vec::new();
     for n in 0..texts {

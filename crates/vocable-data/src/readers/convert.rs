@@ -1,0 +1,403 @@
+//! From the recordings of any layout to 16 kHz mono WAV files and the manifest's lines: what all readers share.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use vocable_audio::Audio;
+
+use super::{Prepared, Progress, claim, refuse, write_manifest};
+use crate::DataError;
+use crate::corpus::RATE;
+use crate::manifest::{Utterance, hex};
+use crate::verify::{BadFile, TOLERANCE_SECONDS, check_duration};
+
+/// Recordings that are decoded side by side before the next ones are asked for.
+const CHUNK: usize = 256;
+/// The file that says what every recording of a prepared folder was made of.
+const ORIGINS: &str = "sources.jsonl";
+
+/// Where a recording is: WAV, FLAC or Ogg Vorbis of any rate and number of channels.
+#[derive(Debug)]
+pub enum Sound {
+    /// A file of its own.
+    File(PathBuf),
+    /// The content of an audio file that lies inside another file.
+    Inside {
+        /// The other file.
+        file: PathBuf,
+        /// Where in it, for messages.
+        place: String,
+        /// The audio file.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Sound {
+    fn file(&self) -> &Path {
+        match self {
+            Self::File(file) | Self::Inside { file, .. } => file,
+        }
+    }
+
+    /// What messages call it.
+    fn name(&self) -> PathBuf {
+        match self {
+            Self::File(file) => file.clone(),
+            Self::Inside { file, place, .. } => format!("{}, {place}", file.display()).into(),
+        }
+    }
+
+    /// Decodes it, and gives up the bytes that it had in memory.
+    fn read(&mut self) -> Result<Audio, BadFile> {
+        let name = self.name();
+        let audio = match self {
+            Self::File(file) => vocable_audio::read(file),
+            Self::Inside { bytes, .. } => vocable_audio::read_bytes(std::mem::take(bytes), &name),
+        };
+        audio.map_err(|error| BadFile::new(&name, error))
+    }
+}
+
+/// An utterance of a recording.
+#[derive(Debug)]
+pub struct Piece {
+    /// Seconds from its first to its last sample; none is the whole recording.
+    pub span: Option<Range<f64>>,
+    /// Its line in the manifest: `audio` is the file to make, `seconds` what the corpus says of a whole recording's
+    /// duration, or 0 where it says nothing. Duration and hash become those of the file that is made.
+    pub utterance: Utterance,
+}
+
+/// A recording as a corpus has it, and the utterances in it.
+#[derive(Debug)]
+pub struct Source {
+    /// Where it is.
+    pub sound: Sound,
+    /// What is taken of it.
+    pub pieces: Vec<Piece>,
+}
+
+impl Source {
+    /// A file that holds one utterance.
+    pub fn whole(file: impl Into<PathBuf>, utterance: Utterance) -> Self {
+        Self { sound: Sound::File(file.into()), pieces: vec![Piece { span: None, utterance }] }
+    }
+}
+
+/// What a reader found in a corpus's folder.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The recordings, in the order of the manifest.
+    pub sources: Vec<Source>,
+    /// Files that do not fit the layout: a recording without its text, a text without its recording.
+    pub bad: Vec<BadFile>,
+    /// How the parts differ from the published corpus, a line each.
+    pub missing: Vec<String>,
+}
+
+/// What a preparation puts up with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lenience {
+    /// Leave out unusable recordings instead of refusing.
+    pub skip_bad: bool,
+    /// Take a corpus that is not of the published size.
+    pub partial: bool,
+}
+
+/// Prepares the `listing` that the reader called `reader` made of `from` in the folder `to`: averaged to mono, resampled to 16 kHz,
+/// 16 bits, each with its SHA-256.
+///
+/// A recording that an earlier run of the same reader on the same folder left is kept if it is whole and no older than
+/// its source.
+///
+/// # Errors
+/// Unless [`Lenience`] allows them: a corpus of another than the published size, or all files that the listing tells to be
+/// missing or odd, before anything is written; all recordings that turn out unusable, before the manifest is.
+/// An id that cannot be a file's name or occurs twice; a corpus of which nothing is left.
+pub fn prepare(
+    reader: &str,
+    from: &Path,
+    mut listing: Listing,
+    to: &Path,
+    lenience: Lenience,
+    progress: &dyn Progress,
+) -> Result<Prepared, DataError> {
+    if !listing.missing.is_empty() && !lenience.partial {
+        return Err(DataError::Incomplete(listing.missing));
+    }
+    let there: Vec<bool> = listing.sources.par_iter().map(|source| source.sound.file().is_file()).collect();
+    let mut there = there.into_iter();
+    listing.sources.retain(|source| {
+        let there = there.next().expect("one flag per source");
+        if !there {
+            listing.bad.push(BadFile::new(source.sound.file(), "no such file"));
+        }
+        there
+    });
+    let mut skipped = refuse(listing.bad, lenience.skip_bad)?;
+
+    let full = std::path::absolute(from).map_err(DataError::io(from))?;
+    let same = claim(to, &serde_json::json!({ "reader": reader, "from": full, "rate": RATE }))?;
+    progress.step("converting", listing.sources.iter().map(|source| source.pieces.len()).sum());
+    let target = Target { to, same, hash: true, progress };
+    let Converted { mut utterances, bad, kept } = target.convert(listing.sources.into_iter().map(Ok))?;
+    skipped.extend(refuse(bad, lenience.skip_bad)?);
+    copy_vectors(&mut utterances, to, |vector| vector.to_owned())?;
+    let manifest = write_manifest(to, utterances)?;
+    Ok(Prepared { manifest, skipped, kept, missing: listing.missing })
+}
+
+/// Where recordings are converted to.
+pub(super) struct Target<'a> {
+    /// The prepared folder.
+    pub to: &'a Path,
+    /// Whether an earlier run made what lies in it in the same way.
+    pub same: bool,
+    /// Whether the lines tell the files' SHA-256.
+    pub hash: bool,
+    pub progress: &'a dyn Progress,
+}
+
+/// What became of recordings.
+#[derive(Default)]
+pub(super) struct Converted {
+    pub utterances: Vec<Utterance>,
+    pub bad: Vec<BadFile>,
+    /// Recordings of an earlier run.
+    pub kept: usize,
+}
+
+/// What a recording was made of: a run after a change of the corpus's lists keeps only what is still right.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Origin {
+    audio: String,
+    source: String,
+    span: Option<(f64, f64)>,
+}
+
+impl Origin {
+    fn new(source: &Path, piece: &Piece) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let span = piece.span.as_ref().map(|span| (span.start, span.end));
+        Self { audio: text(&piece.utterance.audio), source: text(source), span }
+    }
+}
+
+/// What ends one recording, or all.
+enum Failure {
+    Bad(BadFile),
+    Fatal(DataError),
+}
+
+impl Target<'_> {
+    /// Converts recordings on all cores; utterances and bad files come in the sources' order.
+    pub fn convert(
+        &self,
+        mut sources: impl Iterator<Item = Result<Source, DataError>>,
+    ) -> Result<Converted, DataError> {
+        let mut all = Converted::default();
+        let mut ids = HashSet::new();
+        let origins = self.to.join(ORIGINS);
+        let before: HashMap<String, Origin> = if self.same {
+            // An interrupted run may have left a part of a line.
+            let text = fs::read_to_string(&origins).unwrap_or_default();
+            let known = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+            known.map(|origin: Origin| (origin.audio.clone(), origin)).collect()
+        } else {
+            HashMap::new()
+        };
+        let opened = OpenOptions::new().create(true).append(true).open(&origins);
+        let mut log = opened.map_err(DataError::io(&origins))?;
+        if !self.same {
+            log.set_len(0).map_err(DataError::io(&origins))?;
+        }
+        loop {
+            let chunk: Vec<Source> = sources.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+            if chunk.is_empty() {
+                return Ok(all);
+            }
+            for Utterance { id, audio, .. } in chunk.iter().flat_map(|source| &source.pieces).map(|p| &p.utterance) {
+                if !stays_inside(audio) {
+                    let message = "cannot be a file's name: leave out `..`, `\\` and leading dots and slashes";
+                    return Err(DataError::Invalid(format!("the id `{id}` {message}")));
+                }
+                if !ids.insert(id.clone()) {
+                    return Err(DataError::Invalid(format!("the id `{id}` occurs twice")));
+                }
+            }
+            let converted: Vec<_> = chunk.into_par_iter().map(|source| self.source(source, &before)).collect();
+            let mut lines = Vec::new();
+            for converted in converted {
+                let (Converted { utterances, bad, kept }, made) = converted?;
+                all.utterances.extend(utterances);
+                all.bad.extend(bad);
+                all.kept += kept;
+                for origin in made {
+                    lines.push(b'\n');
+                    serde_json::to_writer(&mut lines, &origin).expect("a name and two numbers are JSON");
+                }
+            }
+            if !lines.is_empty() {
+                lines.push(b'\n');
+                log.write_all(&lines).map_err(DataError::io(&origins))?;
+            }
+        }
+    }
+
+    /// Converts a recording; also the origins of what was not there `before`.
+    fn source(
+        &self,
+        mut source: Source,
+        before: &HashMap<String, Origin>,
+    ) -> Result<(Converted, Vec<Origin>), DataError> {
+        let (mut converted, mut made, mut audio) = (Converted::default(), Vec::new(), None);
+        let name = source.sound.name();
+        for piece in source.pieces {
+            let origin = Origin::new(&name, &piece);
+            let same = before.get(&origin.audio) == Some(&origin);
+            let kept = if same { self.left_by_an_earlier_run(source.sound.file(), &piece) } else { None };
+            let finished = match kept {
+                Some(utterance) => {
+                    converted.kept += 1;
+                    Ok(utterance)
+                }
+                None => match audio.get_or_insert_with(|| source.sound.read()) {
+                    Ok(audio) => self.piece(audio, piece).inspect(|_| made.push(origin)),
+                    Err(bad) => Err(Failure::Bad(bad.clone())),
+                },
+            };
+            match finished {
+                Ok(utterance) => converted.utterances.push(utterance),
+                // A long recording that cannot be read is one file, however many utterances it has.
+                Err(Failure::Bad(bad)) if converted.bad.last() == Some(&bad) => {}
+                Err(Failure::Bad(bad)) => converted.bad.push(bad),
+                Err(Failure::Fatal(error)) => return Err(error),
+            }
+            self.progress.done();
+        }
+        Ok((converted, made))
+    }
+
+    fn piece(&self, audio: &Audio, piece: Piece) -> Result<Utterance, Failure> {
+        let samples = match &piece.span {
+            Some(span) => cut(audio, span, &piece.utterance.id).map_err(Failure::Bad)?,
+            None => &audio.samples,
+        };
+        if piece.utterance.seconds > 0.0 {
+            check_duration(&audio.path, audio, &piece.utterance).map_err(Failure::Bad)?;
+        }
+        let samples = vocable_audio::resample(samples, audio.rate, RATE);
+        let target = self.to.join(&piece.utterance.audio);
+        let folder = target.parent().expect("a file in a folder");
+        fs::create_dir_all(folder).map_err(|error| Failure::Fatal(DataError::io(folder)(error)))?;
+        vocable_audio::write_wav(&target, &samples, RATE).map_err(|error| Failure::Fatal(error.into()))?;
+        let bytes = fs::read(&target).map_err(|error| Failure::Fatal(DataError::io(&target)(error)))?;
+        Ok(self.line(piece, &bytes, samples.len()))
+    }
+
+    /// The line of a piece whose file is there already, whole and no older than its source.
+    fn left_by_an_earlier_run(&self, source: &Path, piece: &Piece) -> Option<Utterance> {
+        let target = self.to.join(&piece.utterance.audio);
+        if !not_older(&target, source) {
+            return None;
+        }
+        let bytes = fs::read(&target).ok()?;
+        let audio = vocable_audio::read_bytes(bytes.clone(), &target).ok()?.expect_rate(RATE).ok()?;
+        let expected = piece.span.as_ref().map_or(piece.utterance.seconds, |span| span.end - span.start);
+        let as_long = expected == 0.0 || (audio.seconds() - expected).abs() <= TOLERANCE_SECONDS;
+        as_long
+            .then(|| self.line(Piece { span: None, utterance: piece.utterance.clone() }, &bytes, audio.samples.len()))
+    }
+
+    fn line(&self, piece: Piece, bytes: &[u8], samples: usize) -> Utterance {
+        let sha256 = self.hash.then(|| hex(&Sha256::digest(bytes)));
+        Utterance { seconds: samples as f64 / f64::from(RATE), sha256, ..piece.utterance }
+    }
+}
+
+/// A stretch of a recording; its end may lie [`TOLERANCE_SECONDS`] behind the recording's.
+fn cut<'a>(audio: &'a Audio, span: &Range<f64>, id: &str) -> Result<&'a [f32], BadFile> {
+    let place = |seconds: f64| (seconds * f64::from(audio.rate)).round();
+    let length = audio.samples.len() as f64;
+    let inside = 0.0 <= span.start && span.start < span.end && span.end <= audio.seconds() + TOLERANCE_SECONDS;
+    let (start, end) = (place(span.start), place(span.end).min(length));
+    if !inside || start >= end {
+        let whole = audio.seconds();
+        let reason = format!("`{id}` is to be {} s to {} s of the {whole:.3} s that it lasts", span.start, span.end);
+        return Err(BadFile { path: audio.path.clone(), reason });
+    }
+    Ok(&audio.samples[start as usize..end as usize])
+}
+
+/// Whether a relative path names a file below the folder it is relative to, on any system, that is not hidden.
+fn stays_inside(path: &Path) -> bool {
+    let plain = |component| matches!(component, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b"."));
+    // Components leave out what does not change a path; joined again they show it.
+    let joined: PathBuf = path.components().collect();
+    let text = path.as_os_str().to_string_lossy();
+    path.components().all(plain) && !text.contains(['\\', ':', '\0']) && joined.as_os_str() == path.as_os_str()
+}
+
+/// Whether `target` exists and was written after `source`.
+pub(super) fn not_older(target: &Path, source: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    matches!((time(target), time(source)), (Ok(target), Ok(source)) if target >= source)
+}
+
+/// Copies each distinct speaker-vector file, which `resolve` finds, once, and points the utterances at the copies.
+pub(super) fn copy_vectors(
+    utterances: &mut [Utterance],
+    to: &Path,
+    resolve: impl Fn(&Path) -> PathBuf,
+) -> Result<(), DataError> {
+    let mut copies: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for utterance in utterances {
+        let Some(vector) = &mut utterance.speaker_vector else {
+            continue;
+        };
+        let number = copies.len();
+        let name = vector.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let copy = copies.entry(vector.clone()).or_insert_with(|| format!("vectors/{number}-{name}").into());
+        let (path, target) = (resolve(vector), to.join(&*copy));
+        if !not_older(&target, &path) {
+            let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+            crate::files::write_atomically(&target, |out| std::io::Write::write_all(out, &bytes))?;
+        }
+        *vector = copy.clone();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_are_cut_to_the_sample_and_never_beyond_the_recording() {
+        let samples: Vec<f32> = (0..8_000).map(|n| n as f32 / 8_000.0).collect();
+        let audio = Audio { samples, rate: 8_000, path: "talk.wav".into() };
+        let cut = |start, end| super::cut(&audio, &(start..end), "t1").map_err(|bad| bad.to_string());
+        assert_eq!(cut(0.25, 0.5).unwrap(), &audio.samples[2_000..4_000]);
+        assert_eq!(cut(0.9, 1.04).unwrap(), &audio.samples[7_200..]);
+        for (start, end) in [(0.9, 1.06), (-0.1, 0.5), (0.5, 0.5), (0.5, 0.2), (1.0, 1.04), (f64::NAN, 0.5)] {
+            let message = cut(start, end).unwrap_err();
+            assert!(message.starts_with("talk.wav: `t1` is to be"), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_names_below_the_folder_are_written_to() {
+        for good in ["wav/a.wav", "wav/train-clean-100/103/été b.wav", "a.wav"] {
+            assert!(stays_inside(Path::new(good)), "{good}");
+        }
+        for bad in ["wav/../../a", "/etc/a", "wav/.a", "wav\\a", "wav//a", "./a", "wav/a/", "c:a", "wav/./a"] {
+            assert!(!stays_inside(Path::new(bad)), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! fairseq's manifests: `NAME.tsv`, beside which texts, units and their dictionary may lie.
+//!
+//! The first line of a `.tsv` is the folder that the others are relative to (absolute, or relative to the current one); they
+//! are `path<TAB>samples`, in SpeechT5's manifests also `<TAB>speaker vector`. Line n of `NAME.wrd` (words), `NAME.ltr` (letters, `|`
+//! between words) or `NAME.txt`, the first that is there, is the text, line n of `NAME.km` the units of the n-th recording. `dict.km.txt` lists the
+//! units, `unit count` a line. The speaker is the folder of the folder that a recording is in (as in LibriSpeech, LibriTTS
+//! and VoxCeleb), or the folder.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::convert::{Lenience, Listing, Source, prepare};
+use super::text::{Lines, below};
+use super::{Prepared, Progress};
+use crate::DataError;
+use crate::corpus::RATE;
+use crate::labels;
+use crate::manifest::{Split, Utterance};
+
+/// The units of the recordings of all manifests by the utterances' ids.
+pub type Units = HashMap<String, Vec<u32>>;
+
+/// Prepares the recordings of some manifests, each for a split. Units are written again beside the manifest, `SPLIT.km` line by
+/// line for the utterances of the split.
+///
+/// # Errors
+/// As [`list`] and [`prepare`].
+pub fn prepare_all(
+    manifests: &[(Split, PathBuf)],
+    to: &Path,
+    lenience: Lenience,
+    progress: &dyn Progress,
+) -> Result<Prepared, DataError> {
+    let (listing, units) = list(manifests)?;
+    let from = manifests.first().map(|(_, path)| path.as_path()).unwrap_or(Path::new("."));
+    let prepared = prepare("fairseq", from, listing, to, lenience, progress)?;
+    for split in Split::ALL {
+        let ids = prepared.manifest.split(split).into_iter().map(|index| &prepared.manifest.utterances[index].id);
+        let labels: Vec<Vec<u32>> = ids.filter_map(|id| units.get(id).cloned()).collect();
+        if !labels.is_empty() {
+            labels::write(&to.join(format!("{split}.km")), &labels)?;
+        }
+    }
+    Ok(prepared)
+}
+
+/// What the manifests list, each for a split, and its units.
+///
+/// # Errors
+/// A line that is not of its file's form or leads out of the manifest's folder, a file beside a manifest that has another number of
+/// lines, units that the dictionary does not have, by file and line.
+pub fn list(manifests: &[(Split, PathBuf)]) -> Result<(Listing, Units), DataError> {
+    let (mut listing, mut units) = (Listing::default(), Units::new());
+    for (split, path) in manifests {
+        let utterances = list_manifest(path, *split, &mut listing)?;
+        units.extend(list_units(path, utterances)?);
+    }
+    Ok((listing, units))
+}
+
+/// Lists a manifest; the ids of its utterances.
+fn list_manifest(path: &Path, split: Split, listing: &mut Listing) -> Result<Vec<String>, DataError> {
+    let lines = Lines::read(path)?;
+    let Some((root, recordings)) = lines.lines.split_first() else {
+        return Err(DataError::file(path, "is empty; its first line is the recordings' folder"));
+    };
+    let root = Path::new(root.text.trim());
+    let texts = texts(path, recordings.len())?;
+    let mut ids = Vec::new();
+    for (place, line) in recordings.iter().enumerate() {
+        let fields: Vec<&str> = line.text.split('\t').map(str::trim).collect();
+        let samples = fields.get(1).and_then(|samples| samples.parse::<u32>().ok()).filter(|&samples| samples > 0);
+        let (Some(samples), true) = (samples, fields.len() <= 3) else {
+            return Err(lines.fault(line, "expected `path`, a tab and its number of samples"));
+        };
+        let inside = |relative: &str| below(root, relative).map_err(|message| lines.fault(line, message));
+        let relative = Path::new(fields[0]).with_extension("");
+        let folders: Vec<String> = relative.iter().rev().map(|name| name.to_string_lossy().into_owned()).collect();
+        let speaker = folders.get(2).or(folders.get(1)).map_or("unknown", String::as_str);
+        let id = relative.to_string_lossy().replace('/', "-");
+        let mut utterance = Utterance::new(&id, format!("wav/{}.wav", relative.display()), speaker, split);
+        utterance.seconds = f64::from(samples) / f64::from(RATE);
+        utterance.text = texts.as_ref().map_or(String::new(), |texts| texts[place].clone());
+        utterance.speaker_vector = fields.get(2).map(|vector| inside(vector)).transpose()?;
+        listing.sources.push(Source::whole(inside(fields[0])?, utterance));
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// The texts beside a manifest, if there are any, as many as it has recordings.
+fn texts(manifest: &Path, recordings: usize) -> Result<Option<Vec<String>>, DataError> {
+    let Some(path) =
+        ["wrd", "ltr", "txt"].map(|end| manifest.with_extension(end)).into_iter().find(|path| path.is_file())
+    else {
+        return Ok(None);
+    };
+    let lines = Lines::read(&path)?;
+    as_many(&path, lines.lines.len(), recordings, manifest)?;
+    let letters = path.extension().is_some_and(|extension| extension == "ltr");
+    let text = |text: &str| match letters {
+        true => text.replace(' ', "").replace('|', " ").trim().to_owned(),
+        false => text.trim().to_owned(),
+    };
+    Ok(Some(lines.lines.iter().map(|line| text(&line.text)).collect()))
+}
+
+/// The units beside a manifest, if there are any.
+fn list_units(manifest: &Path, ids: Vec<String>) -> Result<Units, DataError> {
+    let path = manifest.with_extension("km");
+    if !path.is_file() {
+        return Ok(Units::new());
+    }
+    let labels = labels::read(&path)?;
+    as_many(&path, labels.len(), ids.len(), manifest)?;
+    let dictionary = manifest.with_file_name("dict.km.txt");
+    if dictionary.is_file() {
+        let known = read_dictionary(&dictionary)?;
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+        for (index, line) in labels.iter().enumerate() {
+            if let Some(unit) = line.iter().find(|unit| !known.contains(unit.to_string().as_str())) {
+                let message = format!("the unit {unit} is not in {}", dictionary.display());
+                return Err(DataError::Line { path, line: index + 1, message });
+            }
+        }
+    }
+    Ok(ids.into_iter().zip(labels).collect())
+}
+
+/// The symbols of a `dict.*.txt`, in order: the n-th has the index n after fairseq's four special ones.
+///
+/// # Errors
+/// A line that is not `symbol count`, a symbol that occurs twice, by file and line.
+pub fn read_dictionary(path: &Path) -> Result<Vec<String>, DataError> {
+    let lines = Lines::read(path)?;
+    let mut seen = HashSet::new();
+    let mut symbols = Vec::new();
+    for line in &lines.lines {
+        let entry = line.text.trim_end().rsplit_once(' ').filter(|(_, count)| count.parse::<u64>().is_ok());
+        let Some((symbol, _)) = entry else {
+            return Err(lines.fault(line, "expected a symbol, a space and its count"));
+        };
+        if !seen.insert(symbol) {
+            return Err(lines.fault(line, format!("`{symbol}` has a line above")));
+        }
+        symbols.push(symbol.to_owned());
+    }
+    Ok(symbols)
+}
+
+fn as_many(path: &Path, lines: usize, recordings: usize, manifest: &Path) -> Result<(), DataError> {
+    if lines == recordings {
+        return Ok(());
+    }
+    Err(DataError::file(path, format!("has {lines} lines for the {recordings} recordings of {}", manifest.display())))
+}

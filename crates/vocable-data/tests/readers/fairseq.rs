@@ -1,0 +1,103 @@
+//! fairseq's manifests.
+
+use std::fs;
+use std::path::Path;
+
+use vocable_data::readers::{Lenience, Prepared, fairseq};
+use vocable_data::{DataError, Split, labels};
+
+use crate::miniature::{ANY, Folders, STRICT, assert_absent, assert_tone, counts, find};
+
+/// Three recordings with units to train on, one of them with a speaker vector; one with letters to validate.
+fn corpus() -> Folders {
+    let folders = Folders::new();
+    let root = folders.from().join("audio").display().to_string();
+    for (number, name) in ["103/1240/103-1240-0000", "103/1240/103-1240-0001", "26/495/26-495-0000"].iter().enumerate()
+    {
+        folders.flac(&format!("audio/{name}.flac"), 16_000, 0.5, 200.0 + 50.0 * number as f64);
+    }
+    folders.wav("audio/short.wav", 16_000, 1, 0.25, 300.0);
+    folders.write("audio/xvector/26-495-0000.npy", "a vector, which is not read here");
+    folders.write(
+        "manifests/train.tsv",
+        &format!(
+            "{root}\n103/1240/103-1240-0000.flac\t8000\n103/1240/103-1240-0001.flac\t8000\n\
+             26/495/26-495-0000.flac\t8000\txvector/26-495-0000.npy\n"
+        ),
+    );
+    folders.write("manifests/train.km", "0 0 1\n1 2\n2 2 2\n");
+    folders.write("manifests/dict.km.txt", "0 1\n1 1\n2 1\n");
+    folders.write("manifests/valid.tsv", &format!("{root}\nshort.wav\t4000\n"));
+    folders.write("manifests/valid.ltr", "H E L L O | Y O U |\n");
+    folders.write("manifests/valid.txt", "never read\n");
+    folders
+}
+
+fn prepare(folders: &Folders, lenience: Lenience) -> Result<Prepared, DataError> {
+    let at = |name: &str| folders.from().join("manifests").join(name);
+    let manifests = [(Split::Train, at("train.tsv")), (Split::Valid, at("valid.tsv"))];
+    fairseq::prepare_all(&manifests, &folders.to(), lenience, &())
+}
+
+#[test]
+fn recordings_texts_units_and_vectors_stay_together() {
+    let folders = corpus();
+    let manifest = folders.assert_prepared(|| prepare(&folders, STRICT));
+    assert_eq!(counts(&manifest), [3, 1, 0, 0]);
+    let utterance = find(&manifest, "26-495-26-495-0000");
+    assert_eq!((utterance.speaker.as_str(), utterance.text.as_str()), ("26", ""));
+    let vector = manifest.resolve(utterance.speaker_vector.as_deref().unwrap());
+    assert_eq!(fs::read(vector).unwrap(), b"a vector, which is not read here");
+    let utterance = find(&manifest, "short");
+    assert_eq!((utterance.text.as_str(), utterance.speaker.as_str()), ("HELLO YOU", "unknown"));
+    assert_eq!(utterance.audio, Path::new("wav/short.wav"));
+    assert_tone(&manifest, "103-1240-103-1240-0001", 0.5, 250.0);
+    assert_eq!(labels::read(&folders.to().join("train.km")).unwrap(), [vec![0, 0, 1], vec![1, 2], vec![2, 2, 2]]);
+    assert_absent(&folders.to().join("valid.km"));
+    assert_eq!(fairseq::read_dictionary(&folders.at("manifests/dict.km.txt")).unwrap(), ["0", "1", "2"]);
+}
+
+#[test]
+fn units_of_recordings_that_are_left_out_go_with_them() {
+    let folders = corpus();
+    fs::remove_file(folders.at("audio/103/1240/103-1240-0001.flac")).unwrap();
+    folders.flac("audio/26/495/26-495-0000.flac", 16_000, 0.75, 200.0);
+    folders.assert_refused(prepare(&folders, STRICT), &["1 unusable file", "103-1240-0001.flac: no such file"]);
+    assert_absent(&folders.to());
+    let prepared = prepare(&folders, ANY).unwrap();
+    let reasons: Vec<&str> = prepared.skipped.iter().map(|file| file.reason.as_str()).collect();
+    assert_eq!(reasons, ["no such file", "lasts 0.750 s, but the manifest says 0.5 s"]);
+    assert_eq!(labels::read(&folders.to().join("train.km")).unwrap(), [vec![0, 0, 1]]);
+}
+
+#[test]
+fn faults_are_named_by_file_and_line_and_lead_nowhere_else() {
+    let folders = corpus();
+    let root = folders.from().join("audio").display().to_string();
+    let good = fs::read_to_string(folders.at("manifests/train.tsv")).unwrap();
+    let cases = [
+        ("train.tsv", String::new(), "train.tsv: is empty"),
+        ("train.tsv", format!("{root}\nshort.wav 4000\n"), "train.tsv:2: expected `path`, a tab"),
+        ("train.tsv", format!("{root}\nshort.wav\t0\n"), "train.tsv:2: expected `path`, a tab"),
+        ("train.tsv", format!("{root}\n../short.wav\t4000\n"), "train.tsv:2: `../short.wav` is no path below"),
+        ("train.tsv", format!("{root}\n/etc/short.wav\t4000\n"), "train.tsv:2: `/etc/short.wav` is no path below"),
+        ("train.tsv", format!("{root}\nshort.wav\t4000\t../../v.npy\n"), "train.tsv:2: `../../v.npy` is no path below"),
+        ("train.km", "0\n1\n".into(), "train.km: has 2 lines for the 3 recordings of "),
+        ("train.km", "0\n1\n3\n".into(), "train.km:3: the unit 3 is not in "),
+        ("train.km", "0\nx\n1\n".into(), "train.km:2: `x` is not a cluster id"),
+        ("valid.ltr", "A\nB\n".into(), "valid.ltr: has 2 lines for the 1 recordings of "),
+        ("dict.km.txt", "0 1\n0 1\n".into(), "dict.km.txt:2: `0` has a line above"),
+        ("dict.km.txt", "0\n".into(), "dict.km.txt:1: expected a symbol, a space and its count"),
+    ];
+    for (file, content, expected) in cases {
+        let folders = corpus();
+        folders.write(&format!("manifests/{file}"), &content);
+        folders.assert_refused(prepare(&folders, ANY), &[expected]);
+        assert_absent(&folders.to());
+    }
+    // The same recording twice would be the same file.
+    folders.write("manifests/valid.tsv", &good);
+    fs::remove_file(folders.at("manifests/valid.ltr")).unwrap();
+    fs::remove_file(folders.at("manifests/valid.txt")).unwrap();
+    folders.assert_refused(prepare(&folders, ANY), &["the id `103-1240-103-1240-0000` occurs twice"]);
+}
