@@ -40,6 +40,9 @@ pub enum Source {
     Kaldi(Kaldi),
     /// Manifests of fairseq: NAME.tsv, and beside it NAME.wrd, .ltr, .txt, .km and dict.km.txt.
     Fairseq(Fairseq),
+    /// Parquet files with audio bytes, as Hugging Face's data sets have them.
+    #[cfg(feature = "parquet")]
+    Parquet(Parquet),
 }
 
 /// Where a corpus is, where it goes and what is put up with.
@@ -177,6 +180,33 @@ pub struct Fairseq {
     skip_bad: bool,
 }
 
+/// Options of `prepare parquet`.
+#[cfg(feature = "parquet")]
+#[derive(Args)]
+pub struct Parquet {
+    /// Files, folders of files or beginnings of files' names, each with its split: train=data/train valid=data/validation.
+    #[arg(long, value_name = "SPLIT=PATH", num_args = 1.., required = true, value_parser = part)]
+    from: Vec<(Split, PathBuf)>,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// The column of audio files: groups of bytes and path, or bytes.
+    #[arg(long, value_name = "COLUMN", default_value = "audio")]
+    audio: String,
+    /// The column of transcripts.
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    text: String,
+    /// The column of speakers.
+    #[arg(long, value_name = "COLUMN", default_value = "speaker_id")]
+    speaker: String,
+    /// The column of the utterances' names.
+    #[arg(long, value_name = "COLUMN", default_value = "id")]
+    id: String,
+    /// Leave out unusable recordings instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
 /// A split and what is to be it, `train=PATH`.
 fn part(text: &str) -> Result<(Split, PathBuf), String> {
     let (split, path) = text.split_once('=').ok_or("expected SPLIT=PATH, such as train=data/train")?;
@@ -255,6 +285,11 @@ fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
         }
         Source::Fairseq(Fairseq { from, to, skip_bad }) => {
             fairseq::prepare_all(&from, &to, Lenience { skip_bad, partial: false }, progress)?
+        }
+        #[cfg(feature = "parquet")]
+        Source::Parquet(Parquet { from, to, audio, text, speaker, id, skip_bad }) => {
+            let columns = readers::parquet::Columns { audio, text: Some(text), speaker: Some(speaker), id: Some(id) };
+            readers::parquet::prepare_all(&from, &columns, &to, Lenience { skip_bad, partial: false }, progress)?
         }
     };
     Ok(Done::Recordings(vec![prepared]))

@@ -224,6 +224,25 @@ fn anyones_recordings_are_resampled_and_the_bad_ones_listed() {
 }
 
 #[test]
+fn a_corpus_of_another_size_is_taken_on_request() {
+    let (from, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let to = out.path().join("prepared");
+    fs::create_dir(from.path().join("wavs")).unwrap();
+    write_tone(&from.path().join("wavs/LJ001-0001.wav"), 22_050, 1, 16, 0.5, 300.0);
+    fs::write(from.path().join("metadata.csv"), "LJ001-0001|Page 1|Page one\n").unwrap();
+    let arguments = ["prepare", "ljspeech", "--from", from.path().to_str().unwrap(), "--to", to.to_str().unwrap()];
+    let refused = vocable(&arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let message = text(&refused.stderr);
+    assert!(message.contains("LJSpeech-1.1: 1 of 13100 utterances") && message.contains("--partial"), "{message}");
+    assert!(!to.exists());
+    let taken = vocable(&[&arguments[..], &["--partial"]].concat());
+    assert_eq!(taken.status.code(), Some(0), "{}", text(&taken.stderr));
+    assert!(text(&taken.stderr).contains("taken as it is: LJSpeech-1.1: 1 of 13100 utterances"));
+    assert!(text(&taken.stdout).contains("train                1"), "{}", text(&taken.stdout));
+}
+
+#[test]
 fn mistakes_in_the_command_or_the_manifest_exit_2_and_say_where() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("out");
@@ -232,7 +251,7 @@ fn mistakes_in_the_command_or_the_manifest_exit_2_and_say_where() {
     let nowhere = nowhere.to_str().unwrap();
     let wrong = dir.path().join("wrong.jsonl");
     fs::write(&wrong, "{\"id\":\"a\",\"speeker\":\"b\"}\n").unwrap();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["prepare"], "Usage"),
         (&["prepare", "fsdd", "--to", to], "--from"),
         (&["prepare", "fsdd", "--from", nowhere, "--to", to], "nowhere"),
@@ -242,6 +261,11 @@ fn mistakes_in_the_command_or_the_manifest_exit_2_and_say_where() {
             &["prepare", "jsonl", "--from", wrong.to_str().unwrap(), "--to", to],
             "wrong.jsonl:1: unknown field `speeker`",
         ),
+        (&["prepare", "librispeech", "--from", nowhere, "--to", to], "holds none of the folders"),
+        (&["prepare", "arctic", "--from", nowhere, "--to", to], "cmu_us_bdl_arctic: no such folder"),
+        (&["prepare", "mustc", "--from", nowhere, "--to", to, "--language", "es"], "expected de or fr"),
+        (&["prepare", "kaldi", "--from", "dev=data", "--to", to], "expected one of train, valid"),
+        (&["prepare", "fairseq", "--from", "train.tsv", "--to", to], "expected SPLIT=PATH"),
     ];
     for (arguments, expected) in cases {
         let output = vocable(arguments);

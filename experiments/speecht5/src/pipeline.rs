@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Serialize;
-use vocable_data::manifest::{Manifest, Split};
+use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
@@ -51,6 +51,8 @@ struct Known {
     parallel: [bool; 2],
     /// Utterances of each split, in the order of [`Split::ALL`].
     sizes: [usize; 4],
+    /// Whether every utterance has a text.
+    transcribed: bool,
     /// Whether two voices are trained on and one of them is tested.
     identifiable: bool,
 }
@@ -91,6 +93,7 @@ impl Pipeline {
         for needed in [Split::Train, split] {
             self.needs(c, needed)?;
         }
+        self.needs_texts(c)?;
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
         Ok(asr::score(c, &asr::decode(c, &prepare, &model, split, &self.datasets), split))
@@ -115,6 +118,7 @@ impl Pipeline {
     /// The stage that scores a task that ends in speech by what a recogniser makes of it: the same for every row, that of
     /// the full model.
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        self.needs_texts(c)?;
         let (prepare, decode) = self.speech::<I>(c)?;
         let judge = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
         let recogniser = self.start(&judge, &prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
@@ -126,6 +130,9 @@ impl Pipeline {
         for needed in [Split::Train, Split::TestClean] {
             self.needs(c, needed)?;
         }
+        if I::TASK == "tts" {
+            self.needs_texts(c)?;
+        }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| speech::finetune::<I>(c, inputs, &self.datasets))?;
         let decode = speech::decode::<I>(c, &prepare, &model, &self.datasets);
@@ -136,6 +143,13 @@ impl Pipeline {
         match self.known(&c.data)?.size(split) {
             0 => Err(Unavailable(format!("the corpus has no `{split}` split"))),
             _ => Ok(()),
+        }
+    }
+
+    fn needs_texts(&self, c: &RunConfig) -> Result<(), Unavailable> {
+        match self.known(&c.data)?.transcribed {
+            true => Ok(()),
+            false => Err(Unavailable("the corpus has utterances without a text".into())),
         }
     }
 
@@ -224,8 +238,8 @@ impl Pipeline {
         let parallel = |split| {
             let mut speaker_of = HashMap::new();
             manifest.split(split).into_iter().any(|index| {
-                let utterance = &utterances[index];
-                speaker_of.insert(&utterance.text, &utterance.speaker).is_some_and(|other| *other != utterance.speaker)
+                let Utterance { text, speaker, .. } = &utterances[index];
+                !text.is_empty() && speaker_of.insert(text, speaker).is_some_and(|other| other != speaker)
             })
         };
         let (trained, tested) = (manifest.speakers(Split::Train), manifest.speakers(Split::TestClean));
@@ -235,6 +249,7 @@ impl Pipeline {
             seconds: seconds / train.len().max(1) as f64,
             parallel: [parallel(Split::Train), parallel(Split::TestClean)],
             sizes: Split::ALL.map(|split| manifest.split(split).len()),
+            transcribed: utterances.iter().all(|utterance| !utterance.text.is_empty()),
             identifiable: trained.len() > 1 && tested.iter().any(|speaker| trained.contains(speaker)),
         });
         self.sources.borrow_mut().insert(data.manifest.clone(), Rc::clone(&known));

@@ -140,17 +140,33 @@ pub fn prepare(
         }
         there
     });
-    let mut skipped = refuse(listing.bad, lenience.skip_bad)?;
+    let skipped = refuse(listing.bad, lenience.skip_bad)?;
+    let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
+    let sources = listing.sources.into_iter().map(Ok);
+    let prepared = prepare_stream(reader, from, sources, pieces, to, lenience, progress)?;
+    let skipped = skipped.into_iter().chain(prepared.skipped).collect();
+    Ok(Prepared { skipped, missing: listing.missing, ..prepared })
+}
 
+/// The same of recordings that are not known before they come: `pieces` utterances in all.
+pub(super) fn prepare_stream(
+    reader: &str,
+    from: &Path,
+    sources: impl Iterator<Item = Result<Source, DataError>>,
+    pieces: usize,
+    to: &Path,
+    lenience: Lenience,
+    progress: &dyn Progress,
+) -> Result<Prepared, DataError> {
     let full = std::path::absolute(from).map_err(DataError::io(from))?;
     let same = claim(to, &serde_json::json!({ "reader": reader, "from": full, "rate": RATE }))?;
-    progress.step("converting", listing.sources.iter().map(|source| source.pieces.len()).sum());
+    progress.step("converting", pieces);
     let target = Target { to, same, hash: true, progress };
-    let Converted { mut utterances, bad, kept } = target.convert(listing.sources.into_iter().map(Ok))?;
-    skipped.extend(refuse(bad, lenience.skip_bad)?);
+    let Converted { mut utterances, bad, kept } = target.convert(sources)?;
+    let skipped = refuse(bad, lenience.skip_bad)?;
     copy_vectors(&mut utterances, to, |vector| vector.to_owned())?;
     let manifest = write_manifest(to, utterances)?;
-    Ok(Prepared { manifest, skipped, kept, missing: listing.missing })
+    Ok(Prepared { manifest, skipped, kept, missing: Vec::new() })
 }
 
 /// Where recordings are converted to.

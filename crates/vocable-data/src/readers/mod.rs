@@ -23,6 +23,8 @@ pub mod librispeech;
 pub mod libritts;
 pub mod ljspeech;
 pub mod mustc;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod text;
 pub mod voxceleb;
 pub mod wham;

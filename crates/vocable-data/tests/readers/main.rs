@@ -8,5 +8,7 @@ mod libritts;
 mod ljspeech;
 mod miniature;
 mod mustc;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod voxceleb;
 mod wham;

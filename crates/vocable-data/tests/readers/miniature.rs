@@ -113,7 +113,7 @@ impl Folders {
 
     /// A preparation must fail with these words.
     pub fn assert_refused(&self, prepared: Result<Prepared, DataError>, words: &[&str]) {
-        let message = prepared.err().expect("it is refused").to_string();
+        let message = prepared.expect_err("it is refused").to_string();
         for words in words {
             assert!(message.contains(words), "{message}\nlacks {words}");
         }

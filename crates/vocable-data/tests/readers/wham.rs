@@ -30,7 +30,7 @@ fn prepare(folders: &Folders, lenience: Lenience) -> Result<Vec<Prepared>, DataE
 }
 
 fn message(refused: Result<Vec<Prepared>, DataError>) -> String {
-    refused.err().expect("it is refused").to_string()
+    refused.expect_err("it is refused").to_string()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{fs, io};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use vocable_data::corpus::{Corpus, RATE};
-use vocable_data::manifest::{Manifest, Split};
+use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_data::verify::{self, BadFile};
 use vocable_lab::{Cost, Stage, StageRun};
 use vocable_random::Key;
@@ -188,7 +188,7 @@ fn keep(manifest: &mut Manifest, limit: Limit) {
         let mut voices: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
         for index in manifest.split(split) {
             let utterance = &manifest.utterances[index];
-            voices.entry(&utterance.text).or_default().insert(&utterance.speaker);
+            voices.entry(sentence(utterance)).or_default().insert(&utterance.speaker);
         }
         let mut texts: Vec<(&str, usize)> = voices.iter().map(|(text, voices)| (*text, voices.len())).collect();
         texts.sort_by_key(|&(_, voices)| std::cmp::Reverse(voices));
@@ -199,7 +199,12 @@ fn keep(manifest: &mut Manifest, limit: Limit) {
         };
         kept.extend(texts.into_iter().take(count).map(|(text, _)| (split, text.to_owned())));
     }
-    manifest.utterances.retain(|utterance| kept.contains(&(utterance.split, utterance.text.clone())));
+    manifest.utterances.retain(|utterance| kept.contains(&(utterance.split, sentence(utterance).to_owned())));
+}
+
+/// What makes utterances the same sentence; one without text is the only one of its kind.
+fn sentence(utterance: &Utterance) -> &str {
+    if utterance.text.is_empty() { &utterance.id } else { &utterance.text }
 }
 
 /// A file's lines enter a stage's identity by their hash, which is all that its configuration file should hold of them.
