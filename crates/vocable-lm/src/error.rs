@@ -21,10 +21,13 @@ pub enum LmError {
     },
     /// It lacks tokens of the vocabulary that it is to score.
     #[error(
-        "the language model has no token for {}; it must know every character of the recogniser's vocabulary", 
+        "{}: the language model has no token for {}; it must know every character that the recogniser writes",
+        path.display(),
         tokens.join(" ")
     )]
     Unknown {
+        /// Where it was read from.
+        path: PathBuf,
         /// Their spellings.
         tokens: Vec<String>,
     },

@@ -4,11 +4,38 @@ use burn::tensor::{Int, Tensor, TensorData};
 use vocable_decode::TextStepper;
 use vocable_nn::PastCache;
 
-use crate::{Dictionary, LmError, TransformerLm};
+use crate::{Dictionary, LanguageModel, LmError, TransformerLm};
 
-/// Which token of a language model is which of a decoder, by their spellings.
+/// A language model made ready to score a decoder's tokens.
+#[derive(Debug)]
+pub struct Fusion {
+    /// The language model.
+    pub lm: LanguageModel,
+    columns: Columns,
+}
+
+impl Fusion {
+    /// Finds every token of a decoder (`tokens` by identifier) among those of the language model, by its spelling. Marks
+    /// (`<mask>`, `<ctc_blank>`, …) other than `</s>` may be missing: they are scored by the decoder alone.
+    ///
+    /// # Errors
+    /// [`LmError::Unknown`] with the characters that are missing.
+    pub fn new<'t>(lm: LanguageModel, tokens: impl IntoIterator<Item = &'t str>) -> Result<Self, LmError> {
+        match Columns::new(tokens, &lm.dictionary) {
+            Ok(columns) => Ok(Self { lm, columns }),
+            Err(tokens) => Err(LmError::Unknown { path: lm.path, tokens }),
+        }
+    }
+
+    /// The companion of a search over so many utterances.
+    pub fn stepper(&self, utterances: usize) -> LmStepper<'_> {
+        LmStepper { model: &self.lm.model, columns: &self.columns, past: self.lm.model.start(utterances) }
+    }
+}
+
+/// Which token of a language model is which of a decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
+struct Columns {
     /// Of every token of the decoder, that of the language model; none of marks that only the decoder has.
     known: Vec<Option<u32>>,
     /// What the language model reads where the decoder has written such a mark.
@@ -16,26 +43,22 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Finds every token of a decoder (`tokens` by identifier) in a dictionary. Marks (`<mask>`, `<ctc_blank>`, …) other
-    /// than `</s>` may be missing: they are scored by the decoder alone.
-    ///
-    /// # Errors
-    /// [`LmError::Unknown`] with the characters that are missing.
-    pub fn new<'t>(tokens: impl IntoIterator<Item = &'t str>, dictionary: &Dictionary) -> Result<Self, LmError> {
+    /// As [`Fusion::new`]; fails with the spellings that are missing.
+    fn new<'t>(tokens: impl IntoIterator<Item = &'t str>, dictionary: &Dictionary) -> Result<Self, Vec<String>> {
         let mark =
             |token: &str| token.is_empty() || (token.len() > 2 && token.starts_with('<') && token.ends_with('>'));
         let mut missing = Vec::new();
-        let mut find = |token: &str| {
+        let find = |token: &str| {
             let id = dictionary.id(token);
             if id.is_none() && !mark(token) {
                 missing.push(token.to_owned());
             }
             id
         };
-        let known = tokens.into_iter().map(&mut find).collect();
+        let known = tokens.into_iter().map(find).collect();
         match missing.is_empty() {
             true => Ok(Self { known, unknown: dictionary.unknown() }),
-            false => Err(LmError::Unknown { tokens: missing }),
+            false => Err(missing),
         }
     }
 }
@@ -46,13 +69,6 @@ pub struct LmStepper<'a> {
     model: &'a TransformerLm,
     columns: &'a Columns,
     past: PastCache,
-}
-
-impl<'a> LmStepper<'a> {
-    /// For so many hypotheses that are rows 0, 1, … of a decoder.
-    pub fn new(model: &'a TransformerLm, columns: &'a Columns, hypotheses: usize) -> Self {
-        Self { model, columns, past: model.start(hypotheses) }
-    }
 }
 
 impl TextStepper for LmStepper<'_> {

@@ -12,6 +12,6 @@ pub use config::LmConfig;
 pub use dictionary::Dictionary;
 pub use error::LmError;
 pub use files::LanguageModel;
-pub use fusion::{Columns, LmStepper};
+pub use fusion::{Fusion, LmStepper};
 pub use model::TransformerLm;
 pub use objective::{LanguageModelling, Learnt, LmTask, log_likelihood};

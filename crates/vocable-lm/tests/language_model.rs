@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, activation};
 use serde_json::Value;
 use vocable_decode::{BeamConfig, Companions, Hypothesis, TextLimits, TextStepper, beam_search};
-use vocable_lm::{Columns, Dictionary, LanguageModel, LmConfig, LmError, LmStepper, TransformerLm};
+use vocable_lm::{Dictionary, Fusion, LanguageModel, LmConfig, LmError, TransformerLm};
 use vocable_nets::Tokens;
 use vocable_nn::{Mode, NormPlacement};
 use vocable_random::Key;
@@ -126,16 +126,21 @@ fn dictionary(spellings: &[&str]) -> Dictionary {
     Dictionary::try_from(spellings.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
-/// A random decoder that is a language model itself, and the columns of the other one.
-fn pair() -> (TransformerLm, TransformerLm, Columns, Columns) {
-    let own = Columns::new(DECODER, &dictionary(&DECODER)).unwrap();
-    let other = Columns::new(DECODER, &dictionary(&OTHER)).unwrap();
-    (model(&tiny(), DECODER.len(), 5), model(&tiny(), OTHER.len(), 6), own, other)
+/// A random model over some tokens, as a companion of the decoder.
+fn fusion(spellings: &[&str], seed: u64) -> Fusion {
+    let model = model(&tiny(), spellings.len(), seed);
+    let lm = LanguageModel { path: "lm".into(), config: tiny(), dictionary: dictionary(spellings), model };
+    Fusion::new(lm, DECODER).unwrap()
+}
+
+/// The decoder is a language model itself.
+fn decoder() -> Fusion {
+    fusion(&DECODER, 5)
 }
 
 fn search(weight: f64, lm: Option<&mut dyn TextStepper>) -> Vec<Vec<Hypothesis>> {
-    let (decoder, _, own, _) = pair();
-    let mut stepper = LmStepper::new(&decoder, &own, 2);
+    let decoder = decoder();
+    let mut stepper = decoder.stepper(2);
     let companions = Companions { ctc: &[], language_model: lm };
     let config = BeamConfig { lm_weight: weight, ..BeamConfig::attention(16) };
     beam_search(&mut stepper, companions, 2, &LIMITS, &SUPPRESSED, &config)
@@ -143,7 +148,8 @@ fn search(weight: f64, lm: Option<&mut dyn TextStepper>) -> Vec<Vec<Hypothesis>>
 
 #[test]
 fn a_wide_beam_finds_what_is_best_of_all() {
-    let (decoder, lm, _, columns) = pair();
+    let (decoder, fusion) = (decoder(), fusion(&OTHER, 6));
+    let (decoder, lm) = (&decoder.lm.model, &fusion.lm.model);
     for weight in [0.3, 1.0, 2.5] {
         let translate = |token: u32| OTHER.iter().position(|s| *s == DECODER[token as usize]).unwrap() as u32;
         let mut expected: Vec<(f64, Vec<u32>)> = Vec::new();
@@ -153,8 +159,8 @@ fn a_wide_beam_finds_what_is_best_of_all() {
             for sentence in &longest {
                 let input: Vec<u32> = [2].into_iter().chain(sentence.iter().copied()).collect();
                 let target: Vec<u32> = sentence.iter().copied().chain([2]).collect();
-                let by_decoder = whole(&decoder, &input);
-                let by_lm = whole(&lm, &input.iter().map(|&token| translate(token)).collect::<Vec<_>>());
+                let by_decoder = whole(decoder, &input);
+                let by_lm = whole(lm, &input.iter().map(|&token| translate(token)).collect::<Vec<_>>());
                 let score: f64 = (target.iter().enumerate())
                     .map(|(n, &token)| {
                         f64::from(by_decoder[n][token as usize])
@@ -165,7 +171,7 @@ fn a_wide_beam_finds_what_is_best_of_all() {
             }
         }
         expected.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut stepper = LmStepper::new(&lm, &columns, 2);
+        let mut stepper = fusion.stepper(2);
         for found in search(weight, Some(&mut stepper)) {
             assert_eq!(found.len(), expected.len());
             for (found, (score, sentence)) in found.iter().zip(&expected) {
@@ -193,10 +199,10 @@ fn a_weight_of_zero_is_no_language_model() {
 
 #[test]
 fn characters_that_are_missing_are_named() {
-    let error =
-        Columns::new(["</s>", "▁", "a", "ß", "œ", "<mask>"], &dictionary(&["<pad>", "</s>", "<unk>", "▁", "a"]));
+    let fusion = fusion(&OTHER, 1);
+    let error = Fusion::new(fusion.lm, ["</s>", "a", "ß", "b", "œ", "<mask>"]);
     let message = error.unwrap_err().to_string();
-    assert!(message.contains("no token for ß œ;"), "{message}");
+    assert!(message.starts_with("lm: the language model has no token for ß œ;"), "{message}");
 }
 
 /// A copy of a folder that was saved, changed by `harm`.

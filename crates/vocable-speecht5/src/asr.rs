@@ -12,7 +12,10 @@ use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
 use vocable_data::mask::{SpanMask, compute_mask_indices};
 use vocable_data::sampler::Limits;
-use vocable_decode::{BeamConfig, Companions, CtcPrefixScorer, TextLimits, beam_search, ctc_greedy, greedy};
+use vocable_decode::{
+    BeamConfig, Companions, CtcPrefixScorer, TextLimits, TextStepper, beam_search, ctc_greedy, greedy,
+};
+use vocable_lm::Fusion;
 use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, cross_entropy, ctc_loss};
@@ -232,7 +235,7 @@ pub struct Transcript {
 /// What was heard in a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Heard {
-    /// Beam search by the attention decoder and CTC together.
+    /// Beam search by the attention decoder and CTC together, and by a language model where there was one.
     pub joint: String,
     /// Greedy decoding by the attention decoder alone.
     pub attention: String,
@@ -300,7 +303,7 @@ impl Recognition {
         }
     }
 
-    /// Decodes utterances, `batch` at a time; `progress` hears how many are done.
+    /// Decodes utterances, `batch` at a time, as [`Self::hear`] does; `progress` hears how many are done.
     ///
     /// # Errors
     /// An unusable recording, by name.
@@ -310,6 +313,7 @@ impl Recognition {
         indices: &[usize],
         batch: usize,
         search: &BeamConfig,
+        lm: Option<&Fusion>,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Transcript>, ModelError> {
         let mut transcripts = Vec::with_capacity(indices.len());
@@ -317,7 +321,7 @@ impl Recognition {
         let order = self.dataset.by_length(indices, |&index| index);
         for rows in order.chunks(batch) {
             let indices: &Vec<usize> = &rows.iter().map(|&row| indices[row]).collect();
-            let heard = self.hear(model, &self.dataset.audio(indices)?, search);
+            let heard = self.hear(model, &self.dataset.audio(indices)?, search, lm);
             transcripts.extend(indices.iter().zip(heard).map(|(&index, heard)| {
                 let utterance = self.dataset.utterance(index);
                 Transcript { id: utterance.id.clone(), reference: utterance.text.clone(), heard }
@@ -327,8 +331,15 @@ impl Recognition {
         Ok(in_order(transcripts, &order))
     }
 
-    /// Decodes recordings (16 kHz) together: by beam search and, for comparison, greedily by each head alone.
-    pub fn hear(&self, model: &SpeechT5, audio: &[impl AsRef<[f32]>], search: &BeamConfig) -> Vec<Heard> {
+    /// Decodes recordings (16 kHz) together: by beam search, with a language model if there is one, and, for comparison,
+    /// greedily by each head alone.
+    pub fn hear(
+        &self,
+        model: &SpeechT5,
+        audio: &[impl AsRef<[f32]>],
+        search: &BeamConfig,
+        lm: Option<&Fusion>,
+    ) -> Vec<Heard> {
         let vocabulary = &self.dataset.vocabulary;
         let suppressed = self.config.suppressed(vocabulary);
         let waveforms = Waveforms::new(audio, &self.device.clone().inner());
@@ -347,7 +358,9 @@ impl Recognition {
         let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
         let found = greedy(&mut stepper, audio.len(), &limits, &suppressed);
         let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
-        let companions = Companions { ctc: &scorers, language_model: None };
+        let mut lm = lm.map(|lm| lm.stepper(audio.len()));
+        let language_model = lm.as_mut().map(|lm| lm as &mut dyn TextStepper);
+        let companions = Companions { ctc: &scorers, language_model };
         let joint = beam_search(&mut stepper, companions, audio.len(), &limits, &suppressed, search);
         let together = found.into_iter().zip(ctc).zip(joint).zip(&encoded.lengths);
         together

@@ -18,6 +18,13 @@ pub fn recognition(preset: Preset) -> TrainConfig {
     best("asr/accuracy", train(80_000, 6e-5, schedule, 1e-8, 0.1, 25.0))
 }
 
+/// The language model that recognition is decoded with; how the official one was trained is not published.
+pub fn language_model() -> TrainConfig {
+    let train = train(100_000, 5e-4, Schedule::InverseSqrt { warmup: 0.04 }, 1e-8, 0.01, 1.0);
+    let least = Best { metric: "lm/cross_entropy".into(), direction: Direction::Lower };
+    TrainConfig { outcome: Outcome::Best(least), ..train }
+}
+
 /// Synthesis (table D35).
 pub fn synthesis(preset: Preset) -> TrainConfig {
     let rate = if preset == Preset::Official { 1e-4 } else { 4e-4 };

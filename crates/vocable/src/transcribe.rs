@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 use vocable_decode::{BeamConfig, Companions, Hypothesis, TextLimits, TextStepper, beam_search, greedy};
-use vocable_lm::{Columns, LanguageModel, LmStepper};
+use vocable_lm::{Fusion, LanguageModel};
 use vocable_nets::SpeechMasks;
 use vocable_nn::Mode;
 use vocable_speecht5::EncodedSpeech;
@@ -102,8 +102,7 @@ fn encode(model: &Model, input: &Input) -> Result<(EncodedSpeech, f64), String> 
 
 /// How texts are searched.
 struct Search<'a> {
-    /// With whose columns are which of the tokenizer's tokens.
-    language_model: Option<(LanguageModel, Columns)>,
+    language_model: Option<Fusion>,
     tokenizer: &'a Tokenizer,
     limits: TextLimits,
     suppressed: Vec<u32>,
@@ -127,12 +126,7 @@ impl<'a> Search<'a> {
         }
         let language_model = match &options.lm {
             None => None,
-            Some(path) => {
-                let lm = LanguageModel::open(path, &model.device)?;
-                let columns = Columns::new(tokenizer.spellings(), &lm.dictionary)
-                    .map_err(|error| Unusable(format!("{}: {error}", path.display())))?;
-                Some((lm, columns))
-            }
+            Some(path) => Some(Fusion::new(LanguageModel::open(path, &model.device)?, tokenizer.spellings())?),
         };
         let lm_weight = if language_model.is_some() { options.lm_weight } else { 0.0 };
         let special = ["<pad>", "<mask>", "<ctc_blank>"].into_iter().filter_map(|token| tokenizer.id(token));
@@ -173,7 +167,7 @@ impl<'a> Search<'a> {
             }
             _ => Vec::new(),
         };
-        let mut lm = self.language_model.as_ref().map(|(lm, columns)| LmStepper::new(&lm.model, columns, items));
+        let mut lm = self.language_model.as_ref().map(|fusion| fusion.stepper(items));
         let language_model = lm.as_mut().map(|lm| lm as &mut dyn TextStepper);
         let companions = Companions { ctc: &scorers, language_model };
         let found = beam_search(&mut stepper, companions, items, &self.limits, &self.suppressed, &self.config);

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use burn::tensor::Device;
 use serde_json::Value;
 use vocable_decode::{TextLimits, greedy};
-use vocable_lm::{Columns, Dictionary, LanguageModel, LmConfig, LmStepper};
+use vocable_lm::{Dictionary, Fusion, LanguageModel, LmConfig};
 use vocable_random::Key;
 use vocable_text::Tokenizer;
 use vocable_weights::Weights;
@@ -222,12 +222,12 @@ fn a_language_model_has_the_say_that_its_weight_gives_it() {
         assert!(fused.iter().zip(&without).all(|(fused, alone)| fused.1 != alone.1), "{fused:?} and {without:?}");
     }
     // At a weight like this nothing else counts: what a beam of one writes is the language model's own text.
-    let columns = Columns::new(tokenizer.spellings(), &lm.dictionary).unwrap();
+    let fusion = Fusion::new(lm, tokenizer.spellings()).unwrap();
     let marks: Vec<u32> =
         ["<pad>", "<mask>", "<ctc_blank>"].into_iter().filter_map(|token| tokenizer.id(token)).collect();
     let end = tokenizer.id("</s>").unwrap();
     let limits = TextLimits { start: end, end, min_length: 0, max_length: 9 };
-    let own = greedy(&mut LmStepper::new(&lm.model, &columns, 1), 1, &limits, &marks).remove(0);
+    let own = greedy(&mut fusion.stepper(1), 1, &limits, &marks).remove(0);
     let (end, start) = (own.ended.then_some(end), std::iter::once(end));
     let expected: Vec<u32> = start.chain(own.tokens).chain(end).collect();
     for (tokens, _) in found(&["--beam", "1", "--lm", &at, "--lm-weight", "1e7"]) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vocable_decode::BeamConfig;
 use vocable_lab::ConfigError;
+use vocable_lm::{LmConfig, LmTask};
 use vocable_speecht5::ModelConfig;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
@@ -35,6 +36,9 @@ pub struct RunConfig {
     pub pretrain: Option<Recipe<PretrainConfig>>,
     /// Recognition.
     pub asr: Recipe<AsrConfig>,
+    /// The language model that recognition is decoded with where `evaluation.search.lm_weight` is above 0; it learns the
+    /// text of text pre-training.
+    pub lm: Recipe<LmTask>,
     /// Synthesis.
     pub tts: Recipe<TtsConfig>,
     /// Voice conversion.
@@ -51,6 +55,11 @@ impl RunConfig {
     /// The model as a stage trains it.
     pub fn trained_model(&self) -> ModelConfig {
         ModelConfig { recompute: self.recompute, ..self.model.clone() }
+    }
+
+    /// The language model as a stage trains it.
+    pub fn trained_lm(&self) -> LmConfig {
+        LmConfig { recompute: self.recompute, ..self.lm.task.model.clone() }
     }
 }
 
@@ -154,7 +163,7 @@ pub struct EvaluationConfig {
     pub validation: usize,
     /// Utterances decoded together.
     pub batch: usize,
-    /// How transcripts are searched: the width of the beam, and what decoder and CTC weigh in it.
+    /// How transcripts are searched: the width of the beam, and what decoder, CTC and language model weigh in it.
     pub search: BeamConfig,
     /// Converted pairs that are also written as sound.
     pub samples: usize,
@@ -205,6 +214,11 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         let allowed = "must be from 0 to 1";
         return Err(ConfigError::range("evaluation.search.ctc_weight", search.ctc_weight, allowed));
     }
+    if !(search.lm_weight.is_finite() && search.lm_weight >= 0.0) {
+        return Err(ConfigError::range("evaluation.search.lm_weight", search.lm_weight, "must be 0 or more"));
+    }
+    let lm = &config.lm.task;
+    lm.model.check().map_err(|error| ConfigError::Other(format!("lm.task.model: {error}")))?;
     if let Some(second) = config.units.second {
         let layers = config.model.encoder_layers;
         let allowed = format!("must be a layer of the encoder, 1 to {layers}");
@@ -212,6 +226,7 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     }
     let mut trains = vec![
         ("asr", &config.asr.train),
+        ("lm", &config.lm.train),
         ("tts", &config.tts.train),
         ("vc", &config.vc.train),
         ("se", &config.se.train),
@@ -282,6 +297,9 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         ("model.prenet_dropout", model.prenet_dropout),
         ("model.positional_dropout", model.positional_dropout),
         ("model.postnet_dropout", model.postnet_dropout),
+        ("lm.task.model.dropout", lm.model.dropout),
+        ("lm.task.model.attention_dropout", lm.model.attention_dropout),
+        ("lm.task.model.activation_dropout", lm.model.activation_dropout),
     ] {
         share(path, value)?;
     }
@@ -298,6 +316,9 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     for (path, value) in [
         ("asr.task.batch_items", config.asr.task.batch_items),
         ("asr.task.micro_batches", config.asr.task.micro_batches),
+        ("lm.task.batch_tokens", lm.batch_tokens),
+        ("lm.task.batch_items", lm.batch_items),
+        ("lm.task.micro_batches", lm.micro_batches),
         ("tts.task.batch_items", config.tts.task.batch_items),
         ("tts.task.micro_batches", config.tts.task.micro_batches),
         ("vc.task.batch_items", config.vc.task.batch_items),

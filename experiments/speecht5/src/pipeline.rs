@@ -17,11 +17,11 @@ use vocable_train::TrainConfig;
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::speech::{self, SpeechTask};
-use crate::stages::{asr, pretrain, sid, units};
+use crate::stages::{asr, lm, pretrain, sid, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
-const OPERATIONS_PER_SECOND: f64 = 6e10;
+pub const OPERATIONS_PER_SECOND: f64 = 6e10;
 
 /// Builds stages; remembers what is costly to know about a corpus or a model.
 #[derive(Debug, Default)]
@@ -82,6 +82,11 @@ pub fn check_data(data: &DataConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Whether recognition is decoded with a language model.
+fn fused(c: &RunConfig) -> bool {
+    c.evaluation.search.lm_weight > 0.0
+}
+
 impl Pipeline {
     /// Nothing known yet.
     pub fn new() -> Self {
@@ -96,7 +101,18 @@ impl Pipeline {
         self.needs_texts(c)?;
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
-        Ok(asr::score(c, &asr::decode(c, &prepare, &model, split, &self.datasets), split))
+        let lm = fused(c).then(|| lm::stage(c, &prepare, &self.datasets));
+        Ok(asr::score(c, &asr::decode(c, &prepare, &model, lm.as_ref(), split, &self.datasets), split))
+    }
+
+    /// The stage that scores the language model of recognition on the transcripts of a test split.
+    pub fn lm_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
+        if !fused(c) {
+            return Err(Unavailable("this row has no language model".into()));
+        }
+        self.needs(c, split)?;
+        let prepare = self.prepare(c)?;
+        Ok(lm::score(c, &prepare, &lm::stage(c, &prepare, &self.datasets), split, &self.datasets))
     }
 
     /// The stage that scores voice conversion.
@@ -120,7 +136,8 @@ impl Pipeline {
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         self.needs_texts(c)?;
         let (prepare, decode) = self.speech::<I>(c)?;
-        let judge = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
+        let mut judge = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
+        judge.evaluation.search.lm_weight = 0.0;
         let recogniser = self.start(&judge, &prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
         Ok(speech::hear::<I>(c, &judge, &prepare, &decode, &recogniser, &self.datasets))
     }

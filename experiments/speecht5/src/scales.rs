@@ -3,6 +3,7 @@
 
 use vocable_decode::BeamConfig;
 use vocable_lab::Scale;
+use vocable_lm::{LmConfig, LmTask};
 use vocable_speecht5::asr::{AsrConfig, MaskConfig};
 use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::se::SeConfig;
@@ -52,6 +53,7 @@ fn paper() -> RunConfig {
         },
         pretrain: Some(pretrain.clone()),
         asr: Recipe { train: recipe::recognition(preset), task: AsrConfig::base(preset) },
+        lm: Recipe { train: recipe::language_model(), task: LmTask::official() },
         tts: Recipe { train: recipe::synthesis(preset), task: TtsConfig::base(preset) },
         vc: Recipe { train: recipe::conversion(), task: VcConfig::base(preset) },
         se: Recipe { train: recipe::enhancement(), task: SeConfig::base(preset) },
@@ -98,6 +100,10 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.asr.task.time_mask = Some(MaskConfig { probability: 0.4, length: 6 });
     c.asr.task.channel_mask = Some(MaskConfig { probability: 0.3, length: 16 });
     c.asr.task.regularisation = Regularisation::new(0.05, 0.05, [0.0, 0.0], 1.0);
+
+    short(&mut c.lm.train, 1_500, 2e-3);
+    c.lm.task.model = LmConfig::mini();
+    c.lm.task.batch_tokens = 2_000;
 
     short(&mut c.vc.train, 500, 1e-3);
     c.vc.task.batch_samples = 12 * 16_000;
@@ -149,7 +155,9 @@ fn smoke(mut c: RunConfig) -> RunConfig {
     pretrain.task.speech.as_mut().expect("the full model hears").batch_samples = 8 * 16_000;
     pretrain.task.text.as_mut().expect("the full model reads").batch_tokens = 400;
     c.units.teacher = pretrain.clone();
-    for train in [&mut c.asr.train, &mut c.tts.train, &mut c.vc.train, &mut c.se.train, &mut c.sid.train] {
+    c.lm.task.model = LmConfig { layers: 1, width: 32, feed_forward: 64, heads: 2, ..c.lm.task.model };
+    let (tts, vc, se, sid) = (&mut c.tts.train, &mut c.vc.train, &mut c.se.train, &mut c.sid.train);
+    for train in [&mut c.asr.train, &mut c.lm.train, tts, vc, se, sid] {
         short(train, 12, 1e-3);
     }
     c.asr.task.batch_samples = 8 * 16_000;

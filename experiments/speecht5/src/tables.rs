@@ -18,6 +18,7 @@ pub fn all() -> Vec<Table<RunConfig>> {
     let pipeline = Rc::new(Pipeline::new());
     vec![
         ablation(&pipeline),
+        language_model(&pipeline),
         diagnostics(&pipeline),
         synthesis(&pipeline),
         conversion(&pipeline),
@@ -84,6 +85,34 @@ fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .paper("w/o L_mlm", "ASR other", 22.4)
         .paper("w/o L_mlm", "VC", 6.29)
         .paper("w/o L_mlm", "SID", 90.91)
+}
+
+/// Recognition without and with a language model (table 1 of the paper, 100 hours); it shares all of the ablation's
+/// training. The weight is the paper's.
+fn language_model(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
+    let [clean, other, lm, data] = std::array::from_fn(|_| Rc::clone(pipeline));
+    Table::new("lm", "What a language model adds to recognition")
+        .base(scales::base)
+        .validate(validate)
+        .caption(move |c| lm_caption(c, data.data_hash(&c.data).as_deref()))
+        .source("Ao et al. 2022, recognition after fine-tuning on 100 hours")
+        .row("SpeechT5", |_| {})
+        .row("SpeechT5 + LM", |c| c.evaluation.search.lm_weight = 1.0)
+        .column(
+            Column::lower("ASR clean", "wer", move |c| clean.asr_score(c, Split::TestClean)).unit("WER %").decimals(1),
+        )
+        .column(
+            Column::lower("ASR other", "wer", move |c| other.asr_score(c, Split::TestOther)).unit("WER %").decimals(1),
+        )
+        .column(
+            Column::lower("LM", "perplexity", move |c| lm.lm_score(c, Split::TestClean))
+                .unit("per character")
+                .decimals(2),
+        )
+        .paper("SpeechT5", "ASR clean", 4.4)
+        .paper("SpeechT5", "ASR other", 10.4)
+        .paper("SpeechT5 + LM", "ASR clean", 2.4)
+        .paper("SpeechT5 + LM", "ASR other", 5.8)
 }
 
 /// What the ablation's numbers rest on; it shares all of its training.
@@ -233,8 +262,8 @@ fn pretraining(config: &mut RunConfig, change: impl FnOnce(&mut vocable_speecht5
     }
 }
 
-/// What a reader must know to compare the two columns; `hash` of the data, if it is there.
-fn caption(config: &RunConfig, hash: Option<&str>) -> String {
+/// The data of a configuration; `hash` of it, if it is there.
+fn data(config: &RunConfig, hash: Option<&str>) -> String {
     let data = match config.data.manifest.as_str() {
         "mini" => {
             "Vocable mini: synthetic speech (five diphone and clustergen voices of flite and festival), sentences \
@@ -244,6 +273,36 @@ fn caption(config: &RunConfig, hash: Option<&str>) -> String {
         other => format!("the recordings of {other}; ASR other is voices heard nowhere else"),
     };
     let hash = hash.map_or(String::new(), |hash| format!(" (SHA-256 {hash})"));
+    format!("Data{hash}: {data}.")
+}
+
+/// What else than the paper's recognition hears.
+fn speeds(config: &RunConfig) -> String {
+    match config.asr.task.speeds.as_slice() {
+        [] => String::new(),
+        speeds => format!(" Nor the paper's: recognition trains on its recordings at speeds {speeds:?}."),
+    }
+}
+
+/// How to read what a language model adds.
+fn lm_caption(config: &RunConfig, hash: Option<&str>) -> String {
+    let (search, lm) = (&config.evaluation.search, &config.lm.task.model);
+    format!(
+        "{} The paper's numbers are on LibriSpeech, after fine-tuning on 100 hours, and are not comparable in level. Beam search \
+         (beam {}) by decoder and CTC (weight {}) together; with LM its log-probability is added at the paper's weight, 1. The \
+         language model ({} layers of width {}) reads the text of text pre-training, in which no sentence of a test is. LM: \
+         perplexity of the transcripts of ASR clean, ends included.{}",
+        data(config, hash),
+        search.beam,
+        search.ctc_weight,
+        lm.layers,
+        lm.width,
+        speeds(config)
+    )
+}
+
+/// What a reader must know to compare the two columns.
+fn caption(config: &RunConfig, hash: Option<&str>) -> String {
     let unmasked = config.pretrain.as_ref().and_then(|pretrain| pretrain.task.speech.as_ref());
     let unmasked = unmasked.map_or(0.0, |speech| speech.mlm_unmasked);
     let unmasked = match unmasked {
@@ -253,14 +312,15 @@ fn caption(config: &RunConfig, hash: Option<&str>) -> String {
              drops both."
         ),
     };
-    let speeds = match config.asr.task.speeds.as_slice() {
-        [] => String::new(),
-        speeds => format!(" Nor the paper's: recognition trains on its recordings at speeds {speeds:?}."),
+    let lm = match config.evaluation.search.lm_weight {
+        0.0 => "no language model".to_owned(),
+        weight => format!("with a language model at weight {weight}"),
     };
+    let (data, speeds) = (data(config, hash), speeds(config));
     format!(
-        "Data{hash}: {data}. The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
+        "{data} The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
          of 154 M parameters and are not comparable in level. ASR: beam search (beam {}) by decoder \
-         and CTC (weight {}) together, no language model. VC: \
+         and CTC (weight {}) together, {lm}. VC: \
          mel-cepstral distance from the log-mel, not WORLD's. SID ½ s in noise: crops of half a second in white noise at \
          {} dB; SID and that column are among the training voices.{unmasked}{speeds}",
         config.evaluation.search.beam, config.evaluation.search.ctc_weight, config.evaluation.noisy_snr

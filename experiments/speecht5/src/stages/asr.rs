@@ -45,29 +45,34 @@ pub fn recogniser(
     Ok((Recognition::new(task, config, Arc::clone(&dataset), 0, key, device())?, model, dataset))
 }
 
-/// Transcribes a test split.
+/// Transcribes a test split, with a language model if there is one.
 pub fn decode(
     c: &RunConfig,
     prepare: &Arc<Stage>,
     model: &Arc<Stage>,
+    lm: Option<&Arc<Stage>>,
     split: Split,
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
     let (c, datasets) = (c.clone(), Arc::clone(datasets));
     let EvaluationConfig { batch, search, .. } = c.evaluation;
-    Stage::new("decode-asr", 2, (split, batch, search, c.asr.task.suppress_special))
+    let mut stage = Stage::new("decode-asr", 2, (split, batch, search, c.asr.task.suppress_special))
         .input("prepare", prepare)
         .input("model", model)
-        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
-        .run(move |run| {
-            let (objective, model, dataset) = recogniser(run, &c, &datasets)?;
-            let test = dataset.split(split);
-            run.progress().start(test.len() as u64, "utterances");
-            let progress = |done: usize| run.progress().step(done as u64, "transcribed");
-            let transcripts =
-                objective.transcribe(&model, &test, c.evaluation.batch, &c.evaluation.search, progress)?;
-            Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
-        })
+        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 });
+    if let Some(lm) = lm {
+        stage = stage.input("lm", lm);
+    }
+    let fused = lm.is_some();
+    stage.run(move |run| {
+        let (objective, model, dataset) = recogniser(run, &c, &datasets)?;
+        let lm = if fused { Some(super::lm::fusion(run, &dataset)?) } else { None };
+        let test = dataset.split(split);
+        run.progress().start(test.len() as u64, "utterances");
+        let progress = |done: usize| run.progress().step(done as u64, "transcribed");
+        let transcripts = objective.transcribe(&model, &test, batch, &search, lm.as_ref(), progress)?;
+        Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
+    })
 }
 
 /// Scores transcripts: word and character error rates, of both heads together and of each alone.

@@ -2,6 +2,7 @@
 
 pub mod asr;
 pub mod data;
+pub mod lm;
 pub mod pretrain;
 pub mod sid;
 pub mod speech;

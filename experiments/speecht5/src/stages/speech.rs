@@ -239,7 +239,7 @@ pub fn hear<I: SpeechTask>(
                 let said: Vec<Arc<[f32]>> = said.into_iter().map(Into::into).collect();
                 for (counts, audio) in counts.iter_mut().zip([said, heard, targets]) {
                     if !audio.is_empty() {
-                        let heard = recognition.hear(&model, &audio, &judge.evaluation.search);
+                        let heard = recognition.hear(&model, &audio, &judge.evaluation.search, None);
                         counts.extend(texts.iter().zip(heard).map(|(text, heard)| word_errors(text, &heard.joint)));
                     }
                 }

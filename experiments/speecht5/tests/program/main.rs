@@ -71,6 +71,26 @@ fn the_ablation_runs_prints_its_table_and_runs_again_for_free() {
 }
 
 #[test]
+fn a_language_model_is_trained_and_has_its_say() {
+    let runs = tempfile::tempdir().unwrap();
+    let short = ["pretrain=none", "asr.train.updates=2", "lm.train.updates=4", "--row", "SpeechT5 + LM"];
+    let args: Vec<&str> = ["run", "lm", "--scale", "smoke"].into_iter().chain(short).collect();
+    let output = speecht5(runs.path(), &args);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let record = std::fs::read(runs.path().join("tables/lm-smoke.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let row = record["rows"].as_array().unwrap().iter().find(|row| row["name"] == "SpeechT5 + LM").unwrap();
+    assert_eq!(row["cells"].as_array().unwrap().len(), 3);
+    assert!(row["cells"].as_array().unwrap().iter().all(|cell| cell["value"].as_f64().is_some_and(f64::is_finite)));
+    // What the stage leaves is a folder that the command line takes.
+    let stages = std::fs::read_dir(runs.path().join("stages")).unwrap().map(|entry| entry.unwrap().path());
+    let named = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("lm-");
+    let outputs = stages.into_iter().find(named).expect("a language model was trained").join("outputs");
+    let lm = vocable_lm::LanguageModel::open(outputs, &burn::tensor::Device::flex()).unwrap();
+    assert!(lm.dictionary.id("▁").is_some() && lm.dictionary.id("<mask>").is_none());
+}
+
+#[test]
 fn looking_costs_nothing() {
     let runs = tempfile::tempdir().unwrap();
     let list = Command::new(env!("CARGO_BIN_EXE_speecht5")).arg("list").output().expect("the program starts");
@@ -92,6 +112,8 @@ fn mistakes_exit_2_and_say_what_to_do() {
         (vec!["run", "ablation", "model.heads=7"], "model.heads"),
         (vec!["run", "ablation", "asr.train.updates=many"], "asr.train.updates"),
         (vec!["run", "ablation", "units.clusters=1"], "units.clusters"),
+        (vec!["run", "lm", "lm.task.model.heads=3"], "lm.task.model"),
+        (vec!["run", "lm", "evaluation.search.lm_weight=-1"], "evaluation.search.lm_weight"),
         (vec!["run", "ablatoin"], "ablation"),
         (vec!["run", "ablation", "--data", "no/such/manifest.jsonl"], "no/such/manifest.jsonl"),
         (vec!["run", "ablation", "data.text=no/such/text.txt"], "no/such/text.txt"),
