@@ -65,7 +65,8 @@ bench-peers *args:
     venv=target/peers-venv
     [ -x $venv/bin/python ] || python3 -m venv $venv
     $venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
-    exec cargo run --release --bin peers -- --python $venv/bin/python "$@"
+    cargo build --release --bin vocable --bin peers
+    exec target/release/peers --python $venv/bin/python "$@"
 
 # Everything CI checks
 ci:

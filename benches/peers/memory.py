@@ -1,4 +1,7 @@
-"""Memory of this process as Linux counts it, in bytes."""
+"""Memory and processor time of this process as Linux counts them, in bytes and seconds."""
+
+import os
+import resource
 
 
 def _status(field):
@@ -16,6 +19,16 @@ def resident():
 def peak():
     """Most memory since the last reset."""
     return _status("VmHWM")
+
+
+def peak_of_programs():
+    """Most of any program that this process has run and waited for."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def cpu():
+    """Processor time so far, threads and finished programs included."""
+    return sum(os.times()[:4])
 
 
 def reset_peak():

@@ -1,14 +1,24 @@
 """The work that is timed, from transformers' SpeechT5 modules and torch's optimiser."""
 
 import os
-from dataclasses import dataclass
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import SpeechT5Config, SpeechT5ForSpeechToText, SpeechT5ForTextToSpeech
+from transformers import (
+    SpeechT5Config,
+    SpeechT5ForSpeechToText,
+    SpeechT5ForTextToSpeech,
+    SpeechT5HifiGan,
+    SpeechT5HifiGanConfig,
+)
 from transformers.models.speecht5 import modeling_speecht5 as hf
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
@@ -27,13 +37,23 @@ class Ready:
     weights: int = 0
     # The model whose weights the other side takes.
     model: nn.Module | None = None
+    # The vocoder whose weights it takes.
+    vocoder: nn.Module | None = None
+    # What programs are given, by the names of files: the functions that write them.
+    files: dict[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
 def prepare(job):
     inputs = load_file(job["inputs"])
-    ready = WORK[job["work"]["kind"]](job["work"], job["model"], inputs)
+    ready = WORK[job["work"]["kind"]](job["work"] | {"folder": job["weights"]}, job["model"], inputs)
     if job["weights"]:
-        ready.model.save_pretrained(job["weights"])
+        folder = Path(job["weights"])
+        if ready.model:
+            ready.model.save_pretrained(folder)
+        if ready.vocoder:
+            ready.vocoder.save_pretrained(folder / "vocoder")
+        for name, write in ready.files.items():
+            write(folder / name)
     return ready
 
 
@@ -264,6 +284,11 @@ def encoding(work, model, inputs):
     return Ready(run, count(encoder.parameters()), recogniser)
 
 
+def digest(tokens):
+    """A number that other tokens would hardly have."""
+    return int((tokens * torch.arange(1, tokens.shape[1] + 1)).sum())
+
+
 def text(work, model, inputs):
     recogniser = SpeechT5ForSpeechToText(config(model)).eval()
     decoder, head = recogniser.speecht5.decoder, recogniser.text_decoder_postnet
@@ -283,8 +308,7 @@ def text(work, model, inputs):
             newest = logits.argmax(1, keepdim=True)
             tokens.append(newest)
         tokens = torch.cat(tokens, 1)
-        places = torch.arange(1, tokens.shape[1] + 1)
-        return {"tokens": tokens.numel(), "digest": int((tokens * places).sum())}
+        return {"tokens": tokens.numel(), "digest": digest(tokens)}
 
     return Ready(run, count(recogniser.parameters()), recogniser)
 
@@ -292,15 +316,90 @@ def text(work, model, inputs):
 def speech(work, model, inputs):
     speaker = inputs["speaker"]
     synthesiser = SpeechT5ForTextToSpeech(config(model)).eval()
+    vocoder = hifi_gan() if work["vocoder"] else None
     ratio = work["frames"] / work["characters"]
 
     def run():
-        mel = synthesiser.generate_speech(
-            inputs["characters"], speaker, minlenratio=ratio, maxlenratio=ratio
+        made = synthesiser.generate_speech(
+            inputs["characters"], speaker, minlenratio=ratio, maxlenratio=ratio, vocoder=vocoder
         )
-        return {"frames": mel.shape[-2]}
+        return {"samples": made.numel()} if vocoder else {"frames": made.shape[-2]}
 
-    return Ready(run, count(synthesiser.parameters()), synthesiser)
+    return Ready(run, count(synthesiser.parameters()), synthesiser, vocoder)
+
+
+def hifi_gan():
+    return SpeechT5HifiGan(SpeechT5HifiGanConfig()).eval()
+
+
+def vocoding(work, model, inputs):
+    vocoder = hifi_gan()
+
+    @torch.inference_mode()
+    def run():
+        waveform = vocoder(inputs["mel"][0])
+        return {"samples": waveform.numel(), "magnitude": float(waveform.abs().double().mean())}
+
+    return Ready(run, vocoder=vocoder)
+
+
+# A folder whose tokenizer is taken.
+TOKENIZER = Path("fixtures/hf/asr")
+# Its characters; what is before and behind them is special, or no token at all.
+CHARACTERS = slice(4, 48)
+
+
+def talkative(model):
+    """A recogniser that writes characters alone, and never an end: texts are as long as they may be."""
+    recogniser = SpeechT5ForSpeechToText(config(model)).eval()
+    matrix = recogniser.get_input_embeddings().weight
+    with torch.no_grad():
+        direction = torch.randn(matrix.shape[1])
+        recogniser.speecht5.decoder.wrapped_decoder.layers[-1].final_layer_norm.bias += direction
+        special = torch.ones(len(matrix), dtype=torch.bool)
+        special[CHARACTERS] = False
+        matrix[special] = -direction
+    return recogniser
+
+
+def transcription(work, model, inputs):
+    recogniser = talkative(model)
+
+    def run():
+        tokens = recogniser.generate(inputs["waveforms"], max_new_tokens=work["tokens"], num_beams=work["beam"])[:, 1:]
+        outcome = {"tokens": tokens.numel()}
+        if work["beam"] == 1:
+            outcome["digest"] = digest(tokens)
+        return outcome
+
+    return Ready(run, count(recogniser.parameters()), recogniser)
+
+
+def program(work, model, inputs):
+    import soundfile
+
+    files = {name.name: lambda to, name=name: shutil.copy(name, to) for name in TOKENIZER.glob("*token*")}
+    for name in ["spm_char.model", "preprocessor_config.json"]:
+        files[name] = lambda to: shutil.copy(TOKENIZER / to.name, to)
+    if work["command"] == "transcribe":
+        trained, vocoder = talkative(model), None
+        files["input.wav"] = lambda to: soundfile.write(to, inputs["waveforms"][0].numpy().clip(-1, 1), 16000)
+        arguments = [work["beam"], work["tokens"]]
+    else:
+        trained, vocoder = SpeechT5ForTextToSpeech(config(model)).eval(), hifi_gan()
+        # The start of a word is a token of its own.
+        text = ("very fine indeed! the lazy fox " * 9)[: work["characters"] - 1]
+        files["text.txt"] = lambda to: to.write_text(text)
+        files["speaker.safetensors"] = lambda to: save_file({"speaker": inputs["speaker"]}, to)
+        arguments = [work["ratio"]]
+
+    def run():
+        script = Path(__file__).with_name("program.py")
+        command = [sys.executable, "-Wignore", script, work["command"], work["folder"], *map(str, arguments)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return {}
+
+    return Ready(run, 0, trained, vocoder, files)
 
 
 def log_mel(work, model, inputs):
@@ -350,5 +449,8 @@ WORK = {
     "encoding": encoding,
     "text": text,
     "speech": speech,
+    "vocoding": vocoding,
+    "transcription": transcription,
+    "program": program,
     "log_mel": log_mel,
 }

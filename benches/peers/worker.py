@@ -19,11 +19,12 @@ def main():
         request = json.loads(line)
         if request == "run":
             memory.reset_peak()
-            start, cpu = time.perf_counter(), time.process_time()
+            start, cpu = time.perf_counter(), memory.cpu()
             outcome = run()
             seconds = time.perf_counter() - start
-            cpu = time.process_time() - cpu
-            reply = {"seconds": seconds, "cpu": cpu, "peak": memory.peak(), "outcome": outcome}
+            cpu = memory.cpu() - cpu
+            peak = memory.peak_of_programs() or memory.peak()
+            reply = {"seconds": seconds, "cpu": cpu, "peak": peak, "outcome": outcome}
         else:
             run, reply = prepare(request["prepare"])
         print(json.dumps(reply), file=replies, flush=True)

@@ -11,7 +11,7 @@ use vocable_data::mask::{SpanMask, compute_mask_indices};
 use vocable_random::Key;
 use vocable_text::Infilling;
 
-use crate::job::{Job, SOUNDS, Work};
+use crate::job::{Job, Program, SOUNDS, Work};
 
 /// Tokens of the character vocabulary.
 pub const VOCABULARY: usize = 81;
@@ -75,6 +75,15 @@ impl Inputs {
             }
             Work::Encoding { items, seconds } | Work::Text { items, seconds, .. } => {
                 inputs.sounds(*items, *seconds);
+            }
+            Work::Transcription { seconds, .. } | Work::Program(Program::Transcribe { seconds, .. }) => {
+                inputs.sounds(1, *seconds);
+            }
+            Work::Program(Program::Speak { .. }) => inputs.speakers(1, job.model.speaker),
+            Work::Vocoding { seconds } => {
+                let frames = seconds * RATE / LogMel::default().config().hop;
+                let mel = white_noise(frames * job.model.mel, Key::new(7));
+                inputs.floats("mel", &[1, frames, job.model.mel], mel);
             }
             Work::Speech { items, characters: length, .. } => {
                 let text = (0..*items).flat_map(|n| characters(n, *length)).map(i64::from).collect();

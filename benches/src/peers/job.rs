@@ -79,7 +79,25 @@ pub enum Work {
         frames: usize,
         /// How our side stores the decoder's weights, if not in `f32`.
         storage: Option<Storage>,
+        /// Whether HiFi-GAN makes a waveform of them.
+        vocoder: bool,
     },
+    /// HiFi-GAN of the published size.
+    Vocoding {
+        /// Length of the waveform.
+        seconds: usize,
+    },
+    /// A recording to text: encoder and search.
+    Transcription {
+        /// Length of the recording.
+        seconds: usize,
+        /// Hypotheses that are followed.
+        beam: usize,
+        /// Tokens of the text.
+        tokens: usize,
+    },
+    /// A program from its start to its end: `vocable` here, a script with transformers there.
+    Program(Program),
     /// Log-mel spectrograms of many utterances.
     LogMel {
         /// Whom the other side asks.
@@ -94,8 +112,36 @@ pub enum Work {
 impl Work {
     /// Whether both sides have the same weights: transformers' class has them all.
     pub fn shares_weights(&self) -> bool {
-        matches!(self, Self::Recognition { .. } | Self::Encoding { .. } | Self::Text { .. } | Self::Speech { .. })
+        !matches!(self, Self::Pretraining { .. } | Self::LogMel { .. })
     }
+
+    /// Runs before the first that counts, on either side.
+    pub fn warm_up(&self) -> usize {
+        // A program is never warm; only its files are.
+        if matches!(self, Self::Program(_)) { 1 } else { 2 }
+    }
+}
+
+/// What a program does.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Program {
+    /// `vocable transcribe` of a recording.
+    Transcribe {
+        /// Its length.
+        seconds: usize,
+        /// Hypotheses that are followed.
+        beam: usize,
+        /// Tokens of the text.
+        tokens: usize,
+    },
+    /// `vocable speak` with HiFi-GAN.
+    Speak {
+        /// Characters of the text.
+        characters: usize,
+        /// Mel frames for each token.
+        ratio: usize,
+    },
 }
 
 /// A log-mel extractor of the Python side.
@@ -154,7 +200,12 @@ pub fn rows() -> Vec<Row> {
     };
     let hour = |extractor| Work::LogMel { extractor, seconds: SOUNDS.1, repeats: 3600 / (SOUNDS.0 * SOUNDS.1) };
     let text = |items, storage| Work::Text { items, seconds: 5, tokens: 60, storage };
-    let speech = |items, storage| Work::Speech { items, characters: 60, frames: 480, storage };
+    let speech = |items, storage| Work::Speech { items, characters: 60, frames: 480, storage, vocoder: false };
+    let speaking = Work::Speech { items: 1, characters: 60, frames: 480, storage: None, vocoder: true };
+    let (seconds, tokens) = (20, 240);
+    let transcription = |beam| Work::Transcription { seconds, beam, tokens };
+    let transcribe = |beam| Work::Program(Program::Transcribe { seconds, beam, tokens });
+    let speak = Work::Program(Program::Speak { characters: 60, ratio: 8 });
     let (bf16, int8) = (Some(Storage::Bf16), Some(Storage::Int8));
     vec![
         row("pretraining", "Pre-training, speech 2 × 5 s and text 8 × 100 characters: update", pretraining()),
@@ -169,6 +220,13 @@ pub fn rows() -> Vec<Row> {
         row("mel-1-bf16", "Mel, 480 frames from 60 characters, batch 1, decoder here in bf16", speech(1, bf16)),
         row("mel-1-int8", "Mel, 480 frames from 60 characters, batch 1, decoder here in int8", speech(1, int8)),
         row("mel-8", "Mel, 480 frames from 60 characters, batch 8", speech(8, None)),
+        row("vocoder", "HiFi-GAN, 6 s", Work::Vocoding { seconds: 6 }),
+        row("transcribe-greedy", "Transcribing 20 s, 240 tokens, greedy", transcription(1)),
+        row("transcribe-beam", "Transcribing 20 s, 240 tokens, beam of 5", transcription(5)),
+        row("speak", "Speaking 60 characters, 480 frames and their waveform", speaking),
+        row("transcribe-greedy-program", "The same 20 s, greedy, as a whole program", transcribe(1)),
+        row("transcribe-beam-program", "The same 20 s, beam of 5, as a whole program", transcribe(5)),
+        row("speak-program", "Speaking 60 characters, 488 frames, as a whole program", speak),
         row("log-mel", "Log-mel of an hour, against transformers", hour(Extractor::Transformers)),
         row("log-mel-librosa", "Log-mel of an hour, against librosa", hour(Extractor::Librosa)),
     ]
@@ -189,7 +247,12 @@ pub fn points() -> Vec<Row> {
     points.extend([2, 5, 10, 20, 40].map(|seconds| point("seconds", seconds, update(1, seconds), base.clone())));
     points.extend([1, 2, 4, 8, 16].map(|items| point("batch", items, update(items, 5), base.clone())));
     points.extend([50, 100, 200, 500, 1000, 2000].map(|frames| {
-        point("frames", frames, Work::Speech { items: 1, characters: 60, frames, storage: None }, base.clone())
+        point(
+            "frames",
+            frames,
+            Work::Speech { items: 1, characters: 60, frames, storage: None, vocoder: false },
+            base.clone(),
+        )
     }));
     points.extend([256, 512, 768, 1024].map(|width| {
         let model = ModelConfig { width, heads: width / 64, feed_forward: 4 * width, ..base.clone() };

@@ -14,8 +14,6 @@ use crate::job::{Job, Row};
 use crate::memory;
 use crate::protocol::{Prepared, Request, Run, Worker};
 
-/// Runs before the first that counts, on either side.
-const WARM_UP: usize = 2;
 /// More rounds than asked for are made within this time.
 const ENOUGH: f64 = 12.0;
 /// Rounds at most.
@@ -157,7 +155,7 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
         let share = others / (run.seconds * cores);
         Ok((run, share))
     };
-    for _ in 0..WARM_UP {
+    for _ in 0..row.work.warm_up() {
         run(0)?;
         run(1)?;
     }
@@ -193,7 +191,8 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
 
 /// Whether both sides did the same work, as far as their outcomes tell.
 fn agree(ours: &Side, peer: &Side) -> Result<()> {
-    for (name, tolerance) in [("frames", 0.0), ("tokens", 0.0), ("digest", 0.0), ("magnitude", 1e-4)] {
+    for (name, tolerance) in [("frames", 0.0), ("samples", 0.0), ("tokens", 0.0), ("digest", 0.0), ("magnitude", 1e-4)]
+    {
         if let (Some(a), Some(b)) = (ours.outcome.get(name), peer.outcome.get(name))
             && (a - b).abs() > tolerance * b.abs()
         {

@@ -1,6 +1,7 @@
 //! Memory and processor time as Linux counts them, in bytes and seconds.
 
 use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
 
 fn status(field: &str) -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("memory is counted by Linux's /proc alone")?;
@@ -27,12 +28,20 @@ pub fn reset_peak() -> Result<()> {
 /// Clock ticks a second, the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
 
-/// Processor time of this process so far, threads included.
+/// Most that any program was resident with that this process has run and waited for.
+pub fn peak_of_programs() -> Result<u64> {
+    let kilobytes = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
+    Ok(u64::try_from(kilobytes)? * 1024)
+}
+
+/// Processor time of this process so far, threads and finished programs included.
 pub fn cpu() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
     let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat")?;
     let ticks = |n: usize| fields.split_whitespace().nth(n).and_then(|ticks| ticks.parse::<f64>().ok());
-    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+    // utime stime cutime cstime
+    let all = (11..15).map(|n| ticks(n).context("/proc/self/stat"));
+    Ok(all.sum::<Result<f64>>()? / TICKS)
 }
 
 /// Processor time of all processes so far, and what the machine's other guests took.

@@ -82,8 +82,31 @@ fn compressed(text: &mut String, measurements: &Measurements) -> Result<()> {
     Ok(())
 }
 
-/// The memory of the updates.
+/// Rows of what users do.
+const USE: [&str; 7] = [
+    "vocoder",
+    "transcribe-greedy",
+    "transcribe-beam",
+    "speak",
+    "transcribe-greedy-program",
+    "transcribe-beam-program",
+    "speak-program",
+];
+
+/// The memory of use and of the updates.
 fn memory(text: &mut String, measurements: &Measurements) -> Result<()> {
+    writeln!(
+        text,
+        "\n## Memory of use\n\n\
+         Most resident memory of each side's process while it works, libraries and mapped weights included.\n\n\
+         | work | peak here, GB | PyTorch, GB |\n|---|---|---|"
+    )?;
+    let gigabytes = |bytes: i64| bytes as f64 / 1e9;
+    for name in USE {
+        let Some(row) = measurements.rows.iter().find(|row| row.name == name) else { continue };
+        let [ours, peer] = [&row.ours, &row.peer].map(|side| gigabytes(side.peak as i64));
+        writeln!(text, "| {} | {ours:.2} | {peer:.2} |", row.title)?;
+    }
     writeln!(
         text,
         "\n## Memory of an update\n\n\
@@ -94,7 +117,6 @@ fn memory(text: &mut String, measurements: &Measurements) -> Result<()> {
          | work | peak here, GB | PyTorch | activations and gradients here, GB | PyTorch | share | activations here, GB | PyTorch | \
          share |\n|---|---|---|---|---|---|---|---|---|"
     )?;
-    let gigabytes = |bytes: i64| bytes as f64 / 1e9;
     for name in ["pretraining", "asr", "asr-ctc"] {
         let Some(row) = measurements.rows.iter().find(|row| row.name == name) else { continue };
         write!(

@@ -1,15 +1,19 @@
 //! Our side of the work.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use vocable_audio::{LogMel, white_noise};
+use vocable_audio::{Frames, LogMel, white_noise};
 use vocable_data::mask::{SpanMask, compute_mask_indices};
-use vocable_decode::{SpeechLimits, TextLimits, generate_speech, greedy};
+use vocable_decode::{
+    BeamConfig, Companions, Hypothesis, SpeechLimits, TextLimits, beam_search, generate_speech, greedy,
+};
 use vocable_nets::{SpeechMasks, Tokens};
 use vocable_nn::{Mode, Storage};
 use vocable_objectives::Losses;
@@ -22,9 +26,10 @@ use vocable_speecht5::pretrain::{PretrainConfig, SpeechBatch, TextBatch};
 use vocable_speecht5::{ModelConfig, Pretrainer, Regularisation, SpeechT5};
 use vocable_train::OptimiserConfig;
 use vocable_train::parameters::parameters;
+use vocable_vocoder::Vocoder;
 
 use crate::inputs::{BLANK, CLUSTERS, EOS, Inputs, PAD, VOCABULARY, mask_tensor};
-use crate::job::{Job, Optimiser, Work};
+use crate::job::{Job, Optimiser, Program, Work};
 
 /// Named numbers that a run ends with.
 pub type Outcome = BTreeMap<String, f64>;
@@ -56,9 +61,13 @@ pub fn prepare(job: &Job) -> Result<Ready> {
         }
         Work::Encoding { .. } => encoding(inference()?, &inputs),
         Work::Text { tokens, storage, .. } => text(inference()?, &inputs, *tokens, *storage),
-        Work::Speech { characters, frames, storage, .. } => {
-            speech(inference()?, &inputs, *frames as f64 / *characters as f64, job.model.mel, *storage)
+        Work::Speech { characters, frames, storage, vocoder, .. } => {
+            let vocoder = if *vocoder { Some(open_vocoder(job)?) } else { None };
+            speech(inference()?, &inputs, *frames as f64 / *characters as f64, job.model.mel, *storage, vocoder)
         }
+        Work::Vocoding { .. } => vocoding(open_vocoder(job)?, &inputs, job.model.mel),
+        Work::Transcription { beam, tokens, .. } => transcription(inference()?, &inputs, *beam, *tokens),
+        Work::Program(command) => program(*command, job)?,
         Work::LogMel { repeats, .. } => log_mel(&inputs, *repeats),
     })
 }
@@ -187,19 +196,103 @@ fn text(model: SpeechT5, inputs: &Inputs, tokens: usize, storage: Option<Storage
     });
     let run = move || {
         let found = greedy(&mut TextDecoding::new(&model, &memory.states, &memory.lengths), items, &limits, &[]);
-        let tokens: usize = found.iter().map(|hypothesis| hypothesis.tokens.len()).sum();
-        let places = |tokens: &Vec<u32>| (1..).zip(tokens).map(|(place, &token)| place * u64::from(token)).sum::<u64>();
-        let digest: u64 = found.iter().map(|hypothesis| places(&hypothesis.tokens)).sum();
         // Other weights may choose other tokens.
-        let choice = ("digest".to_owned(), digest as f64);
-        let mut outcome = Outcome::from([moved.clone().unwrap_or(choice)]);
-        outcome.insert("tokens".into(), tokens as f64);
+        let mut outcome = Outcome::from([moved.clone().unwrap_or_else(|| ("digest".into(), digest(&found)))]);
+        outcome.insert("tokens".into(), count_tokens(&found));
         outcome
     };
     Ready { weights, run: Box::new(run) }
 }
 
-fn speech(model: SpeechT5, inputs: &Inputs, ratio: f64, mel: usize, storage: Option<Storage>) -> Ready {
+fn count_tokens(found: &[Hypothesis]) -> f64 {
+    found.iter().map(|hypothesis| hypothesis.tokens.len()).sum::<usize>() as f64
+}
+
+/// A number that other tokens would hardly have.
+fn digest(found: &[Hypothesis]) -> f64 {
+    let places = |tokens: &Vec<u32>| (1..).zip(tokens).map(|(place, &token)| place * u64::from(token)).sum::<u64>();
+    found.iter().map(|hypothesis| places(&hypothesis.tokens)).sum::<u64>() as f64
+}
+
+fn transcription(model: SpeechT5, inputs: &Inputs, beam: usize, tokens: usize) -> Ready {
+    let waveforms = waveforms(inputs, &Device::flex());
+    let limits = TextLimits { start: EOS, end: EOS, min_length: 0, max_length: tokens };
+    let weights = count(&model);
+    let run = move || {
+        let Waveforms { samples, lengths } = waveforms.clone();
+        let encoded = model.encode_speech(samples, &lengths, None, &SpeechMasks::default(), Mode::Eval);
+        let mut stepper = TextDecoding::new(&model, &encoded.states, &encoded.lengths);
+        if beam == 1 {
+            let found = greedy(&mut stepper, 1, &limits, &[]);
+            return Outcome::from([("digest".into(), digest(&found)), ("tokens".into(), count_tokens(&found))]);
+        }
+        let config = BeamConfig::attention(beam);
+        let found = beam_search(&mut stepper, Companions::default(), 1, &limits, &[], &config);
+        Outcome::from([("tokens".into(), count_tokens(&found[0][..1]))])
+    };
+    Ready { weights, run: Box::new(run) }
+}
+
+/// The folder in which the Python worker leaves models and what programs are given.
+fn shared(job: &Job) -> Result<&Path> {
+    job.weights.as_deref().context("the sides share no weights")
+}
+
+fn open_vocoder(job: &Job) -> Result<Vocoder> {
+    Ok(Vocoder::open(shared(job)?.join("vocoder"), &Device::flex())?)
+}
+
+fn vocoding(vocoder: Vocoder, inputs: &Inputs, mel: usize) -> Ready {
+    let log_mel = Frames::new(inputs.rows("mel").concat(), mel);
+    let run = move || {
+        let samples = vocoder.samples(&log_mel, Key::new(8));
+        let magnitude = samples.iter().map(|sample| f64::from(sample.abs())).sum::<f64>() / samples.len() as f64;
+        Outcome::from([("samples".into(), samples.len() as f64), ("magnitude".into(), magnitude)])
+    };
+    Ready { weights: 0, run: Box::new(run) }
+}
+
+/// `vocable` beside this program, on files that the Python worker has written.
+fn program(program: Program, job: &Job) -> Result<Ready> {
+    let folder = shared(job)?.to_owned();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let model = path("");
+    let mut arguments: Vec<String> = match program {
+        Program::Transcribe { beam, tokens, .. } => {
+            let (beam, tokens) = (beam.to_string(), tokens.to_string());
+            ["transcribe", "--no-suppress", "--beam", &beam, "--max-tokens", &tokens, &path("input.wav")]
+                .map(str::to_owned)
+                .into()
+        }
+        Program::Speak { ratio, .. } => {
+            let (vocoder, voice, ratio) = (path("vocoder"), path("speaker.safetensors"), ratio.to_string());
+            let text = std::fs::read_to_string(path("text.txt"))?;
+            ["speak", "--vocoder", &vocoder, "--speaker", &voice, "--threshold", "1.99", "--max-len-ratio", &ratio]
+                .into_iter()
+                .chain(["-o", &path("ours.wav"), &text])
+                .map(str::to_owned)
+                .collect()
+        }
+    };
+    arguments.extend(["--model".into(), model]);
+    let vocable = std::env::current_exe()?.with_file_name("vocable");
+    let run = move || {
+        let status = Command::new(&vocable).args(&arguments).stdout(Stdio::null()).status();
+        let status = status.unwrap_or_else(|error| panic!("{}: {error}", vocable.display()));
+        assert!(status.success(), "vocable {}: {status}", arguments.join(" "));
+        Outcome::new()
+    };
+    Ok(Ready { weights: 0, run: Box::new(run) })
+}
+
+fn speech(
+    model: SpeechT5,
+    inputs: &Inputs,
+    ratio: f64,
+    mel: usize,
+    storage: Option<Storage>,
+    vocoder: Option<Vocoder>,
+) -> Ready {
     let device = Device::flex();
     let characters = Tokens::new(&inputs.tokens("characters"), PAD, &device);
     let speaker: Tensor<2> = inputs.tensor("speaker", &device);
@@ -223,6 +316,10 @@ fn speech(model: SpeechT5, inputs: &Inputs, ratio: f64, mel: usize, storage: Opt
         let after = model.speech_decoder_postnet.refine(before, Mode::Eval);
         let mut outcome = Outcome::from([("frames".into(), after.dims()[1] as f64)]);
         outcome.extend(moved.clone());
+        if let Some(vocoder) = &vocoder {
+            let mel = Frames::new(after.try_into_vec_as::<f32>().expect("log-mels are readable floats"), mel);
+            outcome.insert("samples".into(), vocoder.samples(&mel, Key::new(8)).len() as f64);
+        }
         outcome
     };
     Ready { weights, run: Box::new(run) }
