@@ -14,7 +14,7 @@ import memory
 def main():
     replies = sys.stdout
     sys.stdout = sys.stderr  # Whatever a library prints is no reply.
-    run = None
+    run, peak = None, memory.peak
     for line in sys.stdin:
         request = json.loads(line)
         if request == "run":
@@ -23,10 +23,12 @@ def main():
             outcome = run()
             seconds = time.perf_counter() - start
             cpu = memory.cpu() - cpu
-            peak = memory.peak_of_programs() or memory.peak()
-            reply = {"seconds": seconds, "cpu": cpu, "peak": peak, "outcome": outcome}
+            reply = {"seconds": seconds, "cpu": cpu, "peak": peak(), "outcome": outcome}
         else:
             run, reply = prepare(request["prepare"])
+            # Libraries run small programs of their own, which do not count.
+            whole = request["prepare"]["work"]["kind"] == "program"
+            peak = memory.peak_of_programs if whole else memory.peak
         print(json.dumps(reply), file=replies, flush=True)
 
 
