@@ -20,7 +20,7 @@ pub use griffin_lim::GriffinLim;
 pub use mel::{LogMel, LogMelConfig};
 pub use mfcc::{Mfcc, deltas};
 pub use noise::{add_white_noise, mix_at_snr, white_noise};
-pub use read::{Audio, Header, probe, read, read_bytes};
+pub use read::{Audio, Header, probe, read, read_bytes, read_first_channel};
 pub use resample::resample;
 pub use standardise::standardise;
 pub use stft::Stft;

@@ -77,6 +77,14 @@ pub fn read_bytes(bytes: Vec<u8>, path: impl AsRef<Path>) -> Result<Audio, Audio
     Stream::new(Cursor::new(bytes), path.as_ref())?.read()
 }
 
+/// Reads a whole file as [`read`], but takes the first channel alone instead of the average.
+///
+/// Errors: as [`read`].
+pub fn read_first_channel(path: impl AsRef<Path>) -> Result<Audio, AudioError> {
+    let stream = Stream::open(path.as_ref())?;
+    Stream { mix: |frame| frame[0], ..stream }.read()
+}
+
 /// Rate and length of a file without decoding it, except where the header leaves the length open.
 ///
 /// Errors: as [`read`], as far as they show in the header; a recording that is cut short does not, only reading it does.
@@ -99,6 +107,12 @@ struct Stream {
     rate: u32,
     /// Samples per channel by the header.
     declared: Option<u64>,
+    /// From the channels of a sample to one.
+    mix: fn(&[f32]) -> f32,
+}
+
+fn mean(frame: &[f32]) -> f32 {
+    frame.iter().sum::<f32>() / frame.len() as f32
 }
 
 impl Stream {
@@ -133,7 +147,7 @@ impl Stream {
             .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
             .map_err(|error| not_audio(error.to_string()))?;
         let (track, declared) = (track.id, track.num_frames);
-        Ok(Self { path: path.into(), format, decoder, track, rate, declared })
+        Ok(Self { path: path.into(), format, decoder, track, rate, declared, mix: mean })
     }
 
     fn read(mut self) -> Result<Audio, AudioError> {
@@ -148,7 +162,7 @@ impl Stream {
         Ok(Audio { samples, rate: self.rate, path: self.path })
     }
 
-    /// Appends the mono average of all packets to `samples`.
+    /// Appends all packets, mixed to mono, to `samples`.
     fn decode_into(&mut self, samples: &mut Vec<f32>) -> Result<(), AudioError> {
         let mut interleaved = Vec::new();
         loop {
@@ -172,7 +186,7 @@ impl Stream {
                 let reason = format!("it is longer than {LONGEST} samples; cut it into parts");
                 return Err(AudioError::NotAudio { path: self.path.clone(), reason });
             }
-            samples.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32));
+            samples.extend(interleaved.chunks_exact(channels).map(self.mix));
         }
         let found = samples.len() as u64;
         if self.declared.is_some_and(|declared| found < declared) {

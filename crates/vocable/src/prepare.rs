@@ -34,8 +34,8 @@ pub enum Source {
     Voxceleb(Folders),
     /// MuST-C: TED talks with their translations (en-de or en-fr).
     Mustc(Mustc),
-    /// WHAM!: speech with and without noise, as its scripts mix it (wav16k/max), or its noise alone (wham_noise).
-    Wham(Folders),
+    /// WHAM!: speech with and without noise, as its scripts mix it (wav16k/max) or mixed here; or its noise alone.
+    Wham(Wham),
     /// Data folders of Kaldi: wav.scp, utt2spk, text, segments.
     Kaldi(Kaldi),
     /// Manifests of fairseq: NAME.tsv, and beside it NAME.wrd, .ltr, .txt, .km and dict.km.txt.
@@ -137,6 +137,19 @@ pub struct Arctic {
     /// The voices to take, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = arctic::VOICES.map(String::from))]
     voices: Vec<String>,
+}
+
+/// Options of `prepare wham`.
+#[derive(Args)]
+pub struct Wham {
+    #[command(flatten)]
+    folders: Folders,
+    /// Mix the noise in wham_noise with WSJ0: the folder that has wsj0/, as WAV files.
+    #[arg(long, value_name = "DIR", requires = "lists")]
+    wsj0: Option<PathBuf>,
+    /// The folder with mix_2_spk_filenames_{tr,cv,tt}.csv, data/ of the official scripts.
+    #[arg(long, value_name = "DIR", requires = "wsj0")]
+    lists: Option<PathBuf>,
 }
 
 /// Options of `prepare mustc`.
@@ -275,8 +288,9 @@ fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
         }
         Source::Voxceleb(folders) => listed("voxceleb", &folders, voxceleb::list(&folders.from)?)?,
         Source::Mustc(Mustc { folders, language }) => listed("mustc", &folders, mustc::list(&folders.from, language)?)?,
-        Source::Wham(folders) => {
-            let all = wham::prepare_all(&folders.from, &folders.to, folders.lenience(), progress)?;
+        Source::Wham(Wham { folders, wsj0, lists }) => {
+            let mixing = wsj0.zip(lists).map(|(wsj0, lists)| wham::Mixing { wsj0, lists });
+            let all = wham::prepare_all(&folders.from, mixing.as_ref(), &folders.to, folders.lenience(), progress)?;
             return Ok(Done::Recordings(all));
         }
         Source::Kaldi(Kaldi { from, to, root, skip_bad }) => {

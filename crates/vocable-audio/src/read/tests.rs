@@ -72,6 +72,10 @@ fn channels_are_averaged() {
     let audio = wav(&[16384, 0, -16384, 16384, 8192, 8192], 16, 2);
     assert_eq!(audio.samples, [0.25, 0.0, 0.25]);
     assert_eq!(wav(&[300, 0, 0, 600, 600, 600], 16, 3).samples.len(), 2);
+    let path = fixture("tone.flac");
+    let (mean, first) = (read(&path).unwrap(), read_first_channel(&path).unwrap());
+    assert_eq!(first.samples.len(), mean.samples.len());
+    assert!(first.samples.iter().enumerate().all(|(n, &left)| left == ((37 * n % 2001) as f32 - 1000.0) / 32_768.0));
 }
 
 #[test]

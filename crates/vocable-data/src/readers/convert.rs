@@ -1,6 +1,7 @@
 //! From the recordings of any layout to 16 kHz mono WAV files and the manifest's lines: what all readers share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use vocable_audio::Audio;
+use vocable_audio::{Audio, AudioError};
 
 use super::{Prepared, Progress, claim, refuse, write_manifest};
 use crate::DataError;
@@ -36,12 +37,35 @@ pub enum Sound {
         /// The audio file.
         bytes: Vec<u8>,
     },
+    /// Something that is made of files.
+    Made(Box<dyn Make>),
+}
+
+/// A recording that is computed. Its `Debug` form tells all that it depends on: if that changes, it is made again.
+pub trait Make: fmt::Debug + Send + Sync {
+    /// The files it is made of, at least one.
+    fn files(&self) -> Vec<&Path>;
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// What reading the files gives.
+    fn make(&self) -> Result<Audio, AudioError>;
 }
 
 impl Sound {
-    fn file(&self) -> &Path {
+    fn files(&self) -> Vec<&Path> {
         match self {
-            Self::File(file) | Self::Inside { file, .. } => file,
+            Self::File(file) | Self::Inside { file, .. } => vec![file],
+            Self::Made(made) => made.files(),
+        }
+    }
+
+    /// What [`Origin`] knows it by.
+    fn identity(&self) -> String {
+        match self {
+            Self::Made(made) => format!("{made:?}"),
+            _ => self.name().to_string_lossy().into_owned(),
         }
     }
 
@@ -50,6 +74,7 @@ impl Sound {
         match self {
             Self::File(file) => file.clone(),
             Self::Inside { file, place, .. } => format!("{}, {place}", file.display()).into(),
+            Self::Made(made) => made.files()[0].to_owned(),
         }
     }
 
@@ -59,6 +84,7 @@ impl Sound {
         let audio = match self {
             Self::File(file) => vocable_audio::read(file),
             Self::Inside { bytes, .. } => vocable_audio::read_bytes(std::mem::take(bytes), &name),
+            Self::Made(made) => made.make(),
         };
         audio.map_err(|error| BadFile::new(&name, error))
     }
@@ -131,14 +157,17 @@ pub fn prepare(
     if !listing.missing.is_empty() && !lenience.partial {
         return Err(DataError::Incomplete(listing.missing));
     }
-    let there: Vec<bool> = listing.sources.par_iter().map(|source| source.sound.file().is_file()).collect();
-    let mut there = there.into_iter();
-    listing.sources.retain(|source| {
-        let there = there.next().expect("one flag per source");
-        if !there {
-            listing.bad.push(BadFile::new(source.sound.file(), "no such file"));
+    let absent = |source: &Source| -> Option<PathBuf> {
+        source.sound.files().into_iter().find(|file| !file.is_file()).map(Path::to_owned)
+    };
+    let absent: Vec<Option<PathBuf>> = listing.sources.par_iter().map(absent).collect();
+    let mut absent = absent.into_iter();
+    listing.sources.retain(|_| match absent.next().expect("one answer per source") {
+        Some(file) => {
+            listing.bad.push(BadFile::new(&file, "no such file"));
+            false
         }
-        there
+        None => true,
     });
     let skipped = refuse(listing.bad, lenience.skip_bad)?;
     let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
@@ -198,10 +227,10 @@ struct Origin {
 }
 
 impl Origin {
-    fn new(source: &Path, piece: &Piece) -> Self {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
+    fn new(sound: &Sound, piece: &Piece) -> Self {
         let span = piece.span.as_ref().map(|span| (span.start, span.end));
-        Self { audio: text(&piece.utterance.audio), source: text(source), span }
+        let audio = piece.utterance.audio.to_string_lossy().into_owned();
+        Self { audio, source: sound.identity(), span }
     }
 }
 
@@ -273,11 +302,10 @@ impl Target<'_> {
         before: &HashMap<String, Origin>,
     ) -> Result<(Converted, Vec<Origin>), DataError> {
         let (mut converted, mut made, mut audio) = (Converted::default(), Vec::new(), None);
-        let name = source.sound.name();
         for piece in source.pieces {
-            let origin = Origin::new(&name, &piece);
+            let origin = Origin::new(&source.sound, &piece);
             let same = before.get(&origin.audio) == Some(&origin);
-            let kept = if same { self.left_by_an_earlier_run(source.sound.file(), &piece) } else { None };
+            let kept = if same { self.left_by_an_earlier_run(&source.sound, &piece) } else { None };
             let finished = match kept {
                 Some(utterance) => {
                     converted.kept += 1;
@@ -318,9 +346,9 @@ impl Target<'_> {
     }
 
     /// The line of a piece whose file is there already, whole and no older than its source.
-    fn left_by_an_earlier_run(&self, source: &Path, piece: &Piece) -> Option<Utterance> {
+    fn left_by_an_earlier_run(&self, sound: &Sound, piece: &Piece) -> Option<Utterance> {
         let target = self.to.join(&piece.utterance.audio);
-        if !not_older(&target, source) {
+        if !sound.files().into_iter().all(|source| not_older(&target, source)) {
             return None;
         }
         let bytes = fs::read(&target).ok()?;

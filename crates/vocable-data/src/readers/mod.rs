@@ -29,7 +29,7 @@ mod text;
 pub mod voxceleb;
 pub mod wham;
 
-pub use convert::{Lenience, Listing, Piece, Sound, Source, prepare};
+pub use convert::{Lenience, Listing, Make, Piece, Sound, Source, prepare};
 
 /// The file that lists a prepared folder.
 pub const MANIFEST: &str = "manifest.jsonl";

@@ -1,13 +1,14 @@
 //! WHAM!: WSJ0's sentences with noise recorded in public places (Wichern et al., Interspeech 2019).
 //!
-//! Its public layouts are what the official scripts make of WSJ0, `wav16k/max/SET/{mix_single,s1,noise}/NAME.wav`, and the noise alone as
-//! it is published, `wham_noise/SET/NAME.wav`. `tr` becomes `train`, `cv` `valid`, and `tt`, whose voices are new, `test-other`.
-//! Of the first, the sentences without noise, with it, and the noise are prepared as three folders `clean`, `noisy` and `noise` with the same ids
-//! in the same order. There are no texts.
+//! Three layouts are read: what the official scripts make of WSJ0, `wav16k/max/SET/{mix_single,s1,noise}/NAME.wav`; the noise as it is
+//! published, `wham_noise/SET/NAME.wav`, with WSJ0 and the scripts' lists, which is mixed here in the same way ([`Mixing`]); and the noise alone. `tr`
+//! becomes `train`, `cv` `valid`, and `tt`, whose voices are new, `test-other`. Sentences without noise, with it, and the
+//! noise are prepared as three folders `clean`, `noisy` and `noise` with the same ids in the same order. There are no texts.
 
 use std::path::{Path, PathBuf};
 
-use super::convert::{Lenience, Listing, Source, prepare};
+use self::mixing::{Noise, Signal};
+use super::convert::{Lenience, Listing, Piece, Sound, Source, prepare};
 use super::text::difference;
 use super::{Prepared, Progress};
 use crate::DataError;
@@ -15,24 +16,35 @@ use crate::files::entries;
 use crate::manifest::{Split, Utterance};
 use crate::verify::BadFile;
 
+mod mixing;
+
+pub use mixing::Mixing;
+
 /// The sets, the parts they play and their published sizes.
 const SETS: [(&str, Split, usize); 3] =
     [("tr", Split::Train, 20_000), ("cv", Split::Valid, 5_000), ("tt", Split::TestOther, 3_000)];
 /// The folders that are made, and those that they are made of.
-const SIGNALS: [(&str, &str); 3] = [("clean", "s1"), ("noisy", "mix_single"), ("noise", "noise")];
+const SIGNALS: [(&str, Signal, &str); 3] =
+    [("clean", Signal::Clean, "s1"), ("noisy", Signal::Noisy, "mix_single"), ("noise", Signal::Noise, "noise")];
 
 /// What is in a folder: by the folders to make, what goes into each.
 ///
 /// # Errors
-/// A folder of neither layout.
-pub fn list(from: &Path) -> Result<Vec<(&'static str, Listing)>, DataError> {
+/// A folder of no layout; with `mixing`, a list that is missing, damaged or does not fit the others.
+pub fn list(from: &Path, mixing: Option<&Mixing>) -> Result<Vec<(&'static str, Listing)>, DataError> {
     let mixed = [from.join("wav16k/max"), from.to_owned()].into_iter().find(|folder| folder.join("tr/s1").is_dir());
-    if let Some(root) = mixed {
-        return SIGNALS.into_iter().map(|(name, signal)| Ok((name, list_signal(&root, signal)?))).collect();
+    if let (Some(root), None) = (mixed, mixing) {
+        return SIGNALS.into_iter().map(|(name, _, folder)| Ok((name, list_signal(&root, folder)?))).collect();
     }
     let alone = [from.join("wham_noise"), from.to_owned()].into_iter().find(|folder| folder.join("tr").is_dir());
     let root = alone.ok_or_else(|| DataError::file(from, "holds neither wav16k/max/tr/s1 nor wham_noise/tr"))?;
-    Ok(vec![("noise", list_signal(&root, "")?)])
+    match mixing {
+        Some(mixing) => {
+            let mixtures = mixing.mixtures(&root)?;
+            Ok(SIGNALS.into_iter().map(|(name, signal, _)| (name, mixtures.list(signal))).collect())
+        }
+        None => Ok(vec![("noise", list_noise(&root)?)]),
+    }
 }
 
 /// Prepares what [`list`] finds, each in a folder of its own below `to`.
@@ -41,12 +53,13 @@ pub fn list(from: &Path) -> Result<Vec<(&'static str, Listing)>, DataError> {
 /// As [`list`] and [`prepare`]; with `skip_bad`, folders that then differ in their ids.
 pub fn prepare_all(
     from: &Path,
+    mixing: Option<&Mixing>,
     to: &Path,
     lenience: Lenience,
     progress: &dyn Progress,
 ) -> Result<Vec<Prepared>, DataError> {
     let mut all: Vec<Prepared> = Vec::new();
-    for (name, listing) in list(from)? {
+    for (name, listing) in list(from, mixing)? {
         all.push(prepare("wham", from, listing, &to.join(name), lenience, progress)?);
     }
     let ids =
@@ -68,25 +81,43 @@ fn list_signal(root: &Path, signal: &str) -> Result<Listing, DataError> {
             continue;
         }
         let names = recordings(&folder)?;
-        if !signal.is_empty() {
-            for path in recordings(&root.join(set).join("mix_single"))? {
-                let twin = folder.join(path.file_name().unwrap_or_default());
-                if !names.contains(&twin) {
-                    listing.bad.push(BadFile::new(&twin, "no such file"));
-                }
+        for path in recordings(&root.join(set).join("mix_single"))? {
+            let twin = folder.join(path.file_name().unwrap_or_default());
+            if !names.contains(&twin) {
+                listing.bad.push(BadFile::new(&twin, "no such file"));
             }
         }
-        let part = if signal.is_empty() { set.to_owned() } else { format!("{set}/{signal}") };
-        listing.missing.extend(difference(&part, names.len(), published, "recordings"));
+        listing.missing.extend(difference(&format!("{set}/{signal}"), names.len(), published, "recordings"));
         for path in names {
-            let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            // A mixture is called after the sentences in it, a sentence begins with its speaker's three characters.
-            let speaker = if signal.is_empty() || signal == "noise" { "noise" } else { id.get(..3).unwrap_or(&id) };
-            let utterance = Utterance::new(&id, format!("wav/{set}/{id}.wav"), speaker, split);
+            let utterance = utterance(&path, set, split, signal == "noise");
             listing.sources.push(Source::whole(path, utterance));
         }
     }
     Ok(listing)
+}
+
+/// The noise of all sets.
+fn list_noise(root: &Path) -> Result<Listing, DataError> {
+    let mut listing = Listing::default();
+    for (set, split, published) in SETS {
+        let folder = root.join(set);
+        let names = if folder.is_dir() { recordings(&folder)? } else { Vec::new() };
+        listing.missing.extend(difference(set, names.len(), published, "recordings"));
+        for path in names {
+            let utterance = utterance(&path, set, split, true);
+            let sound = Sound::Made(Box::new(Noise(path)));
+            listing.sources.push(Source { sound, pieces: vec![Piece { span: None, utterance }] });
+        }
+    }
+    Ok(listing)
+}
+
+/// The utterance of a recording. A mixture is called after the sentences in it, and a sentence begins with its speaker's
+/// three characters.
+fn utterance(path: &Path, set: &str, split: Split, noise: bool) -> Utterance {
+    let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let speaker = if noise { "noise".to_owned() } else { id.get(..3).unwrap_or(&id).to_owned() };
+    Utterance::new(&id, format!("wav/{set}/{id}.wav"), speaker, split)
 }
 
 fn recordings(folder: &Path) -> Result<Vec<PathBuf>, DataError> {

@@ -57,6 +57,18 @@ impl Folders {
         writer.finalize().unwrap();
     }
 
+    /// Writes a WAV file of 16 bits with a tone in each of two channels.
+    pub fn stereo(&self, path: &str, rate: u32, seconds: f64, hertz: [f64; 2]) {
+        let spec = WavSpec { channels: 2, sample_rate: rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
+        let mut writer = WavWriter::create(self.at(path), spec).unwrap();
+        let [left, right] = hertz.map(|hertz| tone(rate, seconds, hertz));
+        left.into_iter().zip(right).for_each(|(left, right)| {
+            writer.write_sample(left).unwrap();
+            writer.write_sample(right).unwrap();
+        });
+        writer.finalize().unwrap();
+    }
+
     /// Writes a tone as a FLAC file of 16 bits.
     pub fn flac(&self, path: &str, rate: u32, seconds: f64, hertz: f64) {
         fs::write(self.at(path), flac(rate, &tone(rate, seconds, hertz))).unwrap();
