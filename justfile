@@ -39,16 +39,9 @@ test:
 test-recordings from:
     VOCABLE_FSDD={{ from }} cargo test --workspace --features speecht5-experiments/recordings --test recordings
 
-# Exported models in transformers (of PyPI): just test-transformers [FOLDER like fixtures/hf]
+# Exported models in transformers (of PyPI), its numbers here: just test-transformers [FOLDER like fixtures/hf]
 test-transformers *args:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    venv=target/transformers-venv
-    [ -x $venv/bin/python ] || python3 -m venv $venv
-    $venv/bin/pip install --quiet --disable-pip-version-check \
-        torch==2.15.0 transformers==5.23.0 sentencepiece==0.2.3 soundfile==0.14.0 numpy==2.4.6
-    cargo build --release --bin vocable
-    exec $venv/bin/python fixtures/reference/check_transformers.py target/release/vocable "$@"
+    bash fixtures/reference/transformers.sh "$@"
 
 # Regenerate the shipped corpus from Debian's flite, festival and vorbis-tools
 corpus:
