@@ -100,6 +100,13 @@ pub(crate) fn open(folder: &Path, device: &Device) -> Result<Vocoder, VocoderErr
         let message = "YAML is not read; save it as config.json (the README of vocable-vocoder says how)".into();
         return Err(VocoderError::Invalid { path: folder.join("config.yml"), message });
     }
+    if !path.exists() {
+        let message = match folder.is_dir() {
+            true => "it holds no config.json, and so is no vocoder's",
+            false => "there is no such folder",
+        };
+        return Err(VocoderError::Invalid { path: folder.into(), message: message.into() });
+    }
     let text = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
     let config: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     match (config["model_type"].as_str(), config.get("generator_params")) {

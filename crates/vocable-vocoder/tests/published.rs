@@ -177,7 +177,7 @@ fn the_checkpoint_of_the_most_steps_is_read() {
 #[test]
 fn what_does_not_fit_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(message(folder.path()).contains("config.json: No such file"));
+    assert!(message(folder.path()).contains("it holds no config.json"));
     let from = fixture("hf/hifigan");
     let config = fs::read_to_string(from.join("config.json")).unwrap();
     fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use safetensors::View;
@@ -18,7 +19,8 @@ pub fn write_safetensors<T: View>(
     metadata: Option<(&str, &str)>,
 ) -> Result<(), WeightsError> {
     let io = |source| WeightsError::Io { path: path.into(), source };
-    let name = path.file_name().expect("a file to write has a name").to_string_lossy();
+    let nameless = || io(std::io::Error::new(ErrorKind::IsADirectory, "the path names no file"));
+    let name = path.file_name().ok_or_else(nameless)?.to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
     // A single entry: a map of several would come out in any order.
     let metadata = metadata.map(|(key, value)| HashMap::from([(key.to_owned(), value.to_owned())]));

@@ -38,7 +38,7 @@ pub fn run(options: &Convert) -> Ending {
     let mut reporter = Reporter::new(options.speech.json, inputs.len());
     for (number, input) in inputs.iter().enumerate() {
         let started = Instant::now();
-        let written = convert(&model, &speaking, input, number).and_then(|spoken| {
+        let written = convert(&model, &speaking, input, number, &reporter).and_then(|spoken| {
             speaking.write(&[spoken], outputs.of(number), mels.as_ref().map(|mels| mels.of(number)))
         });
         speaking.report(&mut reporter, &input.name, started, outputs.of(number), written);
@@ -47,9 +47,18 @@ pub fn run(options: &Convert) -> Ending {
     Ok(reporter.finish())
 }
 
-fn convert(model: &Model, speaking: &Speaking, input: &Input, number: usize) -> Result<Spoken, String> {
+fn convert(
+    model: &Model,
+    speaking: &Speaking,
+    input: &Input,
+    number: usize,
+    reporter: &Reporter,
+) -> Result<Spoken, String> {
     let (waveform, _) = model.waveform(input)?;
     let Waveforms { samples, lengths } = Waveforms::new(&[waveform], &model.device);
     let encoded = model.model.encode_speech(samples, &lengths, None, &SpeechMasks::default(), Mode::Eval);
+    if let Some(warning) = model.overlong(input, encoded.lengths[0]) {
+        reporter.warn(&warning);
+    }
     Ok(speaking.speak(&encoded.states, number, 0))
 }

@@ -79,6 +79,9 @@ fn one(
         Kind::Units => ("units", Mfcc::new(RATE).mfcc_with_deltas(&samples).every(2)),
     };
     let (count, width) = (frames.len(), frames.width);
+    if count == 0 {
+        return Err(format!("{}: {} samples are too few for a frame", input.name, samples.len()));
+    }
     if let Some(clusters) = clusters {
         let units = clusters.assign(&frames.data);
         let line: Vec<String> = units.iter().map(u32::to_string).collect();

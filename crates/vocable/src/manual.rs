@@ -1,12 +1,13 @@
 //! `vocable man` and `vocable completions`: the command line, written down.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::session::{Ending, Unusable};
+use crate::session::{Ending, Unusable, can_be_folder};
 
 /// Options of `man`.
 #[derive(Args)]
@@ -25,6 +26,7 @@ pub struct Completions {
 
 /// Writes the pages.
 pub fn man<C: CommandFactory>(options: &Man) -> Ending {
+    can_be_folder(&options.to)?;
     let failed = |error: std::io::Error| Unusable(format!("{}: {error}", options.to.display()));
     std::fs::create_dir_all(&options.to).map_err(failed)?;
     clap_mangen::generate_to(C::command(), &options.to).map_err(failed)?;
@@ -35,6 +37,9 @@ pub fn man<C: CommandFactory>(options: &Man) -> Ending {
 pub fn completions<C: CommandFactory>(options: &Completions) -> Ending {
     let mut command = C::command();
     let name = command.get_name().to_owned();
-    clap_complete::generate(options.shell, &mut command, name, &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(options.shell, &mut command, name, &mut script);
+    // A reader that has gone away is no fault of ours.
+    let _ = std::io::stdout().write_all(&script);
     Ok(ExitCode::SUCCESS)
 }

@@ -66,6 +66,13 @@ impl Model {
         Ok(Self { folder, model, device, has_ctc })
     }
 
+    /// What to say of an input that is longer than those that the model was made for (table D17): `frames` of the encoder.
+    pub fn overlong(&self, input: &Input, frames: usize) -> Option<String> {
+        let most = self.folder.config.max_speech_positions;
+        let message = || format!("{}: {frames} frames, but the model was made for {most} at most", input.name);
+        (frames > most).then(message)
+    }
+
     /// The tokenizer, which a model of text cannot do without.
     pub fn tokenizer(&self) -> Result<&Tokenizer, Unusable> {
         let missing = || Unusable(format!("{}: it has no spm_char.model", self.folder.path.display()));

@@ -12,6 +12,7 @@ use vocable_data::readers::{
 use vocable_data::{DataError, Split};
 
 use crate::progress::Console;
+use crate::session::say;
 
 /// Where recordings come from.
 #[derive(Subcommand)]
@@ -337,13 +338,13 @@ fn report(prepared: &Prepared) {
     for file in skipped {
         eprintln!("skipped {file}");
     }
-    println!("{:<10}  {:>10}  {:>7}  speakers", "split", "utterances", "minutes");
+    say(format_args!("{:<10}  {:>10}  {:>7}  speakers", "split", "utterances", "minutes"));
     for split in Split::ALL {
         let utterances = manifest.split(split);
         let minutes = utterances.iter().map(|&index| manifest.utterances[index].seconds).sum::<f64>() / 60.0;
         let speakers = manifest.speakers(split);
         let speakers = if speakers.len() > NAMED { speakers.len().to_string() } else { speakers.join(" ") };
-        println!("{split:<10}  {:>10}  {minutes:>7.1}  {speakers}", utterances.len());
+        say(format_args!("{split:<10}  {:>10}  {minutes:>7.1}  {speakers}", utterances.len()));
     }
-    println!("{} ({kept} recordings kept, {} files skipped)", manifest.path.display(), skipped.len());
+    say(format_args!("{} ({kept} recordings kept, {} files skipped)", manifest.path.display(), skipped.len()));
 }

@@ -12,7 +12,7 @@ use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, write_c
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeakerClassifier, SpeechT5, sid};
 use vocable_text::{CharVocabulary, Tokenizer};
 
-use crate::session::{Ending, Unusable};
+use crate::session::{Ending, Unusable, Waiting, can_be_file, can_be_folder, same_place, say};
 
 /// Options of `import`.
 #[derive(Args)]
@@ -59,6 +59,15 @@ struct Destination {
     /// fairseq's.
     #[arg(long)]
     extended: bool,
+}
+
+impl Destination {
+    fn check(&self) -> Result<(), Unusable> {
+        match self.extended {
+            true => can_be_file(&self.output),
+            false => can_be_folder(&self.output),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -115,6 +124,16 @@ struct Classifier {
 
 /// Imports.
 pub fn import(options: &Import) -> Ending {
+    options.destination.check()?;
+    let waiting = Waiting::new("importing");
+    let written = imported(options, &waiting)?;
+    drop(waiting);
+    say(written);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was written.
+fn imported(options: &Import, waiting: &Waiting) -> Result<String, Unusable> {
     let checkpoint = Checkpoint::open(&options.file)?;
     let preset = match options.preset {
         Origin::Paper => Preset::Paper,
@@ -134,7 +153,7 @@ pub fn import(options: &Import) -> Ending {
     }
     let unread = [("lacks", &report.missing), ("has another shape of", &report.reshaped)];
     for (what, names) in unread.into_iter().chain([("holds the unknown tensor", &report.unexpected)]) {
-        names.iter().for_each(|name| eprintln!("warning: {}: it {what} {name}", options.file.display()));
+        names.iter().for_each(|name| waiting.warn(&format!("{}: it {what} {name}", options.file.display())));
     }
     let absent = report.absent.clone();
     let front_end = FrontEnd::default();
@@ -145,6 +164,20 @@ pub fn import(options: &Import) -> Ending {
 
 /// Exports.
 pub fn export(options: &Export) -> Ending {
+    let from = &options.from;
+    options.destination.check()?;
+    if same_place(from, &options.destination.output) {
+        return Err(Unusable(format!("{}: it is the model itself; name another folder", from.display())));
+    }
+    let waiting = Waiting::new("exporting");
+    let written = exported(options)?;
+    drop(waiting);
+    say(written);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was written.
+fn exported(options: &Export) -> Result<String, Unusable> {
     let from = &options.from;
     if from.join("manifest.json").exists() {
         let stage = Stage::open(from)?;
@@ -266,15 +299,14 @@ impl Classifier {
         SpeakerClassifier::new(core, config.width, labels.len(), &config.initial(Key::new(0), &Device::flex()))
     }
 
-    fn write(&self, to: &Destination) -> Ending {
+    fn write(&self, to: &Destination) -> Result<String, Unusable> {
         if to.extended || to.class.is_some() {
             let message = "a speaker classifier goes into a folder of its own class; leave --extended and --as out";
             return Err(Unusable(message.into()));
         }
         let Self { model, config, labels, front_end } = self;
         write_classifier(&to.output, model, config, labels, front_end)?;
-        println!("{}: a {}", to.output.display(), Architecture::SequenceClassification.class());
-        Ok(ExitCode::SUCCESS)
+        Ok(format!("{}: a {}", to.output.display(), Architecture::SequenceClassification.class()))
     }
 }
 
@@ -296,14 +328,13 @@ fn fresh(config: &ModelConfig, vocabulary: usize, pad: u32) -> SpeechT5 {
     config.init(vocabulary, pad, &Regularisation::none(), Key::new(0), &Device::flex())
 }
 
-fn write(whole: &Whole, to: &Destination) -> Ending {
+fn write(whole: &Whole, to: &Destination) -> Result<String, Unusable> {
     let Whole { model, config, tokenizer, front_end, architecture, absent, source } = whole;
     let output = to.output.display();
     if to.extended {
         let source = source.as_ref().map(|(checkpoint, report)| (checkpoint, report));
         write_extended(&to.output, model, config, source)?;
-        println!("{output}: an extended file");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(format!("{output}: an extended file"));
     }
     let architecture = to.class.map_or(*architecture, Architecture::from);
     if let Some(part) = architecture.parts().iter().find(|part| absent.iter().any(|absent| absent == *part)) {
@@ -313,6 +344,5 @@ fn write(whole: &Whole, to: &Destination) -> Ending {
     let tokenizer =
         tokenizer.as_ref().ok_or_else(|| Unusable("the model has no tokenizer; give --tokenizer".into()))?;
     write_folder(&to.output, architecture, model, config, tokenizer, front_end)?;
-    println!("{output}: a {}", architecture.class());
-    Ok(ExitCode::SUCCESS)
+    Ok(format!("{output}: a {}", architecture.class()))
 }

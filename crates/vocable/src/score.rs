@@ -94,6 +94,9 @@ fn texts(metric: Metric, options: &Score) -> Result<Figure, Unusable> {
     let [references, hypotheses] = [&options.reference, &options.hypothesis].map(|path| lines(path, options.normalise));
     let (references, hypotheses) = (references?, hypotheses?);
     same(references.len(), hypotheses.len(), "lines")?;
+    if references.is_empty() {
+        return Err(Unusable(format!("{}: there is no line to score", options.reference)));
+    }
     let pairs = || references.iter().zip(&hypotheses);
     let n = references.len();
     let rate = |errors: fn(&str, &str) -> EditCounts| {

@@ -1,10 +1,13 @@
 //! What all commands share: how they end, what they say on the way, the files they are given and those they write.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -30,7 +33,7 @@ const STANDARD_INPUT: &str = "-";
 pub struct Recordings {
     /// Recordings (WAV, FLAC, Ogg Vorbis; any rate): files, folders with all that is in them, globs, or - for standard
     /// input.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", value_parser = NonEmptyStringValueParser::new())]
     files: Vec<String>,
 }
 
@@ -80,8 +83,10 @@ impl Recordings {
             } else if path.is_dir() {
                 inputs.extend(recordings_in(path)?.into_iter().map(Input::of));
             } else if !path.exists() && file.contains(['*', '?', '[']) {
-                let found: Result<Vec<PathBuf>, _> = glob::glob(file)?.collect();
-                inputs.extend(found?.into_iter().filter(|path| path.is_file()).map(Input::of));
+                let wrong = |error: &dyn Display| Unusable(format!("{file}: no such file, nor a glob: {error}"));
+                let found: Result<Vec<PathBuf>, _> = glob::glob(file).map_err(|error| wrong(&error))?.collect();
+                let found = found.map_err(|error| wrong(&error))?;
+                inputs.extend(found.into_iter().filter(|path| path.is_file()).map(Input::of));
             } else {
                 inputs.push(Input::of(path.into()));
             }
@@ -131,8 +136,11 @@ impl Outputs {
     pub fn new(to: &Path, inputs: &[Input], extension: &str) -> Result<Self, Unusable> {
         let folder = to.is_dir() || to.as_os_str().to_string_lossy().ends_with('/') || inputs.len() > 1;
         if !folder {
-            return Ok(Self(vec![to.into()]));
+            can_be_file(to)?;
+            let outputs = Self(vec![to.into()]);
+            return outputs.beside(inputs);
         }
+        can_be_folder(to)?;
         let name = |input: &Input| match &input._kept {
             Some(_) => to.join("stdin").with_extension(extension),
             None => to.join(input.path.file_stem().unwrap_or_default()).with_added_extension(extension),
@@ -145,12 +153,78 @@ impl Outputs {
             }
         }
         std::fs::create_dir_all(to).map_err(|error| Unusable(format!("{}: {error}", to.display())))?;
-        Ok(Self(paths))
+        Self(paths).beside(inputs)
+    }
+
+    /// None of the results may take the place of an input.
+    fn beside(self, inputs: &[Input]) -> Result<Self, Unusable> {
+        match self.0.iter().find(|path| inputs.iter().any(|input| same_place(path, &input.path))) {
+            None => Ok(self),
+            Some(path) => Err(Unusable(format!("{}: the result would overwrite the recording", path.display()))),
+        }
     }
 
     /// The file of the input of that number.
     pub fn of(&self, number: usize) -> &Path {
         &self.0[number]
+    }
+}
+
+/// Whether both paths lead to the same existing file or folder.
+pub fn same_place(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Refuses a path where no file can be made, before anything takes time.
+pub fn can_be_file(path: &Path) -> Result<(), Unusable> {
+    let wrong = |message: &str| Err(Unusable(format!("{}: {message}", path.display())));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if path.is_dir() || path.file_name().is_none() || path.as_os_str().to_string_lossy().ends_with('/') {
+        return wrong("it is a folder, where the name of a file is expected");
+    }
+    match folder {
+        Some(folder) if !folder.is_dir() => wrong("its folder does not exist; make it first"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a path where no folder can be made.
+pub fn can_be_folder(path: &Path) -> Result<(), Unusable> {
+    match path.ancestors().find(|path| path.exists()) {
+        Some(file) if !file.is_dir() => {
+            Err(Unusable(format!("{}: {} is a file, where a folder is expected", path.display(), file.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line. A reader that has gone away is no fault of ours.
+pub fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Shows that something goes on as long as it lives, where someone is looking.
+pub struct Waiting(ProgressBar);
+
+impl Waiting {
+    /// For what the program is doing.
+    pub fn new(doing: &'static str) -> Self {
+        // Without a terminal nothing is drawn.
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a fixed template");
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(doing);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// Something that a user should know.
+    pub fn warn(&self, warning: &str) {
+        self.0.suspend(|| eprintln!("warning: {warning}"));
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 
@@ -174,10 +248,9 @@ impl Reporter {
 
     /// A result: its object, or its line for readers.
     pub fn done(&self, object: &Value, line: &str) {
-        self.print(|| {
-            let text = if self.json { object.to_string() } else { line.to_owned() };
-            // A reader that has gone away is no fault of ours.
-            let _ = writeln!(std::io::stdout(), "{text}");
+        self.print(|| match self.json {
+            true => say(object),
+            false => say(line),
         });
     }
 

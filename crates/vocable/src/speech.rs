@@ -17,6 +17,9 @@ use vocable_weights::{OwnedTensor, read_array, write_safetensors};
 use crate::model::{Model, Precision};
 use crate::session::{Reporter, Unusable};
 
+/// Frames per position of the encoder that no speech has.
+const LONGEST_RATIO: f64 = 1000.0;
+
 /// Options of commands that generate speech.
 #[derive(Args)]
 pub struct SpeechOptions {
@@ -115,8 +118,12 @@ impl<'a> Speaking<'a> {
             Rule::Sum => StopRule::Sum,
         };
         let max_ratio = options.max_len_ratio.unwrap_or(max_ratio);
-        if !(max_ratio > 0.0 && max_ratio.is_finite()) {
-            return Err(Unusable(format!("--max-len-ratio is {max_ratio}, where a number above 0 is expected")));
+        if !(max_ratio > 0.0 && max_ratio <= LONGEST_RATIO) {
+            let wanted = format!("a number above 0, at most {LONGEST_RATIO}, is expected");
+            return Err(Unusable(format!("--max-len-ratio is {max_ratio}, where {wanted}")));
+        }
+        if options.threshold.is_nan() {
+            return Err(Unusable("--threshold is no number".into()));
         }
         Ok(Self {
             model,
@@ -207,7 +214,8 @@ fn voices(path: &Path, width: usize, inputs: usize) -> Result<Vec<Vec<f32>>, Unu
         [found] if found == width => 1,
         [rows, found] if found == width && (rows == 1 || rows == inputs) => rows,
         _ => {
-            let wanted = format!("({width}), (1, {width}) or ({inputs}, {width})");
+            let each = if inputs > 1 { format!(" or ({inputs}, {width})") } else { String::new() };
+            let wanted = format!("({width}) or (1, {width}){each}");
             return Err(Unusable(format!("{}: its shape is {shape:?}, where {wanted} is expected", path.display())));
         }
     };

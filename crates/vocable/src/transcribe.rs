@@ -69,7 +69,12 @@ pub fn run(options: &Transcribe) -> Ending {
         let mut encoded = Vec::new();
         for input in batch {
             match encode(&model, input) {
-                Ok((states, seconds)) => encoded.push((input, states, seconds)),
+                Ok((states, seconds)) => {
+                    if let Some(warning) = model.overlong(input, states.lengths[0]) {
+                        reporter.warn(&warning);
+                    }
+                    encoded.push((input, states, seconds));
+                }
                 Err(error) => reporter.failed(&error),
             }
         }

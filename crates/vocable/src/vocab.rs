@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use vocable_random::Key;
 use vocable_speecht5::huggingface::{ModelFolder, write_folder};
 
-use crate::session::{Ending, Unusable};
+use crate::session::{Ending, Unusable, Waiting, can_be_folder, same_place, say};
 
 /// What to do with a vocabulary.
 #[derive(Subcommand)]
@@ -40,6 +40,10 @@ pub struct Extend {
 
 /// Extends a vocabulary.
 pub fn run(Vocab::Extend(options): &Vocab) -> Ending {
+    can_be_folder(&options.output)?;
+    if same_place(&options.model, &options.output) {
+        return Err(Unusable(format!("{}: it is the model itself; name another folder", options.output.display())));
+    }
     let folder = ModelFolder::open(&options.model)?;
     let missing = || Unusable(format!("{}: it has no spm_char.model", options.model.display()));
     let tokenizer = folder.tokenizer.as_ref().ok_or_else(missing)?;
@@ -56,6 +60,13 @@ pub fn run(Vocab::Extend(options): &Vocab) -> Ending {
         }
         (None, None) => Vec::new(),
     };
+    if let Some(known) = characters.iter().find(|known| tokenizer.id(&known.to_string()).is_some()) {
+        return Err(Unusable(format!("{}: it has {known:?} already", options.model.display())));
+    }
+    if characters.is_empty() {
+        return Err(Unusable(format!("{}: there is no character to add to it", options.model.display())));
+    }
+    let waiting = Waiting::new("extending");
     let device = Device::flex();
     let model = folder.load_strict(&device)?;
     let (extended, before) = tokenizer.extended(&characters)?;
@@ -63,6 +74,8 @@ pub fn run(Vocab::Extend(options): &Vocab) -> Ending {
     let model = model.with_vocabulary(&before, &init);
     write_folder(&options.output, folder.architecture, &model, folder.model_config(), &extended, &folder.front_end)?;
     let added: String = characters.iter().collect();
-    println!("{}: {} tokens, {} of them new: {added}", options.output.display(), extended.len(), characters.len());
+    drop(waiting);
+    let (tokens, new) = (extended.len(), characters.len());
+    say(format_args!("{}: {tokens} tokens, {new} of them new: {added}", options.output.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,14 @@
 //! `vocable inspect`, `import`, `export`, `identify`, `vocab`, `features` and `score` as a user runs them.
 
+#[allow(dead_code, reason = "some of it is for other targets")]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use burn::tensor::Device;
-use serde_json::{Value, json};
+use program::{objects, printed, text, vocable};
+use serde_json::json;
 use vocable_audio::{LogMel, Mfcc, read};
 use vocable_data::kmeans::{KMeans, MiniBatch};
 use vocable_random::Key;
@@ -20,33 +23,9 @@ fn fixture(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name).display().to_string()
 }
 
-fn vocable(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vocable")).args(arguments).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("messages are UTF-8")
-}
-
-/// What a command prints; it must succeed in silence.
-#[track_caller]
-fn printed(arguments: &[&str]) -> String {
-    let output = vocable(arguments);
-    assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout).to_owned()
-}
-
-#[track_caller]
-fn objects(arguments: &[&str]) -> Vec<Value> {
-    printed(arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[track_caller]
 fn complaint(arguments: &[&str]) -> String {
-    let output = vocable(arguments);
-    let said = text(&output.stderr).to_owned();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-    said
+    program::complaint(2, arguments)
 }
 
 /// All parameters of a model, bit by bit.

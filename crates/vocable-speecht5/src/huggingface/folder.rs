@@ -128,6 +128,14 @@ impl ModelFolder {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         let path = path.as_ref();
         let config_path = path.join(CONFIG);
+        if !config_path.exists() {
+            let message = match (path.is_dir(), path.exists()) {
+                (true, _) => "it holds no config.json, and so is no model's folder",
+                (false, true) => "it is a file; a model is the folder with its config.json and weights",
+                (false, false) => "there is no such folder",
+            };
+            return Err(ModelError::Weights { path: path.into(), message: message.into() });
+        }
         let config: HfConfig = read_json(&config_path)?;
         let wrong = |message: String| ModelError::Weights { path: config_path.clone(), message };
         let classes = || Architecture::ALL.map(Architecture::class).join(", ");
