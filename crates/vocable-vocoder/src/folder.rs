@@ -36,7 +36,7 @@ impl Default for TransformersConfig {
     }
 }
 
-/// What is used of ParallelWaveGAN's `config.yml`, as JSON.
+/// What is used of ParallelWaveGAN's `config.yml`.
 #[derive(Deserialize)]
 struct TrainerConfig {
     sampling_rate: u32,
@@ -94,27 +94,34 @@ impl Default for GeneratorParams {
 const LONGEST_HOP: usize = 1 << 14;
 
 pub(crate) fn open(folder: &Path, device: &Device) -> Result<Vocoder, VocoderError> {
-    let path = folder.join("config.json");
+    let (path, config) = configuration(folder)?;
     let wrong = |message: String| VocoderError::Invalid { path: path.clone(), message };
-    if !path.exists() && folder.join("config.yml").exists() {
-        let message = "YAML is not read; save it as config.json (the README of vocable-vocoder says how)".into();
-        return Err(VocoderError::Invalid { path: folder.join("config.yml"), message });
-    }
-    if !path.exists() {
-        let message = match folder.is_dir() {
-            true => "it holds no config.json, and so is no vocoder's",
-            false => "there is no such folder",
-        };
-        return Err(VocoderError::Invalid { path: folder.into(), message: message.into() });
-    }
-    let text = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
-    let config: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     match (config["model_type"].as_str(), config.get("generator_params")) {
         (Some("speecht5_hifigan"), _) => transformers(folder, &path, config, device),
         (_, Some(_)) => trainer(folder, &path, config, device),
         (Some(other), None) => Err(wrong(format!("it is for a model of type {other:?}, which is no vocoder"))),
         (None, None) => Err(wrong("it has neither model_type (transformers) nor generator_params".into())),
     }
+}
+
+/// The folder's configuration, which ParallelWaveGAN writes as YAML.
+fn configuration(folder: &Path) -> Result<(PathBuf, Value), VocoderError> {
+    let names = ["config.json", "config.yml"].map(|name| folder.join(name));
+    let Some(path) = names.into_iter().find(|path| path.exists()) else {
+        let message = match folder.is_dir() {
+            true => "it holds neither config.json nor config.yml, and so is no vocoder's",
+            false => "there is no such folder",
+        };
+        return Err(VocoderError::Invalid { path: folder.into(), message: message.into() });
+    };
+    let wrong = |message: String| VocoderError::Invalid { path: path.clone(), message };
+    let text = fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    let config = match path.extension().is_some_and(|extension| extension == "yml") {
+        true => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
+        false => serde_json::from_str(&text).map_err(|error| error.to_string()),
+    };
+    let config = config.map_err(|message| wrong(message.lines().next().unwrap_or_default().to_owned()))?;
+    Ok((path, config))
 }
 
 fn transformers(folder: &Path, path: &Path, config: Value, device: &Device) -> Result<Vocoder, VocoderError> {

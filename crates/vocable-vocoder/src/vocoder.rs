@@ -51,8 +51,8 @@ impl Vocoder {
     /// Frames that are generated at once: 8 s at 16 kHz, some 100 MB of activations for HiFi-GAN of the published size.
     pub const CHUNK: usize = 500;
 
-    /// Opens a folder of transformers' `SpeechT5HifiGan` (`config.json` and weights), or of ParallelWaveGAN (`config.yml`
-    /// as `config.json`; `checkpoint-*.pkl`, of several the one of the most steps; `stats.npy`).
+    /// Opens a folder of transformers' `SpeechT5HifiGan` (`config.json` and weights), or of ParallelWaveGAN (`config.yml`,
+    /// or the same as `config.json`; `checkpoint-*.pkl`, of several the one of the most steps; `stats.npy`).
     ///
     /// # Errors
     /// Files that are missing, damaged, contradict each other or describe another generator.

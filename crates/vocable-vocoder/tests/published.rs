@@ -160,8 +160,13 @@ fn without_a_network_phases_are_estimated() {
 fn the_checkpoint_of_the_most_steps_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let from = fixture("vocoders/hifigan");
+    fs::write(folder.path().join("config.yml"), "layers: [30").unwrap();
+    let found = message(folder.path());
+    assert!(found.contains("config.yml: ") && found.lines().count() == 1, "{found}");
     fs::write(folder.path().join("config.yml"), "layers: 30").unwrap();
-    assert!(message(folder.path()).contains("config.yml: YAML is not read; save it as config.json"));
+    assert!(
+        message(folder.path()).contains("config.yml: it has neither model_type (transformers) nor generator_params")
+    );
     fs::copy(from.join("config.json"), folder.path().join("config.json")).unwrap();
     assert!(message(folder.path()).contains("it has no checkpoint (*.pkl)"));
     fs::copy(from.join("checkpoint-7steps.pkl"), folder.path().join("checkpoint-100000steps.pkl")).unwrap();
@@ -177,7 +182,7 @@ fn the_checkpoint_of_the_most_steps_is_read() {
 #[test]
 fn what_does_not_fit_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(message(folder.path()).contains("it holds no config.json"));
+    assert!(message(folder.path()).contains("it holds neither config.json nor config.yml"));
     let from = fixture("hf/hifigan");
     let config = fs::read_to_string(from.join("config.json")).unwrap();
     fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();

@@ -322,7 +322,7 @@ impl Done {
             Self::Recordings(prepared) => prepared.iter().for_each(report),
             Self::Text(path, text) => {
                 text.missing.iter().for_each(|line| eprintln!("taken as it is: {line}"));
-                println!("{} ({} lines)", path.display(), text.lines);
+                say(format_args!("{} ({} lines)", path.display(), text.lines));
             }
         }
     }

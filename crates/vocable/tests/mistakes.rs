@@ -70,7 +70,7 @@ fn mistakes_are_named_before_anything_is_written() {
         (2, speak(&["-o", &out, "--threshold", "nan"]), "--threshold is no number"),
         (2, speak(&["-o", &out, "--max-len-ratio", "1e30"]), "at most 1000, is expected"),
         (2, speak(&["-o", &out, "--vocoder", &nowhere]), "nowhere: there is no such folder"),
-        (2, speak(&["-o", &out, "--vocoder", &folder]), "a folder: it holds no config.json"),
+        (2, speak(&["-o", &out, "--vocoder", &folder]), "a folder: it holds neither config.json nor config.yml"),
         (2, convert(&["-o", &file, &wav, &short]), "a file is a file, where a folder is expected"),
         (2, convert(&["-o", &beyond, &wav]), "nowhere/out: its folder does not exist"),
         (2, convert(&["-o", &short, &short]), "short.wav: the result would overwrite the recording"),
