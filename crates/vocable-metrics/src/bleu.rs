@@ -1,50 +1,89 @@
 //! BLEU (Papineni et al. 2002) of a corpus, as sacrebleu (Post 2018) computes it.
 
 use std::collections::HashMap;
+use std::iter::Sum;
 
 /// Longest n-grams that are compared.
 const ORDER: usize = 4;
 
-/// BLEU of hypotheses with one reference each, 0 to 100: the geometric mean of the precisions of 1- to 4-grams, times the
-/// penalty for being shorter than the references; `None` where there is no text.
+/// BLEU of hypotheses with one reference each, 0 to 100; `None` where there is no text. See [`BleuCounts::score`].
 ///
-/// Texts are cut into tokens as mteval's version 13a does, case counts, and orders without any hit are smoothed
-/// exponentially: sacrebleu's signature `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp`. Panics where the numbers of texts
-/// differ.
+/// Panics where the numbers of texts differ.
 pub fn bleu(references: &[impl AsRef<str>], hypotheses: &[impl AsRef<str>]) -> Option<f64> {
     assert_eq!(references.len(), hypotheses.len(), "references and hypotheses differ in number");
-    let (mut hits, mut totals) = ([0_usize; ORDER], [0_usize; ORDER]);
-    let (mut wanted, mut found) = (0, 0);
-    for (reference, hypothesis) in references.iter().zip(hypotheses) {
-        let [reference, hypothesis] = [tokens(reference.as_ref()), tokens(hypothesis.as_ref())];
-        wanted += reference.len();
-        found += hypothesis.len();
+    let pairs = references.iter().zip(hypotheses);
+    let counts: BleuCounts = pairs.map(|(reference, said)| BleuCounts::of(reference.as_ref(), said.as_ref())).sum();
+    counts.score()
+}
+
+/// What BLEU counts of a text; a corpus has the sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BleuCounts {
+    /// n-grams of the hypothesis that the reference has too, by order.
+    hits: [usize; ORDER],
+    /// n-grams of the hypothesis, by order.
+    totals: [usize; ORDER],
+    /// Tokens of the reference.
+    wanted: usize,
+    /// Tokens of the hypothesis.
+    found: usize,
+    texts: usize,
+}
+
+impl BleuCounts {
+    /// How the score is computed, in sacrebleu's words.
+    pub const SIGNATURE: &str = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp";
+
+    /// Of one hypothesis and its reference, cut into tokens as mteval's version 13a does.
+    pub fn of(reference: &str, hypothesis: &str) -> Self {
+        let [reference, hypothesis] = [tokens(reference), tokens(hypothesis)];
+        let mut all = Self { wanted: reference.len(), found: hypothesis.len(), texts: 1, ..Self::default() };
         for order in 1..=ORDER {
             let (truth, said) = (counts(&reference, order), counts(&hypothesis, order));
-            totals[order - 1] += said.values().sum::<usize>();
-            hits[order - 1] +=
-                said.iter().map(|(gram, count)| *truth.get(gram).unwrap_or(&0).min(count)).sum::<usize>();
+            all.totals[order - 1] = said.values().sum();
+            all.hits[order - 1] = said.iter().map(|(gram, count)| *truth.get(gram).unwrap_or(&0).min(count)).sum();
         }
+        all
     }
-    if references.is_empty() {
-        return None;
+
+    /// The geometric mean of the precisions of 1- to 4-grams, times the penalty for being shorter than the references, 0 to
+    /// 100; `None` where there is no text.
+    ///
+    /// Case counts, and orders without any hit are smoothed exponentially: see [`SIGNATURE`](Self::SIGNATURE).
+    pub fn score(&self) -> Option<f64> {
+        let Self { hits, totals, wanted, found, texts } = *self;
+        if texts == 0 {
+            return None;
+        }
+        if hits == [0; ORDER] || totals.contains(&0) {
+            return Some(0.0);
+        }
+        let mut smoothing = 1.0;
+        let mut logarithms = 0.0;
+        for (&hits, &total) in hits.iter().zip(&totals) {
+            let hits = if hits == 0 {
+                smoothing *= 2.0;
+                1.0 / smoothing
+            } else {
+                hits as f64
+            };
+            logarithms += (hits / total as f64).ln();
+        }
+        let penalty = (1.0 - wanted as f64 / found as f64).min(0.0);
+        Some(100.0 * (penalty + logarithms / ORDER as f64).exp())
     }
-    if hits == [0; ORDER] || totals.contains(&0) {
-        return Some(0.0);
+}
+
+impl Sum for BleuCounts {
+    fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
+        items.fold(Self::default(), |a, b| Self {
+            hits: std::array::from_fn(|order| a.hits[order] + b.hits[order]),
+            totals: std::array::from_fn(|order| a.totals[order] + b.totals[order]),
+            wanted: a.wanted + b.wanted,
+            found: a.found + b.found,
+            texts: a.texts + b.texts,
+        })
     }
-    let mut smoothing = 1.0;
-    let mut logarithms = 0.0;
-    for (&hits, &total) in hits.iter().zip(&totals) {
-        let hits = if hits == 0 {
-            smoothing *= 2.0;
-            1.0 / smoothing
-        } else {
-            hits as f64
-        };
-        logarithms += (hits / total as f64).ln();
-    }
-    let penalty = (1.0 - wanted as f64 / found as f64).min(0.0);
-    Some(100.0 * (penalty + logarithms / ORDER as f64).exp())
 }
 
 fn counts(tokens: &[String], order: usize) -> HashMap<&[String], usize> {

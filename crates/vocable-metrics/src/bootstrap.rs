@@ -3,7 +3,7 @@
 use rand::RngExt;
 use vocable_random::Key;
 
-use crate::EditCounts;
+use crate::{BleuCounts, EditCounts};
 
 /// The percentile bootstrap (Efron 1979; Bisani and Ney 2004 for word error rates): utterances are drawn with replacement,
 /// as many as there are, and the statistic is taken of each such test set; the interval cuts equal tails off what results.
@@ -47,29 +47,39 @@ impl Bootstrap {
         self.ratio(&pairs)
     }
 
+    /// Interval of BLEU from the texts' counts.
+    pub fn bleu(&self, texts: &[BleuCounts]) -> Option<Interval> {
+        self.statistic(texts, |drawn| drawn.copied().sum::<BleuCounts>().score())
+    }
+
     /// Interval of Σ numerator / Σ denominator over utterances of (numerator, denominator), drawn as pairs because long
     /// utterances weigh more. Draws whose denominators sum to 0 are left out; `None` where no draw remains, as with no
     /// utterance. Panics on impossible settings.
     pub fn ratio(&self, utterances: &[(f64, f64)]) -> Option<Interval> {
+        self.statistic(utterances, |drawn| {
+            let (numerator, denominator) = drawn.fold((0.0, 0.0), |sum, &(n, d)| (sum.0 + n, sum.1 + d));
+            (denominator != 0.0).then(|| numerator / denominator)
+        })
+    }
+
+    /// Interval of a statistic of drawn items; draws without one are left out.
+    fn statistic<T>(
+        &self,
+        items: &[T],
+        statistic: impl Fn(&mut dyn Iterator<Item = &T>) -> Option<f64>,
+    ) -> Option<Interval> {
         assert!(self.resamples > 0 && self.level > 0.0 && self.level < 1.0, "{self:?} defines no interval");
-        if utterances.is_empty() {
+        if items.is_empty() {
             return None;
         }
-        let mut ratios: Vec<f64> = (0..self.resamples)
-            .filter_map(|resample| {
-                let mut rng = self.key.fold(resample).rng();
-                let (mut numerator, mut denominator) = (0.0, 0.0);
-                for _ in 0..utterances.len() {
-                    let (n, d) = utterances[rng.random_range(0..utterances.len())];
-                    numerator += n;
-                    denominator += d;
-                }
-                (denominator != 0.0).then(|| numerator / denominator)
-            })
-            .collect();
-        ratios.sort_by(f64::total_cmp);
+        let drawn = (0..self.resamples).filter_map(|resample| {
+            let mut rng = self.key.fold(resample).rng();
+            statistic(&mut (0..items.len()).map(|_| &items[rng.random_range(0..items.len())]))
+        });
+        let mut values: Vec<f64> = drawn.collect();
+        values.sort_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;
-        Some(Interval { low: quantile(&ratios, tail)?, high: quantile(&ratios, 1.0 - tail)? })
+        Some(Interval { low: quantile(&values, tail)?, high: quantile(&values, 1.0 - tail)? })
     }
 }
 

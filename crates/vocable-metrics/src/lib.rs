@@ -10,7 +10,7 @@ mod mel_cepstral;
 
 pub use accuracy::accuracy;
 pub use align::{Alignment, Edit, EditCounts, align};
-pub use bleu::bleu;
+pub use bleu::{BleuCounts, bleu};
 pub use bootstrap::{Bootstrap, Interval};
 pub use dtw::{Path, dtw};
 pub use error_rate::{character_alignment, character_errors, word_alignment, word_errors};

@@ -1,7 +1,8 @@
 //! Scores of `fixtures/bleu`, which sacrebleu gave (`fixtures/reference/make_bleu.py`).
 
 use serde_json::Value;
-use vocable_metrics::bleu;
+use vocable_metrics::{BleuCounts, Bootstrap, bleu};
+use vocable_random::Key;
 
 #[test]
 fn scores_are_sacrebleus() {
@@ -23,4 +24,19 @@ fn scores_are_sacrebleus() {
 fn no_texts_have_no_score() {
     assert_eq!(bleu(&[] as &[&str], &[] as &[&str]), None);
     assert_eq!(bleu(&["a b c d e"], &["x y z v w"]), Some(0.0));
+}
+
+#[test]
+fn an_interval_of_bleu_surrounds_it_and_repeats() {
+    let references: Vec<String> = (0..40).map(|n| format!("the number {n} is what the sentence says today")).collect();
+    let hypotheses: Vec<String> =
+        (0..40).map(|n| if n % 3 == 0 { format!("number {n} was said") } else { references[n].clone() }).collect();
+    let pairs = references.iter().zip(&hypotheses);
+    let counts: Vec<BleuCounts> = pairs.map(|(reference, said)| BleuCounts::of(reference, said)).collect();
+    let value = bleu(&references, &hypotheses).unwrap();
+    let interval = Bootstrap::new(Key::new(1)).bleu(&counts).unwrap();
+    assert!(interval.low < value && value < interval.high, "{value} is not in {interval:?}");
+    assert!(interval.high - interval.low < 40.0, "{interval:?}");
+    assert_eq!(Bootstrap::new(Key::new(1)).bleu(&counts), Some(interval));
+    assert_eq!(Bootstrap::new(Key::new(1)).bleu(&[]), None);
 }

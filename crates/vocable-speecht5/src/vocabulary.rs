@@ -49,6 +49,7 @@ fn rows(old: Tensor<2>, before: &[Option<u32>], init: Init) -> Tensor<2> {
 fn replaced<const D: usize>(param: Param<Tensor<D>>, make: impl FnOnce(Tensor<D>) -> Tensor<D>) -> Param<Tensor<D>> {
     param.map(|old| {
         let tracked = old.is_require_grad();
-        make(old.detach()).set_require_grad(tracked)
+        // What was made of drawn rows is no leaf of the graph.
+        make(old.detach()).detach().set_require_grad(tracked)
     })
 }

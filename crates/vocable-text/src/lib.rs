@@ -22,6 +22,7 @@ pub mod mini;
 mod normalise;
 mod numbers;
 mod sentencepiece;
+mod subwords;
 mod tokenizer;
 mod vocabulary;
 
@@ -31,5 +32,6 @@ pub use infilling::Infilling;
 pub use normalise::{normalise, normalise_spelling};
 pub use numbers::spell_numbers;
 pub use sentencepiece::{CharModel, Encoded};
+pub use subwords::Subwords;
 pub use tokenizer::Tokenizer;
-pub use vocabulary::CharVocabulary;
+pub use vocabulary::{CharVocabulary, Vocabulary};

@@ -1,6 +1,7 @@
 //! Character vocabularies in the identifier order of fairseq's dictionaries.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -19,6 +20,64 @@ const PAD: u32 = 1;
 const EOS: u32 = 2;
 const UNK: u32 = 3;
 const SPACE: u32 = 4;
+
+/// Texts as tokens, in the identifier order of fairseq's dictionaries: `<s>`, `<pad>`, `</s>` and `<unk>` come first,
+/// `<mask>` and `<ctc_blank>` last.
+#[allow(clippy::len_without_is_empty, reason = "the special pieces are always there")]
+pub trait Vocabulary: Debug + Send + Sync {
+    /// How many identifiers there are, special ones included.
+    fn len(&self) -> usize;
+
+    /// Token identifiers of a text, without `<s>` and `</s>`.
+    fn encode(&self, text: &str) -> Vec<u32>;
+
+    /// The text of some tokens; special ones are dropped. Panics on an identifier that is not below [`len`](Self::len).
+    fn decode(&self, ids: &[u32]) -> String;
+
+    /// Start of sequence `<s>`; only text pre-training uses it.
+    fn bos(&self) -> u32 {
+        BOS
+    }
+
+    /// Padding `<pad>`.
+    fn pad(&self) -> u32 {
+        PAD
+    }
+
+    /// End of sequence `</s>`, which also starts the decoder.
+    fn eos(&self) -> u32 {
+        EOS
+    }
+
+    /// Unknown characters `<unk>`.
+    fn unk(&self) -> u32 {
+        UNK
+    }
+
+    /// The mask of the infilling noise, `<mask>`.
+    fn mask(&self) -> u32 {
+        self.len() as u32 - 2
+    }
+
+    /// The blank of CTC, `<ctc_blank>`.
+    fn blank(&self) -> u32 {
+        self.len() as u32 - 1
+    }
+}
+
+impl Vocabulary for CharVocabulary {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode(text)
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        self.decode(ids)
+    }
+}
 
 /// A character vocabulary (spec section 3.3): `<s>`, `<pad>`, `</s>`, `<unk>`, the word boundary `▁`, the characters,
 /// `<mask>` and `<ctc_blank>`.
@@ -202,7 +261,7 @@ impl CharVocabulary {
 }
 
 /// Whether a character of normalised text parts words.
-fn is_boundary(c: char) -> bool {
+pub(crate) fn is_boundary(c: char) -> bool {
     c == ' ' || c == '▁'
 }
 

@@ -10,10 +10,10 @@ use vocable_lm::{Fusion, LanguageModel};
 use vocable_nets::SpeechMasks;
 use vocable_nn::Mode;
 use vocable_speecht5::EncodedSpeech;
-use vocable_speecht5::asr::prefix_scorers;
 use vocable_speecht5::batch::Waveforms;
 use vocable_speecht5::decode::TextDecoding;
 use vocable_speecht5::huggingface::Architecture;
+use vocable_speecht5::to_text::prefix_scorers;
 use vocable_text::Tokenizer;
 
 use crate::model::{Model, Precision};

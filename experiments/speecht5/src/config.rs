@@ -9,6 +9,7 @@ use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::se::{Noisy, SeConfig};
 use vocable_speecht5::sid::SidConfig;
+use vocable_speecht5::st::StConfig;
 use vocable_speecht5::to_speech::SpeechTaskConfig;
 use vocable_speecht5::tts::{Text, TtsConfig};
 use vocable_speecht5::vc::{Speech, VcConfig};
@@ -39,6 +40,8 @@ pub struct RunConfig {
     /// The language model that recognition is decoded with where `evaluation.search.lm_weight` is above 0; it learns the
     /// text of text pre-training.
     pub lm: Recipe<LmTask>,
+    /// Translation.
+    pub st: Recipe<StConfig>,
     /// Synthesis.
     pub tts: Recipe<TtsConfig>,
     /// Voice conversion.
@@ -165,6 +168,8 @@ pub struct EvaluationConfig {
     pub batch: usize,
     /// How transcripts are searched: the width of the beam, and what decoder, CTC and language model weigh in it.
     pub search: BeamConfig,
+    /// How translations are searched.
+    pub translation: BeamConfig,
     /// Converted pairs that are also written as sound.
     pub samples: usize,
     /// The harder test of speaker identification: samples of a crop from the middle of each test utterance ..
@@ -227,6 +232,7 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     let mut trains = vec![
         ("asr", &config.asr.train),
         ("lm", &config.lm.train),
+        ("st", &config.st.train),
         ("tts", &config.tts.train),
         ("vc", &config.vc.train),
         ("se", &config.se.train),
@@ -263,18 +269,26 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         }
     }
     share("asr.task.token_dropout", config.asr.task.token_dropout)?;
+    share("st.task.token_dropout", config.st.task.token_dropout)?;
     let [lowest, highest] = config.se.task.input.snr;
     if lowest > highest {
         let allowed = "must be the lowest and the highest ratio in dB";
         return Err(ConfigError::range("se.task.input.snr", format!("[{lowest}, {highest}]"), allowed));
     }
-    for &speed in &config.asr.task.speeds {
-        if !(0.5..=2.0).contains(&speed) {
-            return Err(ConfigError::range("asr.task.speeds", speed, "must be from 0.5 to 2"));
+    for (path, speeds) in [("asr.task.speeds", &config.asr.task.speeds), ("st.task.speeds", &config.st.task.speeds)] {
+        if let Some(speed) = speeds.iter().find(|speed| !(0.5..=2.0).contains(*speed)) {
+            return Err(ConfigError::range(path, speed, "must be from 0.5 to 2"));
         }
+    }
+    let translation = &config.evaluation.translation;
+    range("evaluation.translation.beam", translation.beam, "must be 1 or more", translation.beam > 0)?;
+    if translation.ctc_weight != 0.0 || translation.lm_weight != 0.0 {
+        let message = "evaluation.translation: translation has neither CTC nor a language model; their weights are 0";
+        return Err(ConfigError::Other(message.into()));
     }
     let regularisations = [
         ("asr", &config.asr.task.regularisation),
+        ("st", &config.st.task.regularisation),
         ("tts", &config.tts.task.regularisation),
         ("vc", &config.vc.task.regularisation),
         ("se", &config.se.task.regularisation),
@@ -305,6 +319,7 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     }
     for (path, value) in [
         ("asr.task.batch_samples", config.asr.task.batch_samples),
+        ("st.task.batch_samples", config.st.task.batch_samples),
         ("tts.task.batch_samples", config.tts.task.batch_samples),
         ("vc.task.batch_samples", config.vc.task.batch_samples),
         ("se.task.batch_samples", config.se.task.batch_samples),
@@ -319,6 +334,8 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         ("lm.task.batch_tokens", lm.batch_tokens),
         ("lm.task.batch_items", lm.batch_items),
         ("lm.task.micro_batches", lm.micro_batches),
+        ("st.task.batch_items", config.st.task.batch_items),
+        ("st.task.micro_batches", config.st.task.micro_batches),
         ("tts.task.batch_items", config.tts.task.batch_items),
         ("tts.task.micro_batches", config.tts.task.micro_batches),
         ("vc.task.batch_items", config.vc.task.batch_items),

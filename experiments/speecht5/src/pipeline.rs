@@ -17,7 +17,7 @@ use vocable_train::TrainConfig;
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::speech::{self, SpeechTask};
-use crate::stages::{asr, lm, pretrain, sid, units};
+use crate::stages::{asr, lm, pretrain, sid, st, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
@@ -103,6 +103,21 @@ impl Pipeline {
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
         let lm = fused(c).then(|| lm::stage(c, &prepare, &self.datasets));
         Ok(asr::score(c, &asr::decode(c, &prepare, &model, lm.as_ref(), split, &self.datasets), split))
+    }
+
+    /// The stage that scores translation on a test split.
+    pub fn st_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
+        for needed in [Split::Train, split] {
+            self.needs(c, needed)?;
+        }
+        let prepare = self.prepare(c)?;
+        let vocabulary = st::vocabulary(c, &prepare, &self.datasets);
+        let finetune = |inputs| {
+            let inputs = Inputs { vocabulary: Some(Arc::clone(&vocabulary)), ..inputs };
+            st::finetune(c, inputs, &self.datasets)
+        };
+        let model = self.start(c, &prepare, finetune)?;
+        Ok(st::score(c, &st::decode(c, &prepare, &vocabulary, &model, split, &self.datasets), split))
     }
 
     /// The stage that scores the language model of recognition on the transcripts of a test split.
@@ -209,7 +224,7 @@ impl Pipeline {
             Some(_) => Some(self.pretrain(c, prepare)?),
             None => None,
         };
-        Ok(finetune(Inputs { prepare: Arc::clone(prepare), pretrain, cost: self.costs(c)? }))
+        Ok(finetune(Inputs { prepare: Arc::clone(prepare), pretrain, vocabulary: None, cost: self.costs(c)? }))
     }
 
     fn prepare(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
@@ -293,6 +308,8 @@ pub struct Inputs {
     pub prepare: Arc<Stage>,
     /// Where weights come from; none starts from initial ones.
     pub pretrain: Option<Arc<Stage>>,
+    /// Tokens of another text than pre-training's; none writes those.
+    pub vocabulary: Option<Arc<Stage>>,
     /// For the estimate.
     pub cost: CostModel,
 }

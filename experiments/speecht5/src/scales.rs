@@ -4,10 +4,12 @@
 use vocable_decode::BeamConfig;
 use vocable_lab::Scale;
 use vocable_lm::{LmConfig, LmTask};
-use vocable_speecht5::asr::{AsrConfig, MaskConfig};
+use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::se::SeConfig;
 use vocable_speecht5::sid::SidConfig;
+use vocable_speecht5::st::StConfig;
+use vocable_speecht5::to_text::MaskConfig;
 use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, recipe};
@@ -54,6 +56,7 @@ fn paper() -> RunConfig {
         pretrain: Some(pretrain.clone()),
         asr: Recipe { train: recipe::recognition(preset), task: AsrConfig::base(preset) },
         lm: Recipe { train: recipe::language_model(), task: LmTask::official() },
+        st: Recipe { train: recipe::translation(preset), task: StConfig::base(preset) },
         tts: Recipe { train: recipe::synthesis(preset), task: TtsConfig::base(preset) },
         vc: Recipe { train: recipe::conversion(), task: VcConfig::base(preset) },
         se: Recipe { train: recipe::enhancement(), task: SeConfig::base(preset) },
@@ -62,6 +65,7 @@ fn paper() -> RunConfig {
             validation: 2_000,
             batch: 16,
             search: BeamConfig { ctc_weight: 0.5, ..BeamConfig::attention(30) },
+            translation: BeamConfig::attention(5),
             samples: 8,
             noisy_segment: 8_000,
             noisy_snr: 10.0,
@@ -100,6 +104,15 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.asr.task.time_mask = Some(MaskConfig { probability: 0.4, length: 6 });
     c.asr.task.channel_mask = Some(MaskConfig { probability: 0.3, length: 16 });
     c.asr.task.regularisation = Regularisation::new(0.05, 0.05, [0.0, 0.0], 1.0);
+
+    short(&mut c.st.train, 4_000, 1e-3);
+    c.st.train.checkpoint_every = 100;
+    c.st.task.batch_samples = 12 * 16_000;
+    c.st.task.micro_batches = 1;
+    c.st.task.speeds = c.asr.task.speeds.clone();
+    (c.st.task.time_mask, c.st.task.channel_mask) = (c.asr.task.time_mask, c.asr.task.channel_mask);
+    c.st.task.regularisation = Regularisation::new(0.1, 0.1, [0.0, 0.0], 1.0);
+    c.st.task.output.pieces = Some(300);
 
     short(&mut c.lm.train, 1_500, 2e-3);
     c.lm.task.model = LmConfig::mini();
@@ -156,8 +169,10 @@ fn smoke(mut c: RunConfig) -> RunConfig {
     pretrain.task.text.as_mut().expect("the full model reads").batch_tokens = 400;
     c.units.teacher = pretrain.clone();
     c.lm.task.model = LmConfig { layers: 1, width: 32, feed_forward: 64, heads: 2, ..c.lm.task.model };
-    let (tts, vc, se, sid) = (&mut c.tts.train, &mut c.vc.train, &mut c.se.train, &mut c.sid.train);
-    for train in [&mut c.asr.train, &mut c.lm.train, tts, vc, se, sid] {
+    (c.st.task.batch_samples, c.st.task.output.pieces) = (8 * 16_000, Some(60));
+    let (st, tts, vc, se, sid) =
+        (&mut c.st.train, &mut c.tts.train, &mut c.vc.train, &mut c.se.train, &mut c.sid.train);
+    for train in [&mut c.asr.train, &mut c.lm.train, st, tts, vc, se, sid] {
         short(train, 12, 1e-3);
     }
     c.asr.task.batch_samples = 8 * 16_000;

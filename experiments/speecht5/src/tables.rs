@@ -4,9 +4,12 @@ use std::rc::Rc;
 
 use vocable_data::manifest::Split;
 use vocable_lab::{Column, Table};
+use vocable_metrics::BleuCounts;
 use vocable_speecht5::se::{Noise, Noisy};
+use vocable_speecht5::st::Language;
 use vocable_speecht5::tts::Text;
 use vocable_speecht5::vc::Speech;
+use vocable_train::Outcome;
 
 use crate::config::{RunConfig, validate};
 use crate::pipeline::{Modality, Pipeline};
@@ -20,6 +23,7 @@ pub fn all() -> Vec<Table<RunConfig>> {
         ablation(&pipeline),
         language_model(&pipeline),
         diagnostics(&pipeline),
+        translation(&pipeline),
         synthesis(&pipeline),
         conversion(&pipeline),
         enhancement(&pipeline),
@@ -190,6 +194,42 @@ fn words<I: SpeechTask>(pipeline: &Rc<Pipeline>, name: &'static str, score: &'st
 const JUDGE: &str = "WER: words that the recogniser of the ablation's full model makes of it, Griffin-Lim's sound for \
                      log-mels. MCD: mel-cepstral distance from the log-mel, not WORLD's. Ended: by the stop rule, not at \
                      the length limit.";
+
+/// Translation into German and French (spec section 6.3).
+fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
+    let column = |name: &'static str, score: &'static str, language: Language| {
+        let pipeline = Rc::clone(pipeline);
+        let bleu = move |c: &RunConfig| {
+            let mut c = c.clone();
+            c.st.task.output.language = language;
+            pipeline.st_score(&c, Split::TestClean)
+        };
+        Column::higher(name, score, bleu).unit("BLEU").decimals(2)
+    };
+    task("st", "Translation: English speech into German and French text", |c| {
+        format!(
+            "BLEU: {}. Beam search (beam {}), {}; the result is {}. The paper's numbers are on MuST-C.",
+            BleuCounts::SIGNATURE,
+            c.evaluation.translation.beam,
+            match c.st.task.output.pieces {
+                Some(pieces) => format!("{pieces} subwords at most"),
+                None => "characters".into(),
+            },
+            match c.st.train.outcome {
+                Outcome::Mean { checkpoints } => format!("the mean of the last {checkpoints} checkpoints"),
+                Outcome::Best(_) => "the best checkpoint".into(),
+                Outcome::Last => "the last checkpoint".into(),
+            }
+        )
+    })
+    .source("Ao et al. 2022, speech translation")
+    .column(column("en-de", "bleu", Language::De))
+    .column(column("en-fr", "bleu", Language::Fr))
+    .column(column("en-de greedy", "greedy_bleu", Language::De))
+    .column(column("en-fr greedy", "greedy_bleu", Language::Fr))
+    .paper("SpeechT5", "en-de", 25.18)
+    .paper("SpeechT5", "en-fr", 35.30)
+}
 
 /// Synthesis (spec section 6.2).
 fn synthesis(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {

@@ -8,5 +8,7 @@ mod over_fit;
 mod padding;
 mod recompute;
 mod resume;
+mod small;
 mod tiny;
 mod to_speech;
+mod translation;

@@ -1,13 +1,11 @@
 //! The tasks that end in speech, over recordings of the corpus that ships.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, Tolerance, activation};
-use vocable_data::corpus::Corpus;
-use vocable_data::manifest::{Manifest, Split};
+use vocable_data::manifest::Split;
 use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_speecht5::batch::{Guide, Prediction};
@@ -17,27 +15,10 @@ use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech}
 use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeechT5};
-use vocable_text::CharVocabulary;
 use vocable_train::{BatchId, Objective};
 
+use super::small::dataset;
 use super::tiny::{config, device, target, vc_batch};
-
-/// The first three sentences of training in all their voices, and two to test.
-fn dataset() -> Arc<Dataset> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora/mini/manifest.jsonl");
-    let mut manifest = Manifest::read(path).unwrap();
-    let mut left = [(Split::Train, 12), (Split::Valid, 2), (Split::TestClean, 2)];
-    manifest.utterances.retain(|utterance| {
-        left.iter_mut().any(|(split, count)| {
-            *split == utterance.split && *count > 0 && {
-                *count -= 1;
-                true
-            }
-        })
-    });
-    let texts: Vec<String> = manifest.utterances.iter().map(|utterance| utterance.text.clone()).collect();
-    Arc::new(Dataset::new(Corpus::new(manifest), CharVocabulary::from_lines(&texts), 160).unwrap())
-}
 
 fn model_config() -> ModelConfig {
     ModelConfig { speaker: 160, ..config() }

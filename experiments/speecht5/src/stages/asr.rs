@@ -8,8 +8,9 @@ use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
 use vocable_metrics::{Bootstrap, EditCounts, character_errors, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::SpeechT5;
-use vocable_speecht5::asr::{Recognition, Transcript};
+use vocable_speecht5::asr::Recognition;
 use vocable_speecht5::data::Dataset;
+use vocable_speecht5::to_text::Written;
 use vocable_train::save_model;
 
 use super::data::Datasets;
@@ -25,8 +26,8 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
     let (task, seed, loading) = (&c.asr.task, c.seed, c.data.loading);
     let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
     let learn = move |run: &StageRun, start, dataset, key: Key| {
-        let task = recipe.task.clone();
-        let objective = Recognition::new(task, model.clone(), dataset, validation, key.fold("asr"), device())?;
+        let (task, key) = (recipe.task.clone(), key.fold("asr"));
+        let objective = Recognition::in_characters(task, model.clone(), dataset, validation, key, device())?;
         let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
@@ -42,7 +43,7 @@ pub fn recogniser(
     let dataset = datasets.open(&run.input("prepare"), c.model.speaker)?;
     let model = super::trained(run, "model", &c.model, &dataset, c.seed)?;
     let (task, config, key) = (c.asr.task.clone(), c.model.clone(), Key::new(c.seed));
-    Ok((Recognition::new(task, config, Arc::clone(&dataset), 0, key, device())?, model, dataset))
+    Ok((Recognition::in_characters(task, config, Arc::clone(&dataset), 0, key, device())?, model, dataset))
 }
 
 /// Transcribes a test split, with a language model if there is one.
@@ -70,7 +71,7 @@ pub fn decode(
         let test = dataset.split(split);
         run.progress().start(test.len() as u64, "utterances");
         let progress = |done: usize| run.progress().step(done as u64, "transcribed");
-        let transcripts = objective.transcribe(&model, &test, batch, &search, lm.as_ref(), progress)?;
+        let transcripts = objective.write(&model, &test, batch, &search, lm.as_ref(), progress)?;
         Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
     })
 }
@@ -79,11 +80,11 @@ pub fn decode(
 pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
     let seed = c.seed;
     Stage::new("score-asr", 2, split).input("decode", decode).run(move |run| {
-        let transcripts: Vec<Transcript> =
+        let transcripts: Vec<Written> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
-        type Head = fn(&Transcript) -> &str;
+        type Head = fn(&Written) -> &str;
         type Errors = fn(&str, &str) -> EditCounts;
         let measures: [(&str, Head, Errors); 6] = [
             ("wer", |t| &t.heard.joint, word_errors),

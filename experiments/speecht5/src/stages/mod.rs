@@ -6,6 +6,7 @@ pub mod lm;
 pub mod pretrain;
 pub mod sid;
 pub mod speech;
+pub mod st;
 pub mod units;
 
 use std::sync::Arc;
@@ -56,8 +57,10 @@ pub fn finetune<T: Serialize>(
     let mut stage = Stage::new(kind, 2, (&model, recipe, seed, c.evaluation.validation))
         .input("prepare", &inputs.prepare)
         .cost(inputs.cost.of(&recipe.train, heard.0, heard.1));
-    if let Some(pretrain) = &inputs.pretrain {
-        stage = stage.input("pretrain", pretrain);
+    for (name, input) in [("pretrain", &inputs.pretrain), ("vocabulary", &inputs.vocabulary)] {
+        if let Some(input) = input {
+            stage = stage.input(name, input);
+        }
     }
     let (pretrained, regularisation) = (inputs.pretrain.is_some(), regularisation.clone());
     stage.run(move |run| {
@@ -81,8 +84,17 @@ pub fn trained(
     dataset: &Dataset,
     seed: u64,
 ) -> anyhow::Result<SpeechT5> {
+    weights(run, input, initial(config, dataset, seed))
+}
+
+/// A model with initial weights in the characters of a corpus, for inference.
+pub fn initial(config: &ModelConfig, dataset: &Dataset, seed: u64) -> SpeechT5 {
     let (vocabulary, none) = (&dataset.vocabulary, Regularisation::none());
-    let model = config.init(vocabulary.len(), vocabulary.pad(), &none, Key::new(seed), &device().inner());
+    config.init(vocabulary.len(), vocabulary.pad(), &none, Key::new(seed), &device().inner())
+}
+
+/// A model for inference, with the weights that the stage behind an input trained.
+pub fn weights(run: &StageRun, input: &str, model: SpeechT5) -> anyhow::Result<SpeechT5> {
     Ok(load_model(model, &run.input(input).join(MODEL))?.valid())
 }
 

@@ -252,7 +252,7 @@ pub fn stop_labels_are_a_tail_or_the_last_frame() {
 /// Recognition of 40 utterances.
 fn recognition(config: AsrConfig, folder: &Path) -> Recognition {
     let model = ModelConfig { speaker: 4, ..ModelConfig::base(Preset::Paper) };
-    Recognition::new(config, model, dataset(folder, 20, SAMPLES), 1, Key::new(1), device()).unwrap()
+    Recognition::in_characters(config, model, dataset(folder, 20, SAMPLES), 1, Key::new(1), device()).unwrap()
 }
 
 #[test]
@@ -304,7 +304,7 @@ pub fn the_encoder_is_frozen_at_first_and_ctc_is_not() {
         let config = AsrConfig { batch_samples: SAMPLES, ctc: 0.5, ..AsrConfig::base(preset) };
         let (vocabulary, sizes) = (dataset.vocabulary.len(), under(preset));
         let model = sizes.init(vocabulary, PAD, &Regularisation::none(), Key::new(1), &device());
-        let objective = Recognition::new(config, sizes, dataset.clone(), 0, Key::new(1), device()).unwrap();
+        let objective = Recognition::in_characters(config, sizes, dataset.clone(), 0, Key::new(1), device()).unwrap();
         let learns = |update| {
             let id = BatchId::Train { update, micro: 0 };
             let data = objective.prepare(id).unwrap().data;
@@ -348,7 +348,7 @@ pub fn batches_are_filled_up_to_the_limit_of_their_source() {
     let [heard, read, paired, noisy] = [corpus(0, 30), corpus(1, 360), corpus(2, 64), corpus(3, 51)];
     for preset in PRESETS {
         let asr = AsrConfig::base(preset);
-        let asr = Recognition::new(asr, model.clone(), heard.clone(), 0, Key::new(1), device()).unwrap();
+        let asr = Recognition::in_characters(asr, model.clone(), heard.clone(), 0, Key::new(1), device()).unwrap();
         let tts = TtsConfig::base(preset);
         let tts = ToSpeech::new(tts, model.clone(), read.clone(), 0, Key::new(1), device()).unwrap();
         let vc = VcConfig::base(preset);

@@ -1,0 +1,70 @@
+//! Translation: speech into text of another language (spec section 6.3).
+
+use serde::{Deserialize, Serialize};
+use vocable_data::manifest::Utterance;
+
+use crate::to_text::{MaskConfig, Normalise, TextOutput, TextTaskConfig, ToText};
+use crate::{Preset, Regularisation};
+
+/// The translation recipe, apart from the step loop's part.
+pub type StConfig = TextTaskConfig<Translation>;
+/// The translation objective over a corpus.
+pub type Translating = ToText<Translation>;
+
+/// What was said, in another language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Translation {
+    /// Which language.
+    pub language: Language,
+    /// Pieces of its vocabulary of subwords; none writes characters.
+    pub pieces: Option<usize>,
+}
+
+/// Languages that a manifest has translations of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// German.
+    De,
+    /// French.
+    Fr,
+}
+
+impl TextOutput for Translation {
+    const TASK: &'static str = "st";
+    const NAME: &'static str = "translation";
+
+    fn text<'a>(&self, utterance: &'a Utterance) -> Option<&'a str> {
+        match self.language {
+            Language::De => utterance.text_de.as_deref(),
+            Language::Fr => utterance.text_fr.as_deref(),
+        }
+    }
+}
+
+impl StConfig {
+    /// The recipe of MuST-C (spec section 6), into German, under a preset's switches. The size of the vocabulary is not
+    /// published.
+    pub fn base(preset: Preset) -> Self {
+        Self {
+            regularisation: Regularisation::new(0.1, 0.1, [0.1, 0.1], 1.0).preset(preset),
+            batch_samples: 480_256,
+            batch_items: 1024,
+            micro_batches: 4,
+            max_tokens: 600,
+            cross_entropy: 1.0,
+            ctc: 0.0,
+            normalise: if preset == Preset::Hf { Normalise::Token } else { Normalise::Sentence },
+            zero_infinity: true,
+            label_smoothing: 0.1,
+            speeds: Vec::new(),
+            token_dropout: 0.0,
+            time_mask: Some(MaskConfig { probability: 0.5, length: 10 }),
+            channel_mask: Some(MaskConfig { probability: 0.5, length: 64 }),
+            freeze_encoder_updates: 0,
+            suppress_special: preset != Preset::Hf,
+            output: Translation { language: Language::De, pieces: Some(8_000) },
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Vocabularies of word pieces, learned by byte-pair encoding (Sennrich et al. 2016) with the crate `tokenizers`.
+
+use serde::{Deserialize, Serialize};
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::{AddedToken, Model, Trainer};
+
+use crate::error::TextError;
+use crate::normalise::normalise_spelling;
+use crate::vocabulary::{Vocabulary, is_boundary};
+
+/// How the beginning of a word is written.
+const SPACE: char = '▁';
+/// Identifiers before the first piece: `<s>`, `<pad>`, `</s>`, `<unk>`.
+const FIRST: u32 = 4;
+const UNK: u32 = 3;
+
+/// A vocabulary of word pieces: `<s>`, `<pad>`, `</s>`, `<unk>`, the pieces, `<mask>` and `<ctc_blank>` (spec section 6.3:
+/// translation has its own).
+///
+/// As JSON it is the model of `tokenizers`: pieces and merges.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "BPE", into = "BPE")]
+pub struct Subwords {
+    /// Its own identifiers: 0 for unknown characters, then the pieces.
+    model: BPE,
+    pieces: Vec<String>,
+}
+
+/// The piece for unknown characters.
+const UNKNOWN: &str = "<unk>";
+
+impl Subwords {
+    /// A vocabulary of about `pieces` pieces, special ones included, for texts like these: fewer where the texts have
+    /// fewer, and never fewer than their characters.
+    ///
+    /// # Errors
+    /// The texts hold no word.
+    pub fn train<S: AsRef<str>>(lines: impl IntoIterator<Item = S>, pieces: usize) -> Result<Self, TextError> {
+        let failed = |reason| TextError::Pieces { what: "the texts of a subword vocabulary".into(), reason };
+        let words: Vec<String> = lines.into_iter().flat_map(|line| words(line.as_ref())).collect();
+        if words.is_empty() {
+            return Err(failed("hold no word".into()));
+        }
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(pieces.saturating_sub(FIRST as usize + 1))
+            .special_tokens(vec![AddedToken::from(UNKNOWN, true)])
+            .show_progress(false)
+            .build();
+        trainer.feed(words.into_iter(), |word| Ok(vec![word.to_owned()])).map_err(|error| failed(error.to_string()))?;
+        let mut model = BPE::default();
+        trainer.train(&mut model).map_err(|error| failed(error.to_string()))?;
+        (model.unk_token, model.fuse_unk) = (Some(UNKNOWN.into()), true);
+        Self::try_from(model)
+    }
+
+    /// The pieces in the order of their identifiers, from 4 on.
+    pub fn pieces(&self) -> &[String] {
+        &self.pieces
+    }
+}
+
+/// The words of a text, each behind its boundary.
+fn words(text: &str) -> Vec<String> {
+    let text = normalise_spelling(text);
+    text.split(is_boundary).filter(|word| !word.is_empty()).map(|word| format!("{SPACE}{word}")).collect()
+}
+
+impl Vocabulary for Subwords {
+    fn len(&self) -> usize {
+        FIRST as usize + self.pieces.len() + 2
+    }
+
+    fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for word in words(text) {
+            let tokens = self.model.tokenize(&word).expect("a model with an unknown piece can write every word");
+            for token in tokens {
+                let id = if token.id == 0 { UNK } else { FIRST + token.id - 1 };
+                if id != UNK || ids.last() != Some(&UNK) {
+                    ids.push(id);
+                }
+            }
+        }
+        ids
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        let pieces = ids.iter().filter_map(|&id| {
+            assert!((id as usize) < self.len(), "token {id} is not in a vocabulary of {}", self.len());
+            self.pieces.get(id.checked_sub(FIRST)? as usize).map(String::as_str)
+        });
+        pieces.collect::<String>().replace(SPACE, " ").trim().to_owned()
+    }
+}
+
+impl TryFrom<BPE> for Subwords {
+    type Error = TextError;
+
+    fn try_from(model: BPE) -> Result<Self, TextError> {
+        let mut pieces: Vec<(u32, String)> = model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
+        pieces.sort_unstable();
+        let in_order = pieces.iter().enumerate().all(|(n, (id, _))| n == *id as usize);
+        if !in_order || pieces.first().is_none_or(|(_, piece)| piece != UNKNOWN) {
+            let reason = format!("must number its pieces from 0 on, `{UNKNOWN}` first");
+            return Err(TextError::Pieces { what: "subword vocabulary".into(), reason });
+        }
+        Ok(Self { pieces: pieces.into_iter().skip(1).map(|(_, piece)| piece).collect(), model })
+    }
+}
+
+impl From<Subwords> for BPE {
+    fn from(vocabulary: Subwords) -> Self {
+        vocabulary.model
+    }
+}
+
+impl std::fmt::Debug for Subwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subwords").field("pieces", &self.pieces.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: [&str; 6] = [
+        "der hund schläft im garten",
+        "die katze schläft im haus",
+        "der hund spielt im haus",
+        "die katzen spielen im garten",
+        "hunde und katzen schlafen",
+        "das haus hat einen garten",
+    ];
+
+    fn trained() -> Subwords {
+        Subwords::train(LINES, 60).unwrap()
+    }
+
+    #[test]
+    fn texts_come_back_and_pieces_are_longer_than_characters() {
+        let vocabulary = trained();
+        assert!(vocabulary.len() <= 60, "{}", vocabulary.len());
+        for line in LINES.iter().copied().chain(["", "die hunde schlafen im haus"]) {
+            let ids = vocabulary.encode(line);
+            assert_eq!(vocabulary.decode(&ids), line);
+            assert!(ids.len() < line.chars().count().max(1), "{line}: {ids:?}");
+            assert!(ids.iter().all(|&id| (FIRST..vocabulary.mask()).contains(&id)), "{ids:?}");
+        }
+        assert_eq!(vocabulary.encode("  der   hund "), vocabulary.encode("der hund"));
+    }
+
+    #[test]
+    fn unknown_characters_are_one_token_and_specials_are_not_text() {
+        let vocabulary = trained();
+        let ids = vocabulary.encode("hund ωω haus");
+        assert_eq!(ids.iter().filter(|&&id| id == vocabulary.unk()).count(), 1, "{ids:?}");
+        let all = [0, 1, 2, 3, vocabulary.mask(), vocabulary.blank()];
+        assert_eq!(vocabulary.decode(&all), "");
+        assert_eq!(vocabulary.blank() as usize + 1, vocabulary.len());
+    }
+
+    #[test]
+    fn it_is_kept_as_json_and_training_repeats() {
+        let vocabulary = trained();
+        let json = serde_json::to_string(&vocabulary).unwrap();
+        let again: Subwords = serde_json::from_str(&json).unwrap();
+        assert_eq!(again.encode(LINES[3]), vocabulary.encode(LINES[3]));
+        assert_eq!(trained().pieces(), vocabulary.pieces());
+        let other = r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}"#;
+        assert!(serde_json::from_str::<Subwords>(other).unwrap_err().to_string().contains("`<unk>` first"));
+        assert!(Subwords::train(["", " "], 60).unwrap_err().to_string().contains("no word"));
+    }
+}
