@@ -12,7 +12,7 @@ default:
 ablation *args:
     @{{ just_executable() }} run ablation "$@"
 
-# Any table by name (ablation, diagnostics, tts, vc, se): just run TABLE [scale=...] [KEY=VALUE ...]
+# Any table by name (ablation, diagnostics, lm, st, tts, vc, se): just run TABLE [scale=...] [KEY=VALUE ...]
 run table *args:
     #!/usr/bin/env bash
     set -euo pipefail

@@ -1,4 +1,7 @@
-#![doc = include_str!("../README.md")]
+//! A language model over characters, or any tokens: a causal Transformer on the layers of this workspace.
+//!
+//! [`TransformerLm`] is the model, [`LanguageModel`] one with its vocabulary, read from a folder of this project or from
+//! fairseq's files; [`Fusion`] sets it beside a decoder whose tokens are spelled alike; [`LanguageModelling`] trains it.
 
 mod config;
 mod dictionary;

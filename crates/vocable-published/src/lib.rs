@@ -1,4 +1,7 @@
-#![doc = include_str!("../README.md")]
+//! Published weights into modules of this workspace and out of them.
+//!
+//! A format is a value, [`Names`]: an ordered table of the parameters' paths here, their names in a file, and how their
+//! values lie there ([`Layout`]). [`load`] fills a module and reports the rest; [`published`] gives what is written.
 
 mod fill;
 mod layout;
