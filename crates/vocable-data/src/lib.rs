@@ -17,4 +17,4 @@ pub mod verify;
 
 pub use corpus::Corpus;
 pub use error::DataError;
-pub use manifest::{Manifest, Split, Utterance};
+pub use manifest::{Language, Manifest, Split, Utterance};

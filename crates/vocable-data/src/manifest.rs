@@ -63,6 +63,36 @@ impl FromStr for Split {
     }
 }
 
+/// What speech is translated into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// German.
+    #[serde(rename = "de")]
+    German,
+    /// French.
+    #[serde(rename = "fr")]
+    French,
+}
+
+impl Language {
+    /// Its ISO 639-1 code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::German => "de",
+            Self::French => "fr",
+        }
+    }
+}
+
+impl FromStr for Language {
+    type Err = String;
+
+    fn from_str(code: &str) -> Result<Self, String> {
+        let known = [Self::German, Self::French].into_iter().find(|language| language.code() == code);
+        known.ok_or_else(|| "expected de or fr".into())
+    }
+}
+
 /// One recording and what is known about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +145,14 @@ impl Utterance {
             split,
             speaker_vector: None,
             sha256: None,
+        }
+    }
+
+    /// The text in another language.
+    pub fn translation(&self, language: Language) -> Option<&str> {
+        match language {
+            Language::German => self.text_de.as_deref(),
+            Language::French => self.text_fr.as_deref(),
         }
     }
 

@@ -8,14 +8,12 @@ use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use vocable_audio::{Frames, LogMel};
 use vocable_data::manifest::Split;
-use vocable_decode::SpeechLimits;
 use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_train::Sequences;
 
 use crate::batch::{Prediction, Waveforms};
 use crate::data::Dataset;
-use crate::speech_loss::SpeechLoss;
 use crate::to_speech::{Pair, SpeechInput, SpeechTaskConfig};
 use crate::vc::{Speech, VcConfig};
 use crate::{ModelError, Preset, SpeechT5};
@@ -72,8 +70,8 @@ impl SeConfig {
             batch_items,
             micro_batches: 1,
             freeze_encoder_updates: 0,
-            loss: SpeechLoss { ..loss },
-            limits: SpeechLimits { ..limits },
+            loss,
+            limits,
             test_pairs: 3_000,
             input: Noisy {
                 noise: Noise::Babble,
@@ -127,13 +125,8 @@ pub struct NoisyData {
 impl SpeechInput for Noisy {
     const TASK: &'static str = "se";
     const NAME: &'static str = "enhancement";
-    const NONE: &'static str = "the `train` split is empty";
     type Data = NoisyData;
     type Batch = Waveforms;
-
-    fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair> {
-        dataset.split(split).into_iter().map(Pair::same).collect()
-    }
 
     fn read(&self, dataset: &Dataset, pairs: &[Pair], key: Key) -> Result<NoisyData, ModelError> {
         let audio: Vec<Vec<f32>> =

@@ -1,7 +1,7 @@
 //! Translation: speech into text of another language (spec section 6.3).
 
 use serde::{Deserialize, Serialize};
-use vocable_data::manifest::Utterance;
+use vocable_data::manifest::{Language, Utterance};
 
 use crate::to_text::{MaskConfig, Normalise, TextOutput, TextTaskConfig, ToText};
 use crate::{Preset, Regularisation};
@@ -21,25 +21,12 @@ pub struct Translation {
     pub pieces: Option<usize>,
 }
 
-/// Languages that a manifest has translations of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// German.
-    De,
-    /// French.
-    Fr,
-}
-
 impl TextOutput for Translation {
     const TASK: &'static str = "st";
     const NAME: &'static str = "translation";
 
     fn text<'a>(&self, utterance: &'a Utterance) -> Option<&'a str> {
-        match self.language {
-            Language::De => utterance.text_de.as_deref(),
-            Language::Fr => utterance.text_fr.as_deref(),
-        }
+        utterance.translation(self.language)
     }
 }
 
@@ -64,7 +51,7 @@ impl StConfig {
             channel_mask: Some(MaskConfig { probability: 0.5, length: 64 }),
             freeze_encoder_updates: 0,
             suppress_special: preset != Preset::Hf,
-            output: Translation { language: Language::De, pieces: Some(8_000) },
+            output: Translation { language: Language::German, pieces: Some(8_000) },
         }
     }
 }

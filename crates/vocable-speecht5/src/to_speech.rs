@@ -1,6 +1,7 @@
 //! The tasks that end in speech: one recipe and one objective for whatever the encoder hears or reads first (spec
 //! sections 6.2, 6.4 and 6.5).
 
+use std::borrow::Borrow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -29,14 +30,16 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
     /// What sentences call the task.
     const NAME: &'static str;
     /// Why there may be nothing to train on.
-    const NONE: &'static str;
+    const NONE: &'static str = "the `train` split is empty";
     /// Inputs of a batch in host memory.
     type Data: Debug + Send + Sync;
     /// The same as tensors.
     type Batch;
 
-    /// What becomes what in a split.
-    fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair>;
+    /// What becomes what in a split: every utterance itself, unless said otherwise.
+    fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair> {
+        dataset.split(split).into_iter().map(Pair::same).collect()
+    }
 
     /// Whether an input is short enough to train on, apart from its samples.
     fn fits(&self, _dataset: &Dataset, _pair: Pair) -> bool {
@@ -258,18 +261,20 @@ impl<I: SpeechInput> ToSpeech<I> {
         let data = input.read(&self.dataset, pairs, self.key.fold("test"))?;
         let (memory, lengths) = input.encode(model, &input.batch(&data, &device), Mode::Eval);
         let voices = input.voices(&self.dataset, pairs)?;
-        let width = voices[0].len();
-        let speaker = Tensor::from_data(TensorData::new(voices.concat(), [pairs.len(), width]), &device);
         if let Some((prediction, mels)) = input.guide(&data) {
             // Everything that the decoder reads is there from the start: one pass says all frames.
-            let target =
-                SpeechTarget::whole(mels, self.model.reduction, self.config.loss.stop_labels, &voices, &device);
+            let target = self.target(mels, &voices, &device);
             let target = target.clone().guided(Guide::new(prediction, target.frames));
-            let losses = self.config.loss.pass(I::TASK, model, memory, &lengths, &target, Some(noise), Mode::Eval);
-            let said = losses.output.after.iter_dim(0).zip(&target.lengths);
+            let (read, steps) = (target.input.clone(), &target.steps);
+            let (speaker, mode) = (Some(target.speaker.clone()), Mode::Eval);
+            let decoded = model.decode_speech(read, steps, speaker, memory, &lengths, Some(noise), false, mode);
+            let output = target.output(model, decoded.states, mode);
+            let said = output.after.iter_dim(0).zip(&target.lengths);
             let mels = said.map(|(mel, &frames)| mel.narrow(1, 0, frames));
             return Ok(pairs.iter().zip(mels).map(|(&pair, mel)| self.spoken(pair, mel, true, 0.0)).collect());
         }
+        let width = voices[0].len();
+        let speaker = Tensor::from_data(TensorData::new(voices.concat(), [pairs.len(), width]), &device);
         let mut stepper = SpeechDecoding::new(model, &memory, &lengths, speaker, Some(noise));
         let said = generate_speech(&mut stepper, &lengths, self.model.mel, &self.config.limits, &device);
         Ok(pairs
@@ -288,6 +293,11 @@ impl<I: SpeechInput> ToSpeech<I> {
         Spoken { pair, mel: Frames::new(data, self.model.mel), ended, focus }
     }
 
+    /// Log-mels as what is to be said, in these voices.
+    fn target(&self, mels: &[impl Borrow<Frames>], voices: &[Vec<f32>], device: &Device) -> SpeechTarget {
+        SpeechTarget::whole(mels, self.model.reduction, self.config.loss.stop_labels, voices, device)
+    }
+
     /// The losses of a batch whose encoder is frozen or learns.
     fn on_device(
         &self,
@@ -298,12 +308,10 @@ impl<I: SpeechInput> ToSpeech<I> {
         mode: Mode,
         device: &Device,
     ) -> Losses {
-        let (input, reduction, labels) = (&self.config.input, self.model.reduction, self.config.loss.stop_labels);
-        let target = SpeechTarget::whole(&data.mels, reduction, labels, &data.voices, device);
-        let guide = input.guide(&data.input).and_then(|(prediction, mels)| {
-            Guide::new(prediction, SpeechTarget::whole(mels, reduction, labels, &data.voices, device).frames)
-        });
-        let target = target.guided(guide);
+        let input = &self.config.input;
+        let guide = input.guide(&data.input);
+        let guide = guide.and_then(|(kind, mels)| Guide::new(kind, self.target(mels, &data.voices, device).frames));
+        let target = self.target(&data.mels, &data.voices, device).guided(guide);
         let (memory, lengths) = match frozen {
             // Without a graph from the start: what a detached one holds would stay in memory.
             true => {

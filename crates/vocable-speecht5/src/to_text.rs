@@ -40,6 +40,13 @@ pub trait TextOutput: Clone + Debug + Send + Sync + 'static {
 
     /// The text of an utterance, if the corpus has it.
     fn text<'a>(&self, utterance: &'a Utterance) -> Option<&'a str>;
+
+    /// Utterances of a split that have it.
+    fn utterances(&self, dataset: &Dataset, split: Split) -> Vec<usize> {
+        let mut utterances = dataset.split(split);
+        utterances.retain(|&index| self.text(dataset.utterance(index)).is_some());
+        utterances
+    }
 }
 
 /// The recipe of a task, apart from the step loop's part.
@@ -260,24 +267,26 @@ impl<O: TextOutput> ToText<O> {
     ) -> Result<Self, ModelError> {
         let mut notes = Vec::new();
         let name = |&index: &usize| dataset.utterance(index).id.clone();
-        let with_text = |split| {
-            let mut utterances = dataset.split(split);
-            utterances.retain(|&index| config.output.text(dataset.utterance(index)).is_some());
-            utterances
-        };
         let tokens =
             |index: usize| config.output.text(dataset.utterance(index)).map_or(0, |text| vocabulary.encode(text).len());
         let (task, samples, most) = (O::TASK, config.batch_samples, config.max_tokens);
         let why = format!("longer than {task}.task.batch_samples = {samples} samples");
         let short = |&index: &usize| dataset.declared_samples(index) <= samples;
-        let train = keep(with_text(Split::Train), "training utterances", &why, short, name, &mut notes);
+        let train = keep(
+            config.output.utterances(&dataset, Split::Train),
+            "training utterances",
+            &why,
+            short,
+            name,
+            &mut notes,
+        );
         let why = format!("a text of {task}.task.max_tokens = {most} tokens or more");
         let train = keep(train, "training utterances", &why, |&index| tokens(index) < most, name, &mut notes);
         if train.is_empty() {
             let message = format!("no training utterance fits {task}.task.batch_samples and {task}.task.max_tokens");
             return Err(ModelError::Unsuitable { task: O::NAME, message });
         }
-        let valid = sample(&with_text(Split::Valid), validation);
+        let valid = sample(&config.output.utterances(&dataset, Split::Valid), validation);
         let length = |index: usize| [dataset.declared_samples(index), tokens(index) + 1];
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;
@@ -341,9 +350,7 @@ impl<O: TextOutput> ToText<O> {
 
     /// Utterances of a split that have a text.
     pub fn test(&self, split: Split) -> Vec<usize> {
-        let mut utterances = self.dataset.split(split);
-        utterances.retain(|&index| self.config.output.text(self.dataset.utterance(index)).is_some());
-        utterances
+        self.config.output.utterances(&self.dataset, split)
     }
 
     /// Target tokens of an utterance, `x </s>`.

@@ -2,7 +2,6 @@
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use vocable_data::manifest::Split;
 use vocable_decode::{SpeechLimits, StopRule};
 use vocable_nets::Tokens;
 use vocable_nn::Mode;
@@ -68,13 +67,8 @@ impl TtsConfig {
 impl SpeechInput for Text {
     const TASK: &'static str = "tts";
     const NAME: &'static str = "synthesis";
-    const NONE: &'static str = "the `train` split is empty";
     type Data = TextData;
     type Batch = Tokens;
-
-    fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair> {
-        dataset.split(split).into_iter().map(Pair::same).collect()
-    }
 
     fn fits(&self, dataset: &Dataset, pair: Pair) -> bool {
         dataset.tokens(pair.source).len() < self.max_tokens

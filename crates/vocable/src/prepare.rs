@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use vocable_data::readers::mustc::Language;
 use vocable_data::readers::{
     self, Lenience, Listing, Prepared, arctic, fairseq, fsdd, jsonl, kaldi, librispeech, libritts, ljspeech, mustc,
     voxceleb, wham,
 };
-use vocable_data::{DataError, Split};
+use vocable_data::{DataError, Language, Split};
 
 use crate::progress::Console;
 use crate::session::say;
@@ -159,7 +159,7 @@ pub struct Mustc {
     #[command(flatten)]
     folders: Folders,
     /// What the talks are translated into.
-    #[arg(long, value_name = "de|fr", value_parser = language)]
+    #[arg(long, value_name = "de|fr", value_parser = Language::from_str)]
     language: Language,
 }
 
@@ -225,14 +225,6 @@ pub struct Parquet {
 fn part(text: &str) -> Result<(Split, PathBuf), String> {
     let (split, path) = text.split_once('=').ok_or("expected SPLIT=PATH, such as train=data/train")?;
     Ok((split.parse()?, path.into()))
-}
-
-fn language(code: &str) -> Result<Language, String> {
-    match code {
-        "de" => Ok(Language::German),
-        "fr" => Ok(Language::French),
-        _ => Err("expected de or fr".into()),
-    }
 }
 
 /// Prepares, reports and says how the program ends.

@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use vocable_data::manifest::Split;
+use vocable_data::manifest::{Language, Split};
 use vocable_lab::{Column, Table};
 use vocable_metrics::BleuCounts;
 use vocable_speecht5::se::{Noise, Noisy};
-use vocable_speecht5::st::Language;
 use vocable_speecht5::tts::Text;
 use vocable_speecht5::vc::Speech;
 use vocable_train::Outcome;
@@ -30,6 +29,12 @@ pub fn all() -> Vec<Table<RunConfig>> {
     ]
 }
 
+/// A column of recognition.
+fn recognised(pipeline: &Rc<Pipeline>, name: &'static str, score: &'static str, split: Split) -> Column<RunConfig> {
+    let pipeline = Rc::clone(pipeline);
+    Column::lower(name, score, move |c| pipeline.asr_score(c, split)).unit("WER %").decimals(1)
+}
+
 /// The rows of the ablation (spec section 11).
 fn rows(table: Table<RunConfig>) -> Table<RunConfig> {
     table
@@ -49,19 +54,15 @@ fn rows(table: Table<RunConfig>) -> Table<RunConfig> {
 
 /// Table 5 of the paper: what each part of the pre-training contributes (spec section 11).
 fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
-    let [clean, other, vc, sid, noisy, data] = std::array::from_fn(|_| Rc::clone(pipeline));
+    let [vc, sid, noisy, data] = std::array::from_fn(|_| Rc::clone(pipeline));
     let table = Table::new("ablation", "What each part of the pre-training contributes")
         .base(scales::base)
         .validate(validate)
         .caption(move |c| caption(c, data.data_hash(&c.data).as_deref()))
         .source("Ao et al. 2022, ablation study");
     rows(table)
-        .column(
-            Column::lower("ASR clean", "wer", move |c| clean.asr_score(c, Split::TestClean)).unit("WER %").decimals(1),
-        )
-        .column(
-            Column::lower("ASR other", "wer", move |c| other.asr_score(c, Split::TestOther)).unit("WER %").decimals(1),
-        )
+        .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
+        .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
         .column(Column::lower("VC", "mcd", move |c| vc.vc_score(c)).unit("MCD dB").decimals(2))
         .column(Column::higher("SID", "accuracy", move |c| sid.sid_score(c)).unit("acc. %").decimals(1))
         .column(
@@ -94,7 +95,7 @@ fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
 /// Recognition without and with a language model (table 1 of the paper, 100 hours); it shares all of the ablation's
 /// training. The weight is the paper's.
 fn language_model(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
-    let [clean, other, lm, data] = std::array::from_fn(|_| Rc::clone(pipeline));
+    let [lm, data] = std::array::from_fn(|_| Rc::clone(pipeline));
     Table::new("lm", "What a language model adds to recognition")
         .base(scales::base)
         .validate(validate)
@@ -102,12 +103,8 @@ fn language_model(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .source("Ao et al. 2022, recognition after fine-tuning on 100 hours")
         .row("SpeechT5", |_| {})
         .row("SpeechT5 + LM", |c| c.evaluation.search.lm_weight = 1.0)
-        .column(
-            Column::lower("ASR clean", "wer", move |c| clean.asr_score(c, Split::TestClean)).unit("WER %").decimals(1),
-        )
-        .column(
-            Column::lower("ASR other", "wer", move |c| other.asr_score(c, Split::TestOther)).unit("WER %").decimals(1),
-        )
+        .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
+        .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
         .column(
             Column::lower("LM", "perplexity", move |c| lm.lm_score(c, Split::TestClean))
                 .unit("per character")
@@ -121,33 +118,16 @@ fn language_model(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
 
 /// What the ablation's numbers rest on; it shares all of its training.
 fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
-    let [clean, other, attention, attention_other, source, ended, speech, text] =
-        std::array::from_fn(|_| Rc::clone(pipeline));
+    let [source, ended, speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
     let table = Table::new("diagnostics", "What the ablation's numbers rest on")
         .base(scales::base)
         .validate(validate)
         .caption(diagnostics_caption);
     rows(table)
-        .column(
-            Column::lower("CTC clean", "ctc_wer", move |c| clean.asr_score(c, Split::TestClean))
-                .unit("WER %")
-                .decimals(1),
-        )
-        .column(
-            Column::lower("CTC other", "ctc_wer", move |c| other.asr_score(c, Split::TestOther))
-                .unit("WER %")
-                .decimals(1),
-        )
-        .column(
-            Column::lower("attention clean", "attention_wer", move |c| attention.asr_score(c, Split::TestClean))
-                .unit("WER %")
-                .decimals(1),
-        )
-        .column(
-            Column::lower("attention other", "attention_wer", move |c| attention_other.asr_score(c, Split::TestOther))
-                .unit("WER %")
-                .decimals(1),
-        )
+        .column(recognised(pipeline, "CTC clean", "ctc_wer", Split::TestClean))
+        .column(recognised(pipeline, "CTC other", "ctc_wer", Split::TestOther))
+        .column(recognised(pipeline, "attention clean", "attention_wer", Split::TestClean))
+        .column(recognised(pipeline, "attention other", "attention_wer", Split::TestOther))
         .column(Column::lower("VC unconverted", "source_mcd", move |c| source.vc_score(c)).unit("MCD dB").decimals(2))
         .column(Column::higher("VC ended", "ended", move |c| ended.vc_score(c)).unit("%").decimals(1))
         .column(
@@ -223,10 +203,10 @@ fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         )
     })
     .source("Ao et al. 2022, speech translation")
-    .column(column("en-de", "bleu", Language::De))
-    .column(column("en-fr", "bleu", Language::Fr))
-    .column(column("en-de greedy", "greedy_bleu", Language::De))
-    .column(column("en-fr greedy", "greedy_bleu", Language::Fr))
+    .column(column("en-de", "bleu", Language::German))
+    .column(column("en-fr", "bleu", Language::French))
+    .column(column("en-de greedy", "greedy_bleu", Language::German))
+    .column(column("en-fr greedy", "greedy_bleu", Language::French))
     .paper("SpeechT5", "en-de", 25.18)
     .paper("SpeechT5", "en-fr", 35.30)
 }

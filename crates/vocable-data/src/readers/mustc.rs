@@ -13,7 +13,7 @@ use super::convert::{Listing, Piece, Sound, Source};
 use super::libri::root;
 use super::text::{Lines, below, difference, stem};
 use crate::DataError;
-use crate::manifest::{Split, Utterance};
+use crate::manifest::{Language, Split, Utterance};
 use crate::verify::BadFile;
 
 /// The sets, the parts they play, and the sentences of version 1 in German and French.
@@ -23,24 +23,6 @@ const SETS: [(&str, Split, [usize; 2]); 4] = [
     ("tst-COMMON", Split::TestClean, [2_641, 2_632]),
     ("tst-HE", Split::TestOther, [600, 544]),
 ];
-
-/// What the speech is translated into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// German, `en-de`.
-    German,
-    /// French, `en-fr`.
-    French,
-}
-
-impl Language {
-    fn code(self) -> &'static str {
-        match self {
-            Self::German => "de",
-            Self::French => "fr",
-        }
-    }
-}
 
 /// A line of the YAML file, a list of one mapping: more keys than these are allowed.
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use vocable_data::DataError;
-use vocable_data::readers::mustc::Language;
+use vocable_data::Language;
 use vocable_data::readers::{self, Lenience, Prepared, mustc};
 
 use crate::miniature::{ANY, Folders, PARTIAL, STRICT, assert_absent, assert_tone, counts, find};

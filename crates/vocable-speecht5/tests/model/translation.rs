@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use burn::module::Module;
-use vocable_data::manifest::Split;
+use vocable_data::manifest::{Language, Split};
 use vocable_decode::BeamConfig;
 use vocable_random::Key;
-use vocable_speecht5::st::{Language, StConfig, Translating, Translation};
+use vocable_speecht5::st::{StConfig, Translating, Translation};
 use vocable_speecht5::to_text::TextOutput;
 use vocable_speecht5::{Preset, Regularisation};
 use vocable_text::{CharVocabulary, Subwords, Vocabulary};
@@ -18,7 +18,7 @@ use super::tiny::{config, device};
 #[test]
 fn it_trains_on_and_writes_the_other_language() {
     let dataset = dataset();
-    for (language, pieces) in [(Language::De, Some(60)), (Language::Fr, None)] {
+    for (language, pieces) in [(Language::German, Some(60)), (Language::French, None)] {
         let output = Translation { language, pieces };
         let text = |index: usize| output.text(dataset.utterance(index)).unwrap();
         let texts: Vec<&str> = dataset.split(Split::Train).into_iter().map(text).collect();

@@ -109,11 +109,11 @@ pub fn decode<I: SpeechTask>(
             let progress = |done: usize| run.progress().step(done as u64, "said");
             let spoken = objective.generate(&model, &test, evaluation.batch, progress)?;
             let (mut said, mut heard, mut items) = (Vec::new(), Vec::new(), Vec::new());
-            let griffin_lim = GriffinLim::new(LogMel::default(), GRIFFIN_LIM);
+            let (front_end, griffin_lim) = (LogMel::default(), GriffinLim::new(LogMel::default(), GRIFFIN_LIM));
             for (n, item) in spoken.iter().enumerate() {
                 let Pair { source, target } = item.pair;
                 let sound = objective.heard(item.pair)?;
-                let mel = sound.as_ref().map(|sound| LogMel::default().log_mel(sound));
+                let mel = sound.as_ref().map(|sound| front_end.log_mel(sound));
                 said.extend(item.mel.data.iter().flat_map(|value| value.to_le_bytes()));
                 heard.extend(mel.iter().flat_map(|mel| &mel.data).flat_map(|value| value.to_le_bytes()));
                 items.push(Item {
