@@ -20,6 +20,7 @@ mod leaky_relu;
 pub(crate) mod level;
 mod linear;
 pub(crate) mod math;
+pub(crate) mod minimal_filter;
 mod pointwise;
 mod product;
 mod softmax;
@@ -46,6 +47,8 @@ pub(crate) use adamw::{adamw, square_sum};
 pub(crate) use attention::Attention;
 pub(crate) use buffer::Array;
 pub(crate) use conv::Conv;
+#[cfg(test)]
+pub(crate) use conv::Sizes;
 pub(crate) use conv_transpose::ConvTranspose;
 pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use dropout::{Dropout, DropoutAdd};

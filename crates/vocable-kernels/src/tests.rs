@@ -346,12 +346,14 @@ fn results_are_bit_equal_for_any_number_of_threads() {
             let window = Window { padding: 8, dilation: 3, ..Window::new(16) };
             let x = conv1d_grouped(x, t[5].clone().reshape([4, 512, 32]), None, window);
             let x = linear(x, t[6].clone().reshape([128, 64]), Some(t[2].clone()));
+            let window = Window { padding: 6, dilation: 3, ..Window::new(5) };
+            let x = conv1d(x, t[8].clone().reshape([320, 64]), None, window);
             let x = tanh(batch_norm(x, t[2].clone(), t[3].clone(), 1e-5).y);
             let x = conv_transpose1d(x, t[7].clone().reshape([512, 64]), None, Window { stride: 4, ..Window::new(8) });
             let x = dropout(layer_norm(x, t[2].clone(), t[3].clone(), 1e-5), 0.1, Key::new(2));
             softmax(x).flatten(0, 2)
         };
-        let lengths = [batch * time * 4, 40 * 64, 64, 64, 192 * 128, 4 * 512 * 32, 128 * 64, 8 * 64 * 64];
+        let lengths = [batch * time * 4, 40 * 64, 64, 64, 192 * 128, 4 * 512 * 32, 128 * 64, 8 * 64 * 64, 320 * 64];
         differentiate(Key::new(4), &lengths, DType::F32, &Device::flex().autodiff(), &network)
     };
     let once = run();

@@ -2,7 +2,8 @@
 //!
 //! In channels-last layout the receptive field of an output step is one contiguous run of the input, so the matrix of
 //! all receptive fields is the input itself, read with overlapping rows: nothing is copied but the input of a group, a
-//! padded input, or every `dilation`-th step of a dilated one.
+//! padded input, or every `dilation`-th step of a dilated one. Where [`minimal_filter`] needs fewer products, it takes
+//! over.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -11,7 +12,9 @@ use rayon::prelude::*;
 
 use super::Kernel;
 use super::buffer::{Array, sum, zeroed};
+use super::level::Level;
 use super::linear::column_sums;
+use super::minimal_filter;
 use super::product::{Matrix, Threads, add_product, product};
 use super::transpose::transpose;
 use crate::Window;
@@ -26,18 +29,18 @@ pub(crate) struct Conv {
 
 /// The sizes of one convolution.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    pub(super) batch: usize,
+pub(crate) struct Sizes {
+    pub(crate) batch: usize,
     /// Input steps, without padding.
-    pub(super) time: usize,
+    pub(crate) time: usize,
     /// Output steps.
-    pub(super) steps: usize,
+    pub(crate) steps: usize,
     /// Input channels of all groups, and of one.
-    pub(super) channels: usize,
-    pub(super) group_channels: usize,
+    pub(crate) channels: usize,
+    pub(crate) group_channels: usize,
     /// Output channels of all groups, and of one.
-    pub(super) outputs: usize,
-    pub(super) group_outputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) group_outputs: usize,
 }
 
 /// Every `step`-th output step from `first` on. Dilation parts the output into these: each is an undilated convolution
@@ -102,6 +105,9 @@ impl Conv {
     }
 
     pub(super) fn apply(&self, sizes: Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        if minimal_filter::fits(self.groups, self.window, sizes) {
+            return minimal_filter::convolve(Level::detect(), self.window, sizes, x, weight, bias);
+        }
         let Sizes { batch, time, steps, channels, group_channels, outputs, group_outputs } = sizes;
         let depth = self.window.kernel * group_channels;
         let length = batch * steps * outputs;

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 use vocable_random::Key;
 
 use super::{compare, numbers, pick, rounds};
+use crate::fused::{Level, Sizes, minimal_filter};
 use crate::{Window, composed, conv_transpose1d, conv1d, conv1d_grouped};
 
 /// A random convolution: `[batch, time]`, groups, in and out per group.
@@ -22,31 +23,81 @@ fn conv_case(key: Key) -> ([usize; 2], usize, [usize; 2], Window) {
     ([batch, time], pick(key.fold("g"), 1, 5), per_group, window)
 }
 
+fn check_conv1d(key: Key, [batch, time]: [usize; 2], [inputs, outputs]: [usize; 2], window: Window) {
+    let kernel = window.kernel;
+    let call = |t: &[Tensor<1>]| {
+        let bias = (t.len() == 3).then(|| t[2].clone());
+        (t[0].clone().reshape([batch, time, inputs]), t[1].clone().reshape([kernel * inputs, outputs]), bias)
+    };
+    for with_bias in [false, true] {
+        let lengths = [batch * time * inputs, kernel * inputs * outputs, outputs];
+        compare(
+            "conv1d",
+            key,
+            &lengths[..2 + usize::from(with_bias)],
+            |t| {
+                let (x, weight, bias) = call(t);
+                conv1d(x, weight, bias, window).flatten(0, 2)
+            },
+            |t| {
+                let (x, weight, bias) = call(t);
+                composed::conv1d(x, weight, bias, window).flatten(0, 2)
+            },
+        );
+    }
+}
+
 #[test]
 fn conv1d_is_exact() {
     for key in rounds("conv").chain(rounds("more conv")).chain(rounds("yet more conv")) {
-        let ([batch, time], _, [inputs, outputs], window) = conv_case(key);
-        let kernel = window.kernel;
-        let call = |t: &[Tensor<1>]| {
-            let bias = (t.len() == 3).then(|| t[2].clone());
-            (t[0].clone().reshape([batch, time, inputs]), t[1].clone().reshape([kernel * inputs, outputs]), bias)
-        };
-        for with_bias in [false, true] {
-            let lengths = [batch * time * inputs, kernel * inputs * outputs, outputs];
-            compare(
-                "conv1d",
-                key,
-                &lengths[..2 + usize::from(with_bias)],
-                |t| {
-                    let (x, weight, bias) = call(t);
-                    conv1d(x, weight, bias, window).flatten(0, 2)
-                },
-                |t| {
-                    let (x, weight, bias) = call(t);
-                    composed::conv1d(x, weight, bias, window).flatten(0, 2)
-                },
-            );
-        }
+        let (sizes, _, channels, window) = conv_case(key);
+        check_conv1d(key, sizes, channels, window);
+    }
+}
+
+/// A convolution that minimal filtering is for.
+fn filter_case(key: Key) -> ([usize; 2], [usize; 2], Window) {
+    let ([batch, _], _, _, window) = conv_case(key);
+    let window = Window { kernel: pick(key.fold("k"), 3, 14), stride: 1, ..window };
+    let time = window.span() + [128, pick(key.fold("t"), 128, 1500)][pick(key.fold("u"), 0, 2)];
+    ([batch.min(2), time], [16 * pick(key.fold("i"), 1, 4), 16 * pick(key.fold("o"), 1, 4)], window)
+}
+
+#[test]
+fn minimal_filtering_is_exact() {
+    for key in rounds("minimal filtering") {
+        let (sizes, channels, window) = filter_case(key);
+        check_conv1d(key, sizes, channels, window);
+    }
+}
+
+/// In every instruction set, at a depth of the base model.
+#[test]
+fn minimal_filtering_rounds_little_more_than_the_definition() {
+    let (time, channels, outputs) = (200, 256, 32);
+    let window = Window { padding: 5, ..Window::new(11) };
+    let (x, w) = (numbers(Key::new(1), time * channels), numbers(Key::new(2), 11 * channels * outputs));
+    let products = |index: usize| {
+        let (step, output) = (index / outputs, index % outputs);
+        let taps = (0..11).filter_map(move |tap| Some((tap, (step + tap).checked_sub(5).filter(|&t| t < time)?)));
+        let (x, w) = (&x, &w);
+        taps.flat_map(move |(tap, t)| {
+            (0..channels).map(move |i| (x[t * channels + i], w[(tap * channels + i) * outputs + output]))
+        })
+    };
+    let all = 0..time * outputs;
+    let exact: Vec<f64> = all.clone().map(|y| products(y).map(|(x, w)| f64::from(x) * f64::from(w)).sum()).collect();
+    let one_by_one: Vec<f32> = all.map(|y| products(y).map(|(x, w)| x * w).sum()).collect();
+    let error = |found: &[f32]| {
+        let squares = found.iter().zip(&exact).map(|(&found, exact)| (f64::from(found) - exact).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let sizes =
+        Sizes { batch: 1, time, steps: time, channels, group_channels: channels, outputs, group_outputs: outputs };
+    for &level in Level::available() {
+        let found = minimal_filter::convolve(level, window, sizes, &x, &w, None);
+        let times = error(&found) / error(&one_by_one);
+        assert!(times < 3.0, "{level:?}: {times} times the error of adding up in f32");
     }
 }
 
