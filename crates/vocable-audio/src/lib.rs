@@ -2,6 +2,7 @@
 
 mod cepstrum;
 mod error;
+mod fbank;
 mod frames;
 mod griffin_lim;
 mod mel;
@@ -15,6 +16,7 @@ mod write;
 
 pub use cepstrum::{drop_quiet_frames, mel_cepstrum};
 pub use error::AudioError;
+pub use fbank::Fbank;
 pub use frames::Frames;
 pub use griffin_lim::GriffinLim;
 pub use mel::{LogMel, LogMelConfig};
@@ -23,5 +25,5 @@ pub use noise::{add_white_noise, mix_at_snr, white_noise};
 pub use read::{Audio, Header, probe, read, read_bytes, read_first_channel};
 pub use resample::resample;
 pub use standardise::standardise;
-pub use stft::Stft;
+pub use stft::{Padding, Stft, Taper};
 pub use write::write_wav;

@@ -6,8 +6,26 @@ use std::sync::Arc;
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-/// A centred short-time Fourier transform with a periodic Hann window as long as the transform and reflect padding of
-/// half a window on both sides, as librosa's `stft(center=True, pad_mode="reflect")` computes it.
+/// The window of a transform, as long as it is; both are periodic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taper {
+    /// Falls to 0 at its ends.
+    Hann,
+    /// Falls to 0.08.
+    Hamming,
+}
+
+/// What stands before the first sample and behind the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// The samples mirrored, as often as it takes.
+    Reflect,
+    /// Silence.
+    Zeros,
+}
+
+/// A centred short-time Fourier transform, with half a window of padding on both sides. With a Hann window and mirrored
+/// samples it is librosa's `stft(center=True, pad_mode="reflect")`.
 ///
 /// In double precision: next to a loud tone, single precision's rounding errors would fill the quiet bands, and a
 /// logarithm makes them count.
@@ -15,18 +33,36 @@ pub struct Stft {
     fft: usize,
     hop: usize,
     window: Vec<f64>,
+    padding: Padding,
     forward: Arc<dyn RealToComplex<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
 }
 
 impl Stft {
-    /// Plans transforms of `fft` samples (even), `hop` samples apart (at most `fft`).
+    /// Plans transforms of `fft` samples (even), `hop` samples apart (at most `fft`), with a Hann window and mirrored
+    /// samples.
     pub fn new(fft: usize, hop: usize) -> Self {
+        Self::with(fft, hop, Taper::Hann, Padding::Reflect)
+    }
+
+    /// The same with another window or padding.
+    pub fn with(fft: usize, hop: usize, taper: Taper, padding: Padding) -> Self {
         assert!(fft >= 2 && fft.is_multiple_of(2), "a transform of {fft} samples is not even");
         assert!((1..=fft).contains(&hop), "a hop of {hop} samples skips samples of a transform of {fft}");
         let mut planner = RealFftPlanner::new();
-        let window = (0..fft).map(|n| 0.5 - 0.5 * (TAU * n as f64 / fft as f64).cos()).collect();
-        Self { fft, hop, window, forward: planner.plan_fft_forward(fft), inverse: planner.plan_fft_inverse(fft) }
+        let level = match taper {
+            Taper::Hann => 0.5,
+            Taper::Hamming => 0.54,
+        };
+        let window = (0..fft).map(|n| level - (1.0 - level) * (TAU * n as f64 / fft as f64).cos()).collect();
+        Self {
+            fft,
+            hop,
+            window,
+            padding,
+            forward: planner.plan_fft_forward(fft),
+            inverse: planner.plan_fft_inverse(fft),
+        }
     }
 
     /// Frequencies per frame, from 0 to half the sample rate.
@@ -51,13 +87,19 @@ impl Stft {
             let start = (index * self.hop) as isize - half;
             match usize::try_from(start).ok().and_then(|start| samples.get(start..start + self.fft)) {
                 Some(inside) => frame.iter_mut().zip(inside).for_each(|(value, &sample)| *value = f64::from(sample)),
-                None => (start..)
-                    .zip(&mut frame)
-                    .for_each(|(n, value)| *value = f64::from(samples[reflect(n, samples.len())])),
+                None => (start..).zip(&mut frame).for_each(|(n, value)| *value = f64::from(self.sample(samples, n))),
             }
             frame.iter_mut().zip(&self.window).for_each(|(value, weight)| *value *= weight);
             self.forward.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).expect("planned sizes");
             visit(&spectrum);
+        }
+    }
+
+    /// The sample at a place that may lie outside.
+    fn sample(&self, samples: &[f32], n: isize) -> f32 {
+        match self.padding {
+            Padding::Reflect => samples[reflect(n, samples.len())],
+            Padding::Zeros => usize::try_from(n).ok().and_then(|n| samples.get(n)).copied().unwrap_or(0.0),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Generator {
     HifiGan(Box<HifiGan>),
     ParallelWaveGan(Box<ParallelWaveGan>),
     /// No network: phases are estimated.
-    GriffinLim(GriffinLim),
+    GriffinLim(Box<GriffinLim>),
 }
 
 /// Brings log-mels to the mean 0 and deviation 1 that a generator was trained with.
@@ -63,7 +63,7 @@ impl Vocoder {
     /// No network: Griffin-Lim for log-mels of this front end.
     pub fn griffin_lim(log_mel: LogMel) -> Self {
         let rate = log_mel.config().rate;
-        let generator = Generator::GriffinLim(GriffinLim::new(log_mel, ROUNDS));
+        let generator = Generator::GriffinLim(Box::new(GriffinLim::new(log_mel, ROUNDS)));
         Self { generator, normaliser: None, rate, device: Device::flex(), chunk: Self::CHUNK }
     }
 

@@ -5,13 +5,14 @@ mod error;
 mod pickle;
 mod pytorch;
 mod tensor;
+mod torch_save;
 mod weights;
 mod write;
-mod zip;
+mod zipped;
 
 pub use array::read_array;
 pub use error::WeightsError;
 pub use safetensors::{Dtype, View};
 pub use tensor::{OwnedTensor, Tensor};
 pub use weights::Weights;
-pub use write::write_safetensors;
+pub use write::{write_pytorch, write_safetensors};

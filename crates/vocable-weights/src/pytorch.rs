@@ -7,7 +7,7 @@ use std::ops::Range;
 use safetensors::Dtype;
 
 use crate::pickle::{Node, Pickle, Value};
-use crate::zip;
+use crate::zipped;
 
 /// A tensor and where its elements lie.
 #[derive(Debug)]
@@ -30,13 +30,13 @@ const OLD_VERSION: i64 = 1001;
 
 /// The entries of a zip archive, and the folder in it that PyTorch's are in.
 struct Zipped {
-    entries: zip::Entries,
+    entries: zipped::Entries,
     root: String,
 }
 
 impl Zipped {
     fn read(bytes: &[u8]) -> Result<Self, String> {
-        let entries = zip::entries(bytes)?;
+        let entries = zipped::entries(bytes)?;
         let shortest = entries.keys().filter_map(|name| name.strip_suffix("data.pkl")).min_by_key(|root| root.len());
         let root = shortest.ok_or("the zip archive holds no data.pkl, so PyTorch did not write it")?.to_owned();
         Ok(Self { entries, root })
@@ -238,20 +238,22 @@ fn tensor_arguments<'p>(pickle: &'p Pickle, value: Value) -> Option<&'p [Value]>
     }
 }
 
+/// PyTorch's storages and the types of their elements.
+pub(crate) const STORAGES: [(&str, Dtype); 10] = [
+    ("FloatStorage", Dtype::F32),
+    ("DoubleStorage", Dtype::F64),
+    ("HalfStorage", Dtype::F16),
+    ("BFloat16Storage", Dtype::BF16),
+    ("LongStorage", Dtype::I64),
+    ("IntStorage", Dtype::I32),
+    ("ShortStorage", Dtype::I16),
+    ("CharStorage", Dtype::I8),
+    ("ByteStorage", Dtype::U8),
+    ("BoolStorage", Dtype::BOOL),
+];
+
 fn element_type(storage: &str) -> Option<Dtype> {
-    Some(match storage {
-        "FloatStorage" => Dtype::F32,
-        "DoubleStorage" => Dtype::F64,
-        "HalfStorage" => Dtype::F16,
-        "BFloat16Storage" => Dtype::BF16,
-        "LongStorage" => Dtype::I64,
-        "IntStorage" => Dtype::I32,
-        "ShortStorage" => Dtype::I16,
-        "CharStorage" => Dtype::I8,
-        "ByteStorage" => Dtype::U8,
-        "BoolStorage" => Dtype::BOOL,
-        _ => return None,
-    })
+    STORAGES.into_iter().find(|(name, _)| *name == storage).map(|(_, dtype)| dtype)
 }
 
 fn length(value: Value) -> Option<usize> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pickles::{archive, dictionary, rebuilt, storage, wide_archive};
-use vocable_weights::{Dtype, OwnedTensor, Weights, read_array, write_safetensors};
+use vocable_weights::{Dtype, OwnedTensor, Weights, read_array, write_pytorch, write_safetensors};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
@@ -141,6 +141,25 @@ fn what_is_written_is_read_and_replaces_the_old_file_whole() {
     assert_eq!(fs::read(&path).unwrap(), first, "equal tensors give equal bytes");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     assert!(write_safetensors(&folder.path().join("none/x"), tensors(), None).is_err());
+}
+
+#[test]
+fn what_is_written_as_torch_writes_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("copy.pt");
+    fs::write(&path, "old").unwrap();
+    let source = Weights::open(fixture("weights/tensors.pt")).unwrap();
+    let mut tensors: Vec<(String, OwnedTensor)> =
+        source.tensors().map(|tensor| (tensor.name().to_owned(), OwnedTensor::from(tensor))).collect();
+    write_pytorch(&path, &tensors).unwrap();
+    let first = fs::read(&path).unwrap();
+    assert_same(&Weights::open(&path).unwrap(), &source);
+    write_pytorch(&path, &tensors).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), first, "equal tensors give equal bytes");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    tensors[0].1.dtype = Dtype::U64;
+    let wrong = write_pytorch(&path, &tensors).unwrap_err().to_string();
+    assert!(wrong.contains(&tensors[0].0) && wrong.contains("U64"), "{wrong}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 21] = [
     "vocable-random",
     "vocable-audio",
     "vocable-text",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 20] = [
     "vocable-vocoder",
     "vocable-train",
     "vocable-lm",
+    "vocable-speakers",
     "vocable-speecht5",
     "vocable",
     "speecht5-experiments",

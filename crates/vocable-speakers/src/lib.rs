@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod encoder;
+mod error;
+mod model;
+mod objective;
+
+pub use config::{Tdnn, XVectorConfig};
+pub use encoder::{RATE, SpeakerEncoder, features, unit};
+pub use error::SpeakerError;
+pub use model::{SpeakerHead, TdnnBlock, XVector, XVectorClassifier};
+pub use objective::{SpeakerTask, SpeakerTraining};
