@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
-use npyz::{NpyFile, TypeChar};
+use npyz::{NpyFile, TypeChar, WriterBuilder};
 use rayon::prelude::*;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use vocable_audio::{Frames, LogMel};
 
 use crate::DataError;
 use crate::corpus::Corpus;
+use crate::files::write_atomically;
 use crate::manifest::Split;
 
 /// Mean and deviation of log-mel frames, per band.
@@ -177,6 +180,32 @@ pub fn read(path: &Path, width: usize) -> Result<Vec<f32>, DataError> {
     Ok(values)
 }
 
+/// Writes a speaker vector of shape (width) in single precision, as [`read`] reads it, whole or not at all.
+///
+/// # Errors
+/// Another extension than `.npy` and `.safetensors`, what the file system refuses.
+pub fn write(path: &Path, vector: &[f32]) -> Result<(), DataError> {
+    let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => npy_bytes(vector).map_err(DataError::io(path))?,
+        Some("safetensors") => {
+            let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let tensor = TensorView::new(Dtype::F32, vec![vector.len()], &bytes).expect("four bytes a value");
+            safetensors::serialize([("vector", tensor)], None).map_err(|error| DataError::file(path, error))?
+        }
+        _ => return Err(DataError::file(path, "speaker vectors are written to .npy and .safetensors files")),
+    };
+    write_atomically(path, |out| out.write_all(&bytes))
+}
+
+fn npy_bytes(vector: &[f32]) -> std::io::Result<Vec<u8>> {
+    let mut file = Vec::new();
+    let mut writer =
+        npyz::WriteOptions::new().default_dtype().shape(&[vector.len() as u64]).writer(&mut file).begin_nd()?;
+    writer.extend(vector.iter().copied())?;
+    writer.finish()?;
+    Ok(file)
+}
+
 type Tensor = (Vec<usize>, Vec<f32>);
 
 fn npy(bytes: &[u8]) -> Result<Tensor, String> {
@@ -208,9 +237,7 @@ fn single_tensor(bytes: &[u8]) -> Result<Tensor, String> {
 
 #[cfg(test)]
 mod tests {
-    use npyz::WriterBuilder;
     use rand::RngExt;
-    use safetensors::tensor::TensorView;
     use vocable_audio::LogMelConfig;
     use vocable_random::Key;
 
@@ -338,6 +365,12 @@ mod tests {
         let tensor = TensorView::new(Dtype::F32, vec![1, 3], &bytes).unwrap();
         fs::write(&path, safetensors::serialize([("vector", tensor)], None).unwrap()).unwrap();
         assert_eq!(read(&path, 3).unwrap(), values);
+
+        for name in ["d.npy", "d.safetensors", "deep/d.npy"] {
+            write(&at(name), &values).unwrap();
+            assert_eq!(read(&at(name), 3).unwrap(), values);
+        }
+        assert!(write(&at("d.pt"), &values).unwrap_err().to_string().contains("d.pt: speaker vectors are written to"));
 
         let fault = |path: &Path, width| read(path, width).unwrap_err().to_string();
         assert!(fault(&path, 512).contains("c.safetensors: the speaker vector has shape [1, 3], expected [512]"));

@@ -16,6 +16,7 @@ mod score;
 mod sentences;
 mod session;
 mod speak;
+mod speakers;
 mod speech;
 mod transcribe;
 mod vocab;
@@ -50,6 +51,9 @@ enum Command {
     Enhance(convert::Convert),
     /// Name who speaks in recordings.
     Identify(identify::Identify),
+    /// Make vectors of voices, or train what makes them.
+    #[command(subcommand)]
+    Speakers(speakers::Speakers),
     /// Compute log-mels, MFCCs or cluster labels of recordings.
     Features(features::Features),
     /// Score hypotheses against references.
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::Speak(options) => speak::run(&options),
         Command::Convert(options) | Command::Enhance(options) => convert::run(&options),
         Command::Identify(options) => identify::run(&options),
+        Command::Speakers(what) => speakers::run(&what),
         Command::Features(options) => features::run(&options),
         Command::Score(options) => score::run(&options),
         Command::Inspect(options) => inspect::run(&options),

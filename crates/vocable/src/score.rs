@@ -148,7 +148,7 @@ const CEPSTRUM: (usize, f64) = (41, 20.0);
 fn distances(options: &Score) -> Result<Figure, Unusable> {
     let log_mel = LogMel::default();
     let cepstra = |files: &str| -> Result<Vec<Frames>, Unusable> {
-        let inputs = Recordings::one(files).expand()?;
+        let inputs = Recordings::named(vec![files.into()]).expand()?;
         let cepstrum = |input: &crate::session::Input| {
             let (samples, _) = input.samples(log_mel.config().rate).map_err(Unusable)?;
             Ok(mel_cepstrum(&drop_quiet_frames(&log_mel.log_mel(&samples), CEPSTRUM.1), CEPSTRUM.0))

@@ -66,9 +66,9 @@ impl Input {
 }
 
 impl Recordings {
-    /// What one name stands for.
-    pub fn one(name: &str) -> Self {
-        Self { files: vec![name.into()] }
+    /// What such names stand for.
+    pub fn named(files: Vec<String>) -> Self {
+        Self { files }
     }
 
     /// The files one by one: folders and globs in the order of their names. A file that is missing is an input like the
