@@ -43,6 +43,10 @@ test-recordings from:
 test-transformers *args:
     bash fixtures/reference/transformers.sh "$@"
 
+# Inject every fault many times into whole runs, writes docs/reliability.md
+faults:
+    VOCABLE_FAULTS=1 cargo test --release --workspace --test faults -- --nocapture
+
 # Regenerate the shipped corpus from Debian's flite, festival and vorbis-tools
 corpus:
     python3 corpora/mini/make.py

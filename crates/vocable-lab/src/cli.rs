@@ -145,11 +145,12 @@ impl<C: Config> Cli<C> {
     }
 
     fn run(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
-        let jobs = self.jobs(matches)?;
+        // Before anything else, which may compute already.
         if let Some(threads) = threads(matches) {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
             pool.map_err(|error| ConfigError::Other(format!("--threads {threads}: {error}")))?;
         }
+        let jobs = self.jobs(matches)?;
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));

@@ -20,7 +20,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Only Unix can sync a directory, which makes the new name as durable as the content.
+        if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
     };
     write().map_err(|source| {
         // The temporary is worthless now; that it may not exist either is no second error.

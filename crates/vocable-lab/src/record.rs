@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::config::{self, Config};
 use crate::error::Error;
-use crate::files::{create_dir, read_json, write_json};
+use crate::files::{read_json, write_json};
 use crate::manifest::{Git, Manifest, Status};
 use crate::plan::{Plan, stage_dir};
 use crate::runner::Outcome;
@@ -132,13 +132,12 @@ impl Record {
         runs.join("tables").join(format!("{table}-{scale}{name}.json"))
     }
 
-    /// Writes it to its place under a runs directory; gives the path.
+    /// Writes it to its place under a runs directory, which a [`Runner`](crate::Runner) has made; gives the path.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn write(&self, runs: &Path) -> Result<PathBuf, Error> {
         let path = Self::path(runs, &self.table, self.scale, self.name.as_deref());
-        create_dir(&runs.join("tables"))?;
         write_json(&path, self)?;
         Ok(path)
     }

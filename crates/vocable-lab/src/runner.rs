@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,6 +72,9 @@ impl Runner {
         let open = states.iter().filter(|state| !matches!(state, State::Done(_))).count();
         let left: f64 = plan.stages().iter().zip(&states).map(|(stage, state)| time_left(stage, *state)).sum();
         outcome.reused = states.len() - open;
+        for name in ["stages", "tables"] {
+            create_dir(&self.runs.join(name))?;
+        }
         eprintln!("{} stages: {} done before, {open} to run, about {}", states.len(), outcome.reused, seconds(left));
         let todo = plan.stages().iter().zip(&states).filter(|(_, state)| !matches!(state, State::Done(_)));
         for (number, (stage, state)) in todo.enumerate() {
@@ -117,7 +120,11 @@ impl Runner {
     /// Runs one stage whose inputs are done, under its lock.
     fn run_stage(&self, stage: &Stage) -> Result<End, Error> {
         let dir = stage_dir(&self.runs, stage);
-        create_dir(&dir)?;
+        // Not those above: a runs directory that was taken away must not begin anew where it was.
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Error::file("create", &dir)(error)),
+            _ => {}
+        }
         let _lock = lock(&dir, &stage.name())?;
         if let State::Done(_) = state(stage, &self.runs)? {
             return Ok(End::Reused);
@@ -142,13 +149,18 @@ impl Runner {
             End::Interrupted => Status::Interrupted,
             End::Failed(_) => Status::Failed,
         };
-        if let End::Failed(message) = &end {
-            manifest.error = Some(message.clone());
-            append_log(&dir, format!("failed: {message}"))?;
-        }
         manifest.wall_seconds += begun.elapsed().as_secs_f64();
         manifest.ended = Some(now());
-        manifest.write(&dir)?;
+        if let End::Failed(message) = &end {
+            manifest.error = Some(message.clone());
+            // A full disk or a missing directory may refuse this too; why the stage failed is what must be said.
+            let noted = append_log(&dir, format!("failed: {message}")).and_then(|()| manifest.write(&dir));
+            if let Err(error) = noted {
+                eprintln!("warning: {}", one_line(&error.into()));
+            }
+        } else {
+            manifest.write(&dir)?;
+        }
         Ok(end)
     }
 

@@ -127,6 +127,17 @@ fn weights_into<M: Module>(mut module: M, path: &Path, bytes: Vec<u8>) -> Result
     Ok(module)
 }
 
+/// Writes and syncs the files of a checkpoint and their checksums.
+fn write_files(directory: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), TrainError> {
+    let mut sums = String::new();
+    for (name, bytes) in files {
+        write_synced(&directory.join(name), bytes)?;
+        sums += &format!("{}  {name}\n", sha256(bytes));
+    }
+    write_synced(&directory.join(SUMS), sums.as_bytes())?;
+    sync_directory(directory)
+}
+
 /// The checkpoints of one run.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
@@ -170,13 +181,11 @@ impl Checkpoints {
         }
         fs::create_dir(&beside).map_err(TrainError::io("create the directory", &beside))?;
         let state = serde_json::to_vec_pretty(state).expect("the state is plain data");
-        let mut sums = String::new();
-        for (name, bytes) in [(MODEL, weights_of(module)), (OPTIMISER, optimiser.to_bytes()), (STATE, state)] {
-            write_synced(&beside.join(name), &bytes)?;
-            sums += &format!("{}  {name}\n", sha256(&bytes));
-        }
-        write_synced(&beside.join(SUMS), sums.as_bytes())?;
-        sync_directory(&beside)?;
+        let files = [(MODEL, weights_of(module)), (OPTIMISER, optimiser.to_bytes()), (STATE, state)];
+        write_files(&beside, &files).inspect_err(|_| {
+            // A full disk needs its room back; what remains is removed by the next run.
+            let _ = fs::remove_dir_all(&beside);
+        })?;
         self.remove(update)?;
         fs::rename(&beside, &path).map_err(TrainError::io("rename to", &path))?;
         sync_directory(&self.directory)?;

@@ -19,12 +19,20 @@ pub(crate) fn sync_directory(path: &Path) -> Result<(), TrainError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(TrainError::io("sync", path))
 }
 
+/// The directory that a file lies in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes `path` under a temporary name in the same directory, then renames it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let name = path.file_name().expect("a file has a name").to_string_lossy();
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = parent(path);
     let beside = directory.join(format!(".{name}.tmp"));
-    write_synced(&beside, bytes)?;
+    write_synced(&beside, bytes).inspect_err(|_| {
+        // The temporary is worthless now; that it may not exist either is no second error.
+        let _ = fs::remove_file(&beside);
+    })?;
     fs::rename(&beside, path).map_err(TrainError::io("rename to", path))?;
     sync_directory(directory)
 }

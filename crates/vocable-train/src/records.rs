@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{parent, sync_directory};
 use crate::{Memory, TrainError};
 
 /// One line of `metrics.jsonl`.
@@ -116,6 +117,8 @@ impl Writer {
             return Err(TrainError::Records { path, reason });
         }
         file.set_len(bytes).map_err(TrainError::io("truncate", &path))?;
+        // A checkpoint counts on the file, so the file's name must be as durable as the checkpoint.
+        sync_directory(parent(&path))?;
         let mut writer = Self { path, file, bytes };
         std::io::Seek::seek(&mut writer.file, std::io::SeekFrom::End(0))
             .map_err(TrainError::io("seek in", &writer.path))?;

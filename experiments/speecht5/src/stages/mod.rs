@@ -126,13 +126,11 @@ pub fn train<M: Module, O: Objective<M>>(
         }
     };
     let trained = vocable_train::train(config, seed, model, objective, run.dir(), &interrupt, &mut observe);
-    if let Some(error) = log_error {
-        return Err(error);
-    }
-    match trained {
-        Err(TrainError::Interrupted { .. }) => Err(Interrupted.into()),
-        Err(error) => Err(error.into()),
-        Ok(model) => Ok(Checkpoints::open(&run.checkpoints())?.outcome(&config.outcome, model)?),
+    match (trained, log_error) {
+        (Err(TrainError::Interrupted { .. }), None) => Err(Interrupted.into()),
+        (Ok(model), None) => Ok(Checkpoints::open(&run.checkpoints())?.outcome(&config.outcome, model)?),
+        (Ok(_) | Err(TrainError::Interrupted { .. }), Some(error)) => Err(error),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
