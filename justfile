@@ -45,7 +45,11 @@ test-transformers *args:
 
 # Inject every fault many times into whole runs, writes docs/reliability.md
 faults:
-    VOCABLE_FAULTS=1 cargo test --release --workspace --test faults -- --nocapture
+    VOCABLE_FAULTS=1 cargo test --release --workspace --test reliability -- --nocapture every_fault
+
+# Write the golden loss curves anew, after a change that was meant to change them
+golden:
+    VOCABLE_GOLDEN=1 cargo test --release --workspace --test reliability -- processes_threads
 
 # Regenerate the shipped corpus from Debian's flite, festival and vorbis-tools
 corpus:

@@ -58,6 +58,13 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         name_arg(),
         file("markdown", "Write Markdown to a file"),
     ]);
+    let run_dir = |name: &'static str| {
+        let arg = Arg::new(name).required(true).value_parser(value_parser!(PathBuf)).value_name(name);
+        arg.help("Directory of a stage, or a runs directory")
+    };
+    let diff = Command::new("diff")
+        .about("Says where two runs first differ: configuration, data, code, step, tensor; exits 1 if they do")
+        .args([run_dir("RUN_A"), run_dir("RUN_B")]);
     Command::new(name)
         .version(version)
         .about("Tables of experiments: the paper's numbers beside those measured here")
@@ -68,6 +75,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .subcommand(settings(plan))
         .subcommand(settings(run).args([dry_run, name_arg(), threads_arg()]))
         .subcommand(report)
+        .subcommand(diff)
 }
 
 fn words_arg(help: &'static str) -> Arg {
@@ -117,6 +125,11 @@ pub fn selected<'m>(matches: &'m ArgMatches, option: &str) -> Vec<&'m str> {
 /// The scale, if one was given.
 pub fn scale(matches: &ArgMatches) -> Option<Scale> {
     matches.get_one("scale").copied()
+}
+
+/// The two runs to compare.
+pub fn two_runs(matches: &ArgMatches) -> [&Path; 2] {
+    ["RUN_A", "RUN_B"].map(|name| matches.get_one::<PathBuf>(name).expect("it is required").as_path())
 }
 
 /// The runs directory.

@@ -1,4 +1,4 @@
-//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`.
+//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `diff`.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::ArgMatches;
 
 use crate::args::{self, Alias, label, runs, scale, threads, words};
+use crate::compare::compare;
 use crate::config::{self, Config, diff};
 use crate::error::{ConfigError, Error, lines};
 use crate::files::write_atomic;
@@ -111,6 +112,7 @@ impl<C: Config> Cli<C> {
             "report" => self.report(matches, out)?,
             "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
             "run" => return self.run(matches, command, out),
+            "diff" => return compare_runs(args::two_runs(matches), out),
             other => unreachable!("clap knows no command {other}"),
         }
         Ok(0)
@@ -229,6 +231,16 @@ impl<C: Config> Cli<C> {
     fn names(&self) -> String {
         self.tables.iter().map(|table| table.name()).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Says where two runs first differ.
+fn compare_runs([a, b]: [&Path; 2], out: &mut dyn Write) -> Result<u8, Failure> {
+    let (one, other, comparison) = compare(a, b)?;
+    writeln!(out, "{}\n{}\n", one.display(), other.display())?;
+    for (part, difference) in comparison.parts() {
+        writeln!(out, "{part:<13}  {}", difference.unwrap_or("the same"))?;
+    }
+    Ok(if comparison.same() { 0 } else { FAILED })
 }
 
 /// Why a command ended early.

@@ -90,8 +90,13 @@ fn short(value: &Value) -> String {
 
 /// The settings in which `b` differs from `a`, in field order. A part that is none in one of them is one change.
 pub fn diff<C: Config>(a: &C, b: &C) -> Vec<Change> {
+    changes(&tree(a), &tree(b))
+}
+
+/// What [`diff`] gives, of trees.
+pub(crate) fn changes(a: &Value, b: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
-    collect(String::new(), &tree(a), &tree(b), &mut changes);
+    collect(String::new(), a, b, &mut changes);
     changes
 }
 

@@ -145,6 +145,14 @@ pub enum Error {
         /// The keys that are there.
         found: String,
     },
+    /// A directory that cannot be compared with another.
+    #[error("{} {reason}", path.display())]
+    Compare {
+        /// The directory or the file in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The run was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

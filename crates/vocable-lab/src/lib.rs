@@ -15,6 +15,7 @@
 
 mod args;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod error;
 pub mod files;

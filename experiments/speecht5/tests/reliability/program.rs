@@ -32,7 +32,7 @@ const RUN: [&str; 12] = [
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a finished run leaves that does not depend on how it got there, by path.
-type EndState = BTreeMap<PathBuf, Vec<u8>>;
+pub type EndState = BTreeMap<PathBuf, Vec<u8>>;
 
 /// The run that nothing disturbs.
 pub struct Reference {
@@ -186,7 +186,7 @@ pub fn output(mut command: Command) -> Output {
     command.stdin(Stdio::null()).output().expect("the program starts")
 }
 
-fn succeeds(output: &Output) {
+pub fn succeeds(output: &Output) {
     let status: ExitStatus = output.status;
     assert!(status.success(), "{status}: {}", text(&output.stderr));
 }
@@ -220,7 +220,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn end_state(runs: &Path) -> EndState {
+pub fn end_state(runs: &Path) -> EndState {
     let mut files = EndState::new();
     for entry in fs::read_dir(runs.join("stages")).unwrap().map(Result::unwrap) {
         collect(runs, &entry.path(), &mut files);
@@ -263,7 +263,7 @@ fn collect(runs: &Path, directory: &Path, files: &mut EndState) {
 }
 
 /// Two runs left the same; a difference is named.
-fn same(expected: &EndState, found: &EndState) {
+pub fn same(expected: &EndState, found: &EndState) {
     let names = |state: &EndState| state.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(expected), names(found));
     for (path, bytes) in expected {

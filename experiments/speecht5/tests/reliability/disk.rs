@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use rand::RngExt;
 
+use crate::faults::{Fault, Tried};
 use crate::program::{Trial, output, text, wait_until};
-use crate::{Fault, Tried};
 
 pub const FAULTS: &[Fault] = &[
     Fault {

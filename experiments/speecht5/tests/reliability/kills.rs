@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use rand::RngExt;
 
+use crate::faults::{Fault, Tried};
 use crate::program::{Trial, output, text, wait_until};
-use crate::{Fault, Tried};
 
 /// The signal of a process that writes beyond its limit.
 const SIGXFSZ: i32 = 25;

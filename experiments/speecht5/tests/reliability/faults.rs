@@ -2,37 +2,33 @@
 //! nothing had happened.
 //!
 //! `cargo test` tries each fault once or twice; `just faults` tries them in full and writes `docs/reliability.md`.
-#![cfg(target_os = "linux")]
-
-mod disk;
-mod kills;
-mod program;
 
 use std::fmt::Write;
 use std::path::Path;
 
 use vocable_random::Key;
 
-use program::{Reference, Trial};
+use crate::program::{Reference, Trial};
+use crate::{disk, kills};
 
 /// Set by `just faults`.
 const FULL: &str = "VOCABLE_FAULTS";
 
 /// Whether a fault could be injected; a fault that is not survived panics.
-enum Tried {
+pub enum Tried {
     Survived,
     /// What is missing here to try it.
     Impossible(&'static str),
 }
 
 /// A fault and what must hold in spite of it.
-struct Fault {
-    name: &'static str,
+pub struct Fault {
+    pub name: &'static str,
     /// What the test checks, apart from the end state.
-    holds: &'static str,
+    pub holds: &'static str,
     /// How often it is tried in full, each time at another keyed moment; the usual tests try it once.
-    times: u64,
-    inject: fn(&Trial) -> Tried,
+    pub times: u64,
+    pub inject: fn(&Trial) -> Tried,
 }
 
 #[test]
