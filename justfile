@@ -8,18 +8,22 @@ speecht5 := "cargo run --release --bin speecht5 --"
 default:
     @{{ just_executable() }} --list
 
-# The ablation table of the paper: just ablation [scale=smoke|mini|base] [KEY=VALUE ...]
+# The ablation table of the paper: just ablation [scale=smoke|mini|base] [seeds=N] [jobs=N] [KEY=VALUE ...]
 ablation *args:
     @{{ just_executable() }} run ablation "$@"
 
-# Any table by name (ablation, diagnostics, lm, st, tts, vc, se): just run TABLE [scale=...] [KEY=VALUE ...]
+# Any table by name (`speecht5 list`): just run TABLE [scale=...] [seeds=N] [jobs=N] [KEY=VALUE ...]
 run table *args:
     #!/usr/bin/env bash
     set -euo pipefail
     shift
     scale=smoke rest=()
     for arg in "$@"; do
-        case $arg in scale=*) scale=${arg#scale=} ;; *) rest+=("$arg") ;; esac
+        case $arg in
+            scale=*) scale=${arg#scale=} ;;
+            seeds=* | jobs=*) rest+=("--${arg%%=*}" "${arg#*=}") ;;
+            *) rest+=("$arg") ;;
+        esac
     done
     exec {{ speecht5 }} run {{ table }} --scale "$scale" "${rest[@]}"
 

@@ -68,6 +68,8 @@ fn validate(coffee: &Coffee) -> Result<(), ConfigError> {
 /// Grinds step by step; a run that was stopped goes on from its last checkpoint.
 fn grind(coffee: &Coffee) -> Arc<Stage> {
     let config = coffee.grind.clone();
+    // No two grinds are the same.
+    let luck = coffee.seed.saturating_sub(1) % 10;
     let seconds = (config.steps * config.milliseconds) as f64 / 1000.0;
     let cost = Cost { steps: config.steps, parameters: 0, seconds };
     Stage::new("grind", 1, (&coffee.grind, coffee.seed)).cost(cost).run(move |run| {
@@ -78,7 +80,7 @@ fn grind(coffee: &Coffee) -> Arc<Stage> {
         run.progress().start(config.steps, "steps");
         for step in done + 1..=config.steps {
             sleep(Duration::from_millis(config.milliseconds));
-            sum += step;
+            sum += step + luck;
             metrics.append(step, &serde_json::json!({ "sum": sum }))?;
             run.progress().step(step, format!("sum {sum}"));
             if step % 10 == 0 || run.interrupted() {
@@ -103,7 +105,9 @@ fn brew(coffee: &Coffee) -> Arc<Stage> {
 fn taste(coffee: &Coffee) -> Result<Arc<Stage>, Unavailable> {
     let stage = Stage::new("taste", 1, ()).input("cup", &brew(coffee)).run(|run| {
         let cup: f64 = serde_json::from_slice(&fs::read(run.input("cup").join("cup.json"))?)?;
-        let strength = Score::new(cup, 12).interval(cup * 0.9, cup * 1.1);
+        // Twelve people taste it; some find everything strong.
+        let found = |person: u32| (cup + 0.1 * (f64::from(person) - 5.5), 1.0);
+        let strength = Score::new(cup, 12).interval(cup * 0.9, cup * 1.1).parts((0..12).map(found).collect());
         Ok(run.write_scores(&Scores::new().with("strength", strength))?)
     });
     Ok(stage)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::error::ConfigError;
+use crate::export::Dialect;
 use crate::patch::Patch;
 use crate::scale::Scale;
 
@@ -43,7 +44,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         let patch = file("patch", "TOML file with changes to the base configuration").action(ArgAction::Append);
         let row = some_of("row", "Only this row (may be given more than once); the others keep what has run");
         let column = some_of("column", "Only this column (may be given more than once)");
-        let command = command.args([words_arg(tables), row, column, scale_arg(), patch, runs_arg()]);
+        let command = command.args([words_arg(tables), row, column, scale_arg(), seeds_arg(), patch, runs_arg()]);
         aliases.iter().fold(command, |command, alias| command.arg(alias.arg()))
     };
     let show = Command::new("show").about("Shows each row's difference from the base");
@@ -65,6 +66,21 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
     let diff = Command::new("diff")
         .about("Says where two runs first differ: configuration, data, code, step, tensor; exits 1 if they do")
         .args([run_dir("RUN_A"), run_dir("RUN_B")]);
+    let trace = Command::new("trace").about("Shows where a number comes from: stages, commands, code, data").args([
+        Arg::new("words").value_name("TABLE ROW COLUMN|STAGE").num_args(1..).required(true).help("A cell, or a stage"),
+        scale_arg(),
+        runs_arg(),
+        name_arg(),
+    ]);
+    let verify = Command::new("verify").about("Computes scores again from what is stored and compares them");
+    let gc = Command::new("gc")
+        .about("Shows the stages that no table uses")
+        .args([runs_arg(), Arg::new("remove").long("remove").action(ArgAction::SetTrue).help("Remove them")]);
+    let export = Arg::new("export").long("export").value_name("shell|slurm");
+    let export = export.value_parser(|name: &str| name.parse::<Dialect>());
+    let export = export.help("Print a script instead, with one command or one job of a cluster for each stage");
+    let stage = Arg::new("stage").long("stage").value_name("STAGE");
+    let stage = stage.help("Only this stage of the plan and what it needs; no table is printed");
     Command::new(name)
         .version(version)
         .about("Tables of experiments: the paper's numbers beside those measured here")
@@ -72,10 +88,13 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("Lists the tables"))
         .subcommand(settings(show))
-        .subcommand(settings(plan))
-        .subcommand(settings(run).args([dry_run, name_arg(), threads_arg()]))
+        .subcommand(settings(plan).arg(export))
+        .subcommand(settings(run).args([dry_run, name_arg(), threads_arg(), jobs_arg(), stage]))
         .subcommand(report)
         .subcommand(diff)
+        .subcommand(trace)
+        .subcommand(settings(verify))
+        .subcommand(gc)
 }
 
 fn words_arg(help: &'static str) -> Arg {
@@ -98,6 +117,11 @@ fn runs_arg() -> Arg {
     arg.value_parser(value_parser!(PathBuf)).help("Where stages and tables are kept")
 }
 
+fn seeds_arg() -> Arg {
+    let arg = Arg::new("seeds").long("seeds").value_name("N").value_parser(value_parser!(u16).range(1..));
+    arg.default_value("1").help("Runs of every cell, with seeds that count up from `seed`; the table shows their mean")
+}
+
 fn name_arg() -> Arg {
     let help = "Keeps the numbers apart from others of the same table and scale";
     Arg::new("name").long("name").value_name("NAME").help(help)
@@ -106,6 +130,11 @@ fn name_arg() -> Arg {
 fn threads_arg() -> Arg {
     let arg = Arg::new("threads").long("threads").value_name("N").value_parser(value_parser!(u16).range(1..));
     arg.help("Threads that compute; as many as the machine has by default. No result depends on their number")
+}
+
+fn jobs_arg() -> Arg {
+    let arg = Arg::new("jobs").long("jobs").value_name("N").value_parser(value_parser!(u16).range(1..));
+    arg.default_value("1").help("Stages at work at a time, each on its share of the threads")
 }
 
 fn file(name: &'static str, help: &'static str) -> Arg {
@@ -140,6 +169,16 @@ pub fn runs(matches: &ArgMatches) -> &Path {
 /// What tells the record from others of the same table and scale.
 pub fn label(matches: &ArgMatches) -> Option<&str> {
     matches.get_one::<String>("name").map(String::as_str)
+}
+
+/// The number of seeds.
+pub fn seeds(matches: &ArgMatches) -> usize {
+    matches.get_one::<u16>("seeds").copied().map_or(1, usize::from)
+}
+
+/// The number of stages at work at a time.
+pub fn jobs(matches: &ArgMatches) -> usize {
+    matches.get_one::<u16>("jobs").copied().map_or(1, usize::from)
 }
 
 /// The number of threads, if one was given.

@@ -1,5 +1,6 @@
-//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `diff`.
+//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `diff`, `trace`, `verify`, `gc`.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,15 +14,20 @@ use crate::args::{self, Alias, label, runs, scale, threads, words};
 use crate::compare::compare;
 use crate::config::{self, Config, diff};
 use crate::error::{ConfigError, Error, lines};
+use crate::export::{self, Dialect};
 use crate::files::write_atomic;
+use crate::gc::{self, Unused};
+use crate::jobs::{self, Job, Jobs};
 use crate::manifest::Provenance;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
-use crate::stage::Stage;
-use crate::table::{Cells, Column, Resolved, Row, Table};
+use crate::score::Scores;
+use crate::table::{Column, Row, Table};
+use crate::trace::trace;
+use crate::verify::{Verdict, verify};
 
 /// Exit code of a run in which something failed.
 const FAILED: u8 = 1;
@@ -36,15 +42,6 @@ pub struct Cli<C> {
     version: &'static str,
     tables: Vec<Table<C>>,
     aliases: Vec<Alias>,
-}
-
-/// A table with everything resolved for this command.
-struct Job<'t, C> {
-    table: &'t Table<C>,
-    resolved: Resolved<C>,
-    cells: Cells,
-    /// The score stages of the cells that were asked for.
-    goals: Vec<Arc<Stage>>,
 }
 
 impl<C: Config> Cli<C> {
@@ -107,9 +104,12 @@ impl<C: Config> Cli<C> {
         let (name, matches) = matches.subcommand().expect("clap requires a subcommand");
         match name {
             "list" => self.list(out)?,
-            "show" => self.show(&self.jobs(matches)?, out)?,
-            "plan" => plan(&self.jobs(matches)?, runs(matches), out)?,
+            "show" => show(&self.jobs(matches)?, out)?,
+            "plan" => self.plan(matches, command, out)?,
             "report" => self.report(matches, out)?,
+            "trace" => self.trace(matches, out)?,
+            "verify" => return verify_all(&self.jobs(matches)?, runs(matches), out),
+            "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,
             "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
             "run" => return self.run(matches, command, out),
             "diff" => return compare_runs(args::two_runs(matches), out),
@@ -127,25 +127,6 @@ impl<C: Config> Cli<C> {
         Ok(())
     }
 
-    fn show(&self, jobs: &[Job<'_, C>], out: &mut dyn Write) -> Result<(), Failure> {
-        for Job { table, resolved, .. } in jobs {
-            writeln!(out, "{}: {} (scale {})", table.name(), table.title(), resolved.scale)?;
-            for (row, config) in table.rows().iter().zip(&resolved.rows) {
-                writeln!(out, "\n{}{}", row.name(), if row.ours() { " (ours)" } else { "" })?;
-                let changes = diff(&resolved.base, config);
-                if changes.is_empty() {
-                    writeln!(out, "  the base as it is")?;
-                }
-                for change in changes {
-                    writeln!(out, "  {change}")?;
-                }
-            }
-            let columns: Vec<String> = table.columns().iter().map(|column| column.header()).collect();
-            writeln!(out, "\ncolumns: {}", columns.join("; "))?;
-        }
-        Ok(())
-    }
-
     fn run(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
         // Before anything else, which may compute already.
         if let Some(threads) = threads(matches) {
@@ -157,21 +138,70 @@ impl<C: Config> Cli<C> {
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
         let provenance = Provenance::of_this_process(command.to_owned(), self.version);
-        let runner = Runner::new(runs.to_owned(), provenance, interrupt);
-        let outcome = runner.run(&joint_plan(&jobs))?;
-        for Job { table, resolved, cells, .. } in &jobs {
-            let record = Record::collect(table, resolved, cells, runs, &outcome, command, label(matches))?;
+        let runner = Runner::new(runs.to_owned(), provenance, interrupt).jobs(args::jobs(matches));
+        if let Some(stage) = matches.get_one::<String>("stage") {
+            let outcome = runner.run(&Plan::new([&jobs.stage(stage)?]))?;
+            return Ok(verdict(&outcome, command));
+        }
+        let outcome = runner.run(&jobs.plan())?;
+        for Job { table, trials, .. } in &jobs.0 {
+            let record = Record::collect(table, trials, runs, &outcome, command, label(matches))?;
             let path = record.write(runs)?;
             writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
         }
         Ok(verdict(&outcome, command))
     }
 
+    fn plan(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<(), Failure> {
+        let (plan, runs) = (self.jobs(matches)?.plan(), runs(matches));
+        let text = match matches.get_one::<Dialect>("export") {
+            None => plan.text(runs)?,
+            Some(&dialect) => export::script(&plan, runs, &run_instead_of_plan(command), dialect)?,
+        };
+        Ok(write!(out, "{text}")?)
+    }
+
+    fn trace(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<(), Failure> {
+        let words: Vec<&str> = words(matches).collect();
+        let stages = match words[..] {
+            [stage] => vec![stage.to_owned()],
+            [table, row, column] => {
+                let table = jobs::table(&self.tables, table)?;
+                let scale = scale(matches).unwrap_or_default();
+                let records = records_of(runs(matches), table.name(), Some(scale), label(matches))?;
+                let cell = records.first().and_then(|record| record.cell(row, column));
+                let Some(cell) = cell else {
+                    let rows: Vec<&str> = table.rows().iter().map(Row::name).collect();
+                    let columns: Vec<&str> = table.columns().iter().map(Column::name).collect();
+                    let message = format!(
+                        "no cell {row:?}, {column:?} of {} has run at scale {scale}; rows: {}; columns: {}",
+                        table.name(),
+                        rows.join(", "),
+                        columns.join(", ")
+                    );
+                    return Err(ConfigError::Other(message).into());
+                };
+                let value = cell.value.map_or_else(|| "no number".to_owned(), |value| value.to_string());
+                writeln!(out, "{}, {row}, {column}, scale {scale}: {value}", table.name())?;
+                cell.stages.clone()
+            }
+            _ => {
+                return Err(
+                    ConfigError::Other("say which cell: TABLE ROW COLUMN, or the name of a stage".into()).into()
+                );
+            }
+        };
+        for stage in stages {
+            write!(out, "{}", trace(runs(matches), &stage)?)?;
+        }
+        Ok(())
+    }
+
     fn report(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<(), Failure> {
         let names: Vec<&str> = words(matches).collect();
         let tables: Vec<&Table<C>> = match names.as_slice() {
             [] => self.tables.iter().collect(),
-            names => names.iter().map(|name| self.table(name)).collect::<Result<_, _>>()?,
+            names => names.iter().map(|name| jobs::table(&self.tables, name)).collect::<Result<_, _>>()?,
         };
         let scale = scale(matches);
         let mut records = Vec::new();
@@ -201,35 +231,8 @@ impl<C: Config> Cli<C> {
         Ok(())
     }
 
-    fn jobs(&self, matches: &ArgMatches) -> Result<Vec<Job<'_, C>>, ConfigError> {
-        let scale = scale(matches).unwrap_or_default();
-        let patch = args::patch(matches, &self.aliases)?;
-        let names: Vec<&str> = words(matches).filter(|word| !word.contains('=')).collect();
-        if names.is_empty() {
-            return Err(ConfigError::Other(format!("say which table: {}", self.names())));
-        }
-        let job = |name: &&str| {
-            let table = self.table(name)?;
-            let resolved = table.resolve(scale, &patch)?;
-            let cells = table.cells(&resolved);
-            let rows = selection("row", &args::selected(matches, "row"), table.rows().iter().map(Row::name))?;
-            let columns =
-                selection("column", &args::selected(matches, "column"), table.columns().iter().map(Column::name))?;
-            let wanted =
-                cells.iter().zip(rows).filter(|(_, wanted)| *wanted).flat_map(|(row, _)| row.iter().zip(&columns));
-            let goals = wanted.filter(|(_, wanted)| **wanted).filter_map(|(cell, _)| cell.clone().ok()).collect();
-            Ok(Job { table, resolved, cells, goals })
-        };
-        names.iter().map(job).collect()
-    }
-
-    fn table(&self, name: &str) -> Result<&Table<C>, ConfigError> {
-        let unknown = || ConfigError::Name { what: "table", name: name.to_owned(), valid: self.names() };
-        self.tables.iter().find(|table| table.name() == name).ok_or_else(unknown)
-    }
-
-    fn names(&self) -> String {
-        self.tables.iter().map(|table| table.name()).collect::<Vec<_>>().join(", ")
+    fn jobs(&self, matches: &ArgMatches) -> Result<Jobs<'_, C>, ConfigError> {
+        Jobs::of(&self.tables, matches, &self.aliases)
     }
 }
 
@@ -267,36 +270,84 @@ impl From<io::Error> for Failure {
     }
 }
 
-fn plan<C: Config>(jobs: &[Job<'_, C>], runs: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    write!(out, "{}", joint_plan(jobs).text(runs)?)?;
+fn show<C: Config>(jobs: &Jobs<'_, C>, out: &mut dyn Write) -> Result<(), Failure> {
+    for Job { table, trials, .. } in &jobs.0 {
+        let resolved = &trials[0].resolved;
+        writeln!(out, "{}: {} (scale {})", table.name(), table.title(), resolved.scale)?;
+        for (row, config) in table.rows().iter().zip(&resolved.rows) {
+            writeln!(out, "\n{}{}", row.name(), if row.ours() { " (ours)" } else { "" })?;
+            let changes = diff(&resolved.base, config);
+            if changes.is_empty() {
+                writeln!(out, "  the base as it is")?;
+            }
+            for change in changes {
+                writeln!(out, "  {change}")?;
+            }
+        }
+        let columns: Vec<String> = table.columns().iter().map(|column| column.header()).collect();
+        writeln!(out, "\ncolumns: {}", columns.join("; "))?;
+    }
     Ok(())
 }
 
-fn dry_run<C: Config>(jobs: &[Job<'_, C>], runs: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    for Job { table, resolved, .. } in jobs {
+fn dry_run<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    for Job { table, trials, .. } in &jobs.0 {
+        let resolved = &trials[0].resolved;
         for (row, config) in table.rows().iter().zip(&resolved.rows) {
             writeln!(out, "# {}, scale {}: {}\n", table.name(), resolved.scale, row.name())?;
             writeln!(out, "{}", config::to_toml(&config::tree(config)))?;
         }
     }
-    plan(jobs, runs, out)
+    Ok(write!(out, "{}", jobs.plan().text(runs)?)?)
 }
 
-fn joint_plan<C>(jobs: &[Job<'_, C>]) -> Plan {
-    Plan::new(jobs.iter().flat_map(|job| &job.goals))
-}
-
-/// Which of a table's rows or columns were asked for: all if none is named.
-fn selection(
-    what: &'static str,
-    named: &[&str],
-    all: impl Iterator<Item = &'static str>,
-) -> Result<Vec<bool>, ConfigError> {
-    let all: Vec<&str> = all.collect();
-    if let Some(unknown) = named.iter().find(|name| !all.contains(name)) {
-        return Err(ConfigError::Name { what, name: (*unknown).to_owned(), valid: all.join(", ") });
+/// Computes the scores of what is done again, and says of each cell's stage whether they match; gives the exit code.
+fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
+    let mut seen = HashSet::new();
+    let (mut matching, mut other) = (0, 0);
+    for stage in jobs.goals().filter(|stage| seen.insert(stage.identity())) {
+        let name = stage.name();
+        let values = |scores: &Scores| {
+            scores.0.iter().map(|(key, score)| format!("{key} {}", score.value)).collect::<Vec<_>>().join(", ")
+        };
+        match verify(runs, stage)? {
+            Verdict::Matches(scores) => {
+                matching += 1;
+                writeln!(out, "{name}: matches ({})", values(&scores))?;
+                continue;
+            }
+            Verdict::Differs { stored, computed } => {
+                writeln!(out, "{name}: DIFFERS\n  stored:   {}\n  computed: {}", values(&stored), values(&computed))?;
+            }
+            Verdict::NotRun => {
+                writeln!(out, "{name}: has not run")?;
+                continue;
+            }
+            Verdict::Failed(message) => writeln!(out, "{name}: cannot be computed again: {message}")?,
+        }
+        other += 1;
     }
-    Ok(all.iter().map(|name| named.is_empty() || named.contains(name)).collect())
+    writeln!(out, "{matching} of {} stages match", seen.len())?;
+    Ok(if other == 0 { 0 } else { FAILED })
+}
+
+/// Shows what no table uses, and removes it if asked to.
+fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let unused = gc::unused(runs)?;
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    for Unused { stage, status, bytes } in &unused {
+        let status = status.map_or_else(|| "no manifest".to_owned(), |status| format!("{status:?}").to_lowercase());
+        writeln!(out, "{stage}  {status}, {}", megabytes(*bytes))?;
+    }
+    let total = megabytes(unused.iter().map(|stage| stage.bytes).sum());
+    if !remove {
+        writeln!(out, "{} stages that no table uses, {total}; `--remove` removes them", unused.len())?;
+        return Ok(());
+    }
+    for Unused { stage, .. } in &unused {
+        gc::remove(runs, stage)?;
+    }
+    Ok(writeln!(out, "removed {} stages, {total}", unused.len())?)
 }
 
 /// The records of a table, of one scale and name if they are given: smallest scale first, the unnamed one first.
@@ -315,6 +366,18 @@ fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>
     });
     records.sort_by(|a, b| (a.scale, &a.name).cmp(&(b.scale, &b.name)));
     Ok(records)
+}
+
+/// The command that runs what a `plan` command shows.
+fn run_instead_of_plan(command: &str) -> String {
+    let mut words: Vec<&str> = command.split(' ').filter(|word| !word.starts_with("--export=")).collect();
+    if let Some(at) = words.iter().position(|word| *word == "--export") {
+        words.drain(at..(at + 2).min(words.len()));
+    }
+    if let Some(word) = words.iter_mut().find(|word| **word == "plan") {
+        *word = "run";
+    }
+    words.join(" ")
 }
 
 /// The command as it can be typed again: the program's name without its directory, arguments quoted where needed.

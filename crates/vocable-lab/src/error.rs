@@ -153,6 +153,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A stage that a chain leads to and that is not there.
+    #[error("{} has no manifest; run the table again, or give the right --runs directory", .0.display())]
+    Missing(PathBuf),
+    /// A record whose numbers do not say where they are from.
+    #[error("{} does not say which stages its numbers are from; run its command again", .0.display())]
+    NoStages(PathBuf),
     /// The run was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

@@ -14,12 +14,16 @@
 //! ```
 
 mod args;
+mod board;
 pub mod cli;
 pub mod compare;
 pub mod config;
 pub mod error;
+pub mod export;
 pub mod files;
+pub mod gc;
 mod grid;
+mod jobs;
 pub mod manifest;
 mod nearest;
 pub mod patch;
@@ -33,6 +37,8 @@ pub mod score;
 pub mod stage;
 pub mod stage_run;
 pub mod table;
+pub mod trace;
+pub mod verify;
 
 pub use cli::Cli;
 pub use config::{Change, Config, diff};
@@ -46,4 +52,4 @@ pub use scale::Scale;
 pub use score::{Score, Scores};
 pub use stage::{Cost, Stage};
 pub use stage_run::{Metrics, StageRun};
-pub use table::{Column, Direction, Printed, Table, Unavailable};
+pub use table::{Column, Direction, Printed, Table, Trial, Unavailable};

@@ -1,20 +1,22 @@
 //! A table's measured numbers, as `runs/tables/<table>-<scale>.json` keeps them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use vocable_metrics::Bootstrap;
+use vocable_random::Key;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::Error;
 use crate::files::{read_json, write_json};
 use crate::manifest::{Git, Manifest, Status};
 use crate::plan::{Plan, stage_dir};
 use crate::runner::Outcome;
 use crate::scale::Scale;
-use crate::score::Scores;
+use crate::score::{Parts, Score, Scores};
 use crate::stage::Stage;
-use crate::table::{Cells, Column, Resolved, Table, Unavailable};
+use crate::table::{Column, Resolved, Table, Trial, Unavailable};
 
 /// The measured numbers of a table, and what a reader must know to believe them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,22 +53,37 @@ pub struct RecordRow {
 }
 
 /// One measured number, or why there is none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RecordCell {
     /// The column's name.
     pub column: String,
-    /// The number; `None` if it has not run.
+    /// The number, the mean over seeds; `None` if none has run.
     pub value: Option<f64>,
+    /// The numbers of the seeds, in their order.
+    pub values: Vec<f64>,
     /// How many items it was measured on.
     pub n: Option<u64>,
     /// The seeds of the runs it comes from.
     pub seeds: Vec<u64>,
-    /// Its 95 % interval.
+    /// Its 95 % interval over items.
     pub interval: Option<[f64; 2]>,
-    /// The directory of the score stage.
-    pub stage: Option<String>,
+    /// How surprising so large a difference from the first row would be if there were none: the p-value of the paired
+    /// bootstrap over items. `None` in the first row, and where scores are not made of the same items.
+    pub p: Option<f64>,
+    /// The directories of the score stages, in the order of the seeds.
+    pub stages: Vec<String>,
     /// Why there is no number.
     pub reason: Option<String>,
+}
+
+impl RecordCell {
+    /// The standard deviation over seeds, of the population they are drawn from; `None` with less than two.
+    pub fn deviation(&self) -> Option<f64> {
+        let mean = self.value?;
+        let squares: f64 = self.values.iter().map(|value| (value - mean).powi(2)).sum();
+        (self.values.len() > 1).then(|| (squares / (self.values.len() - 1) as f64).sqrt())
+    }
 }
 
 impl Record {
@@ -86,25 +103,26 @@ impl Record {
         }
     }
 
-    /// Reads the numbers of a table's cells from their score stages.
+    /// Reads the numbers of a table's cells from their score stages. There is a trial at least; the first one's base is what
+    /// the caption speaks of.
     ///
     /// # Errors
     /// [`Error`] when a manifest or a score file cannot be read.
     pub fn collect<C: Config>(
         table: &Table<C>,
-        resolved: &Resolved<C>,
-        cells: &Cells,
+        trials: &[Trial<C>],
         runs: &Path,
         outcome: &Outcome,
         command: &str,
         name: Option<&str>,
     ) -> Result<Self, Error> {
+        let Resolved { scale, base, .. } = &trials[0].resolved;
         let mut record = Self {
-            caption: table.caption_of(&resolved.base),
+            caption: table.caption_of(base),
             command: command.to_owned(),
-            ..Self::not_run(table.name(), resolved.scale, name)
+            ..Self::not_run(table.name(), *scale, name)
         };
-        for stage in Plan::of(cells).stages() {
+        for stage in Plan::new(trials.iter().flat_map(|trial| &trial.cells).flatten().flatten()).stages() {
             let manifest = Manifest::read(&stage_dir(runs, stage))?;
             if let Some(manifest) = manifest.filter(|manifest| manifest.status == Status::Done) {
                 record.seconds += manifest.wall_seconds;
@@ -117,12 +135,21 @@ impl Record {
         record.cores.dedup();
         record.code.sort();
         record.code.dedup();
-        for ((row, config), cells) in table.rows().iter().zip(&resolved.rows).zip(cells) {
-            let seeds: Vec<u64> = config::tree(config).get("seed").and_then(Value::as_u64).into_iter().collect();
-            let cell = |(column, stage)| cell(column, stage, &seeds, runs, outcome);
-            let cells = table.columns().iter().zip(cells).map(cell).collect::<Result<_, Error>>()?;
-            record.rows.push(RecordRow { name: row.name().to_owned(), cells });
+        let mut rows: Vec<RecordRow> =
+            table.rows().iter().map(|row| RecordRow { name: row.name().to_owned(), cells: Vec::new() }).collect();
+        for (at, column) in table.columns().iter().enumerate() {
+            let mut first = Vec::new();
+            for (number, row) in rows.iter_mut().enumerate() {
+                let stages = trials.iter().map(|trial| (trial.seed(), &trial.cells[number][at]));
+                let (cell, runs) = cell(column, stages, runs, outcome)?;
+                let p = if number == 0 { None } else { bootstrap(column).difference(&slices(&runs), &slices(&first)) };
+                row.cells.push(RecordCell { p, ..cell });
+                if number == 0 {
+                    first = runs;
+                }
+            }
         }
+        record.rows = rows;
         Ok(record)
     }
 
@@ -157,41 +184,58 @@ impl Record {
     }
 }
 
-fn cell<C>(
+/// A cell from its score stage for each seed, and the parts of what has run.
+fn cell<'s, C>(
     column: &Column<C>,
-    stage: &Result<std::sync::Arc<Stage>, Unavailable>,
-    seeds: &[u64],
+    stages: impl Iterator<Item = (Option<u64>, &'s Result<Arc<Stage>, Unavailable>)>,
     runs: &Path,
     outcome: &Outcome,
-) -> Result<RecordCell, Error> {
-    let mut cell = RecordCell {
-        column: column.name().to_owned(),
-        value: None,
-        n: None,
-        seeds: seeds.to_vec(),
-        interval: None,
-        stage: None,
-        reason: None,
-    };
-    let stage = match stage {
-        Ok(stage) => stage,
-        Err(Unavailable(reason)) => {
-            return Ok(RecordCell { reason: Some(reason.clone()), ..cell });
+) -> Result<(RecordCell, Vec<Parts>), Error> {
+    let mut cell = RecordCell { column: column.name().to_owned(), ..RecordCell::default() };
+    let mut all = Vec::new();
+    for (seed, stage) in stages {
+        let stage = match stage {
+            Ok(stage) => stage,
+            Err(Unavailable(reason)) => {
+                cell.reason = Some(reason.clone());
+                continue;
+            }
+        };
+        let dir = stage_dir(runs, stage);
+        if Manifest::read(&dir)?.is_none_or(|manifest| manifest.status != Status::Done) {
+            cell.reason = cell.reason.or_else(|| outcome.reason(stage).map(str::to_owned));
+            continue;
         }
-    };
-    cell.stage = Some(stage.name());
-    let dir = stage_dir(runs, stage);
-    if Manifest::read(&dir)?.is_none_or(|manifest| manifest.status != Status::Done) {
-        cell.reason = outcome.reason(stage).map(str::to_owned);
-        return Ok(cell);
+        let mut scores = Scores::read(&dir.join("outputs"))?.unwrap_or_default();
+        let Some(Score { value, n, interval, parts }) = scores.0.remove(column.key()) else {
+            return Err(Error::NoScore {
+                stage: stage.name(),
+                key: column.key().to_owned(),
+                found: scores.0.into_keys().collect::<Vec<_>>().join(", "),
+            });
+        };
+        cell.stages.push(stage.name());
+        cell.seeds.extend(seed);
+        cell.values.push(value);
+        cell.n = Some(n);
+        cell.interval = interval;
+        all.push(parts);
     }
-    let scores = Scores::read(&dir.join("outputs"))?.unwrap_or_default();
-    match scores.0.get(column.key()) {
-        Some(score) => Ok(RecordCell { value: Some(score.value), n: Some(score.n), interval: score.interval, ..cell }),
-        None => Err(Error::NoScore {
-            stage: stage.name(),
-            key: column.key().to_owned(),
-            found: scores.0.into_keys().collect::<Vec<_>>().join(", "),
-        }),
+    if !cell.values.is_empty() {
+        cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
+        cell.reason = None;
     }
+    if all.len() > 1 {
+        cell.interval = bootstrap(column).mean_of_runs(&slices(&all)).map(|interval| [interval.low, interval.high]);
+    }
+    Ok((cell, all))
+}
+
+fn slices(runs: &[Parts]) -> Vec<&[(f64, f64)]> {
+    runs.iter().map(Vec::as_slice).collect()
+}
+
+/// The draws of items that all cells of a column share.
+fn bootstrap<C>(column: &Column<C>) -> Bootstrap {
+    Bootstrap::new(Key::new(0).fold(column.name()))
 }

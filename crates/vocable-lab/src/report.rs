@@ -68,16 +68,24 @@ fn has_paper<C: Config>(table: &Table<C>, column: &Column<C>) -> bool {
     table.rows().iter().any(|row| table.printed(row.name(), column.name()).is_some())
 }
 
-/// Our number with its interval; without one, a dash and the mark of the footnote that says why.
+/// From here on a difference is not marked as one.
+const SIGNIFICANT: f64 = 0.05;
+
+/// Our number with its deviation over seeds, its interval, and a mark if it differs from the first row's; without a number,
+/// a dash and the mark of the footnote that says why.
 fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<String>) -> String {
     let Some(cell) = cell else { return NOTHING.to_owned() };
-    match (cell.value, cell.interval, &cell.reason) {
-        (Some(value), None, _) => column.format(value),
-        (Some(value), Some([low, high]), _) => {
-            format!("{} [{}, {}]", column.format(value), column.format(low), column.format(high))
+    match (cell.value, &cell.reason) {
+        (Some(value), _) => {
+            let deviation =
+                cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
+            let interval = cell
+                .interval
+                .map_or_else(String::new, |[low, high]| format!(" [{}, {}]", column.format(low), column.format(high)));
+            format!("{}{deviation}{interval}{}", column.format(value), if differs(cell) { "*" } else { "" })
         }
-        (None, _, None) => NOTHING.to_owned(),
-        (None, _, Some(reason)) => {
+        (None, None) => NOTHING.to_owned(),
+        (None, Some(reason)) => {
             let known = footnotes.iter().position(|other| other == reason);
             let number = known.unwrap_or_else(|| {
                 footnotes.push(reason.clone());
@@ -86,6 +94,10 @@ fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<St
             format!("{NOTHING}{}", superscript(number + 1))
         }
     }
+}
+
+fn differs(cell: &RecordCell) -> bool {
+    cell.p.is_some_and(|p| p < SIGNIFICANT)
 }
 
 fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> Vec<String> {
@@ -101,7 +113,16 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     }
     legend.push_str(" —: no number.");
     if cells().any(|cell| cell.interval.is_some()) {
-        legend.push_str(" Brackets: 95 % interval.");
+        legend.push_str(" Brackets: 95 % interval over test items.");
+    }
+    if cells().any(|cell| cell.values.len() > 1) {
+        legend.push_str(" ±: standard deviation over seeds.");
+    }
+    if let (true, Some(first)) = (cells().any(differs), table.rows().first()) {
+        legend.push_str(&format!(
+            " *: differs from {} (paired bootstrap over the same items, p < {SIGNIFICANT}; not corrected for the number of rows).",
+            first.name()
+        ));
     }
     notes.push(legend);
     if !record.caption.is_empty() {

@@ -1,4 +1,4 @@
-//! Runs the stages of a plan, one after another.
+//! Runs the stages of a plan, one after another or several at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
@@ -6,11 +6,12 @@ use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
+use crate::board::{Board, End};
 use crate::config;
-use crate::error::{Error, Interrupted};
+use crate::error::{ConfigError, Error, Interrupted};
 use crate::files::{create_dir, write_atomic};
 use crate::manifest::{Manifest, Provenance, Status, now};
 use crate::plan::{Plan, State, stage_dir, state};
@@ -23,7 +24,7 @@ pub struct Runner {
     runs: PathBuf,
     provenance: Provenance,
     interrupt: Arc<AtomicBool>,
-    terminal: bool,
+    jobs: usize,
 }
 
 /// How a plan went.
@@ -46,20 +47,23 @@ impl Outcome {
     pub fn reason(&self, stage: &Stage) -> Option<&str> {
         self.reasons.get(stage.identity()).map(String::as_str)
     }
-}
 
-/// How one stage ended.
-enum End {
-    Done,
-    Reused,
-    Interrupted,
-    Failed(String),
+    /// Says why a stage has no result.
+    pub(crate) fn lose(&mut self, stage: &Stage, reason: String) {
+        self.reasons.insert(stage.identity().to_owned(), reason);
+    }
 }
 
 impl Runner {
-    /// A runner; `interrupt` turning true makes stages stop at their next chance.
+    /// A runner of one stage at a time; `interrupt` turning true makes stages stop at their next chance.
     pub fn new(runs: PathBuf, provenance: Provenance, interrupt: Arc<AtomicBool>) -> Self {
-        Self { runs, provenance, interrupt, terminal: std::io::stderr().is_terminal() }
+        Self { runs, provenance, interrupt, jobs: 1 }
+    }
+
+    /// The same runner working on `jobs` stages at a time, each on its share of the threads.
+    #[must_use]
+    pub fn jobs(self, jobs: usize) -> Self {
+        Self { jobs: jobs.max(1), ..self }
     }
 
     /// Runs what is not done. A stage that fails keeps only those from running that need it.
@@ -67,54 +71,35 @@ impl Runner {
     /// # Errors
     /// [`Error`] when the state of a stage cannot be read. A failing stage is no error; it is in the [`Outcome`].
     pub fn run(&self, plan: &Plan) -> Result<Outcome, Error> {
-        let mut outcome = Outcome::default();
-        let states = plan.states(&self.runs)?;
-        let open = states.iter().filter(|state| !matches!(state, State::Done(_))).count();
-        let left: f64 = plan.stages().iter().zip(&states).map(|(stage, state)| time_left(stage, *state)).sum();
-        outcome.reused = states.len() - open;
         for name in ["stages", "tables"] {
             create_dir(&self.runs.join(name))?;
         }
-        eprintln!("{} stages: {} done before, {open} to run, about {}", states.len(), outcome.reused, seconds(left));
-        let todo = plan.stages().iter().zip(&states).filter(|(_, state)| !matches!(state, State::Done(_)));
-        for (number, (stage, state)) in todo.enumerate() {
-            let name = stage.name();
-            let label = format!("[{}/{open}] {name}", number + 1);
-            if self.interrupt.load(Ordering::Relaxed) {
-                outcome.interrupted = true;
-                break;
-            }
-            let cause = stage.inputs().iter().find_map(|(_, input)| outcome.reason(input));
-            if let Some(cause) = cause.map(str::to_owned) {
-                eprintln!("{label}: skipped, {cause}");
-                outcome.reasons.insert(stage.identity().to_owned(), cause);
-                continue;
-            }
-            let verb = if *state == State::Partial { "continues" } else { "begins" };
-            eprintln!("{label}: {verb}, about {}", seconds(stage.cost().seconds));
-            let begun = Instant::now();
-            match self.run_stage(stage).unwrap_or_else(|error| End::Failed(one_line(&error.into()))) {
-                End::Done => {
-                    eprintln!("{label}: done in {}", seconds(begun.elapsed().as_secs_f64()));
-                    outcome.ran.push(name);
-                }
-                End::Reused => {
-                    eprintln!("{label}: done meanwhile by another process");
-                    outcome.reused += 1;
-                }
-                End::Interrupted => {
-                    eprintln!("{label}: interrupted");
-                    outcome.interrupted = true;
-                    break;
-                }
-                End::Failed(message) => {
-                    eprintln!("{label}: failed: {message}");
-                    outcome.reasons.insert(stage.identity().to_owned(), format!("{name} failed: {message}"));
-                    outcome.failed.push((name, message));
-                }
-            }
+        let board = Board::new(plan, &plan.states(&self.runs)?, self.jobs);
+        if self.jobs == 1 {
+            self.work(&board);
+            return Ok(board.outcome());
         }
-        Ok(outcome)
+        let threads = (rayon::current_num_threads() / self.jobs).max(1);
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pools = (0..self.jobs).map(|_| pool()).collect::<Result<Vec<_>, _>>();
+        let pools = pools.map_err(|error| ConfigError::Other(format!("{} jobs: {error}", self.jobs)))?;
+        std::thread::scope(|scope| {
+            for pool in &pools {
+                scope.spawn(|| pool.install(|| self.work(&board)));
+            }
+        });
+        Ok(board.outcome())
+    }
+
+    /// Works on a plan, beside others if there are any, until nothing is left to begin.
+    fn work(&self, board: &Board) {
+        while let Some(task) = board.next(&self.interrupt) {
+            let verb = if task.partial { "continues" } else { "begins" };
+            eprintln!("{}: {verb}, about {}", task.label, seconds(task.stage.cost().seconds));
+            let begun = Instant::now();
+            let end = self.run_stage(task.stage).unwrap_or_else(|error| End::Failed(one_line(&error.into())));
+            board.ended(&task, end, begun.elapsed().as_secs_f64());
+        }
     }
 
     /// Runs one stage whose inputs are done, under its lock.
@@ -133,7 +118,8 @@ impl Runner {
         let begun = Instant::now();
         let inputs: BTreeMap<_, _> =
             stage.inputs().iter().map(|(name, input)| (*name, stage_dir(&self.runs, input))).collect();
-        let progress = Progress::new(stage.name(), self.terminal);
+        // Several bars would write over each other.
+        let progress = Progress::new(stage.name(), self.jobs == 1 && std::io::stderr().is_terminal());
         let run = StageRun::new(dir.clone(), inputs, progress, Arc::clone(&self.interrupt))?;
         // A panic is a bug of the stage; the other cells of the table are worth having all the same.
         let result = catch_unwind(AssertUnwindSafe(|| stage.body(&run)));
@@ -193,12 +179,8 @@ impl Runner {
     }
 }
 
-fn time_left(stage: &Stage, state: State) -> f64 {
-    if matches!(state, State::Done(_)) { 0.0 } else { stage.cost().seconds }
-}
-
 /// Keeps other processes out of a stage directory for as long as the file lives.
-fn lock(dir: &Path, stage: &str) -> Result<File, Error> {
+pub(crate) fn lock(dir: &Path, stage: &str) -> Result<File, Error> {
     let path = dir.join("lock");
     let mut file = File::options()
         .create(true)
@@ -254,6 +236,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use crate::score::{Score, Scores};
 

@@ -1,4 +1,4 @@
-//! What a score stage leaves in `outputs/scores.json`.
+//! What a score stage leaves in `outputs/scores.json`, and in `outputs/parts.json` what its scores are made of.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::files::{read_json, write_json};
 
 /// One measured number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The value, in the unit of the column that shows it.
     pub value: f64,
@@ -17,18 +17,31 @@ pub struct Score {
     pub n: u64,
     /// Its 95 % interval, if one was computed.
     pub interval: Option<[f64; 2]>,
+    /// Where the value is Σ numerator / Σ denominator over items: both of every item, in an order that all rows and seeds
+    /// share, so that they can be compared item by item. Kept in a file of their own.
+    #[serde(skip)]
+    pub parts: Parts,
 }
+
+/// (numerator, denominator) of every item of a score.
+pub type Parts = Vec<(f64, f64)>;
 
 impl Score {
     /// A value measured on `n` items.
     pub fn new(value: f64, n: u64) -> Self {
-        Self { value, n, interval: None }
+        Self { value, n, interval: None, parts: Parts::new() }
     }
 
     /// The same score with its 95 % interval.
     #[must_use]
     pub fn interval(self, low: f64, high: f64) -> Self {
         Self { interval: Some([low, high]), ..self }
+    }
+
+    /// The same score with what its items contribute.
+    #[must_use]
+    pub fn parts(self, parts: Parts) -> Self {
+        Self { parts, ..self }
     }
 }
 
@@ -40,6 +53,9 @@ pub struct Scores(pub BTreeMap<String, Score>);
 impl Scores {
     /// The file's name in a stage's `outputs` directory.
     pub const FILE: &'static str = "scores.json";
+
+    /// The name of the file beside it with the parts, by key.
+    pub const PARTS: &'static str = "parts.json";
 
     /// No scores yet.
     pub fn new() -> Self {
@@ -53,24 +69,43 @@ impl Scores {
         self
     }
 
-    /// Writes `scores.json` into a stage's `outputs` directory.
+    /// Writes `scores.json` and, where scores have parts, `parts.json` into a stage's `outputs` directory.
     ///
     /// # Errors
     /// [`Error::Score`] for a value that is not finite, [`Error::File`] when it cannot be written.
     pub fn write(&self, outputs: &Path) -> Result<(), Error> {
-        let finite = |score: &Score| score.value.is_finite() && score.interval.iter().flatten().all(|x| x.is_finite());
-        match self.0.iter().find(|(_, score)| !finite(score)) {
-            Some((key, _)) => Err(Error::Score(key.clone())),
-            None => write_json(&outputs.join(Self::FILE), self),
+        let finite = |score: &Score| {
+            let parts = score.parts.iter().flat_map(|&(numerator, denominator)| [numerator, denominator]);
+            [score.value].into_iter().chain(score.interval.into_iter().flatten()).chain(parts).all(f64::is_finite)
+        };
+        if let Some((key, _)) = self.0.iter().find(|(_, score)| !finite(score)) {
+            return Err(Error::Score(key.clone()));
         }
+        let parts: BTreeMap<&String, &Parts> = self
+            .0
+            .iter()
+            .filter(|(_, score)| !score.parts.is_empty())
+            .map(|(key, score)| (key, &score.parts))
+            .collect();
+        if !parts.is_empty() {
+            write_json(&outputs.join(Self::PARTS), &parts)?;
+        }
+        write_json(&outputs.join(Self::FILE), self)
     }
 
-    /// Reads `scores.json` from a stage's `outputs` directory; `None` if the stage wrote none.
+    /// Reads both files from a stage's `outputs` directory; `None` if the stage wrote no scores.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::Damaged`].
     pub fn read(outputs: &Path) -> Result<Option<Self>, Error> {
-        read_json(&outputs.join(Self::FILE))
+        let Some(mut scores) = read_json::<Self>(&outputs.join(Self::FILE))? else { return Ok(None) };
+        let parts: BTreeMap<String, Parts> = read_json(&outputs.join(Self::PARTS))?.unwrap_or_default();
+        for (key, parts) in parts {
+            if let Some(score) = scores.0.get_mut(&key) {
+                score.parts = parts;
+            }
+        }
+        Ok(Some(scores))
     }
 }
 
@@ -82,10 +117,13 @@ mod tests {
     fn scores_read_back_and_must_be_finite() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), None);
-        let scores = Scores::new().with("wer", Score::new(4.4, 100).interval(4.0, 4.9)).with("n", Score::new(1.0, 1));
+        let wer = Score::new(50.0, 2).interval(4.0, 90.0).parts(vec![(100.0, 3.0), (200.0, 3.0)]);
+        let scores = Scores::new().with("wer", wer).with("n", Score::new(1.0, 1));
         scores.write(dir.path()).unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), Some(scores));
         let message = Scores::new().with("wer", Score::new(f64::NAN, 1)).write(dir.path()).unwrap_err().to_string();
         assert!(message.starts_with("score `wer` is not a finite number"), "{message}");
+        let part = Score::new(1.0, 1).parts(vec![(f64::INFINITY, 1.0)]);
+        assert!(Scores::new().with("wer", part).write(dir.path()).is_err());
     }
 }

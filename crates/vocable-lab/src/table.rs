@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use serde_json::Value;
+
+use crate::config::{self, Config};
 use crate::error::ConfigError;
 use crate::patch::Patch;
 use crate::scale::Scale;
@@ -332,6 +334,24 @@ impl<C: Config> Table<C> {
         Ok(Resolved { scale, base, rows })
     }
 
+    /// The table for `seeds` seeds from the base's own on: the base's key `seed` counts up from one to the next.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`]; more than one seed is asked of a base without a seed.
+    pub fn trials(&self, scale: Scale, patch: &Patch, seeds: usize) -> Result<Vec<Trial<C>>, ConfigError> {
+        let trial = |patch: &Patch| {
+            let resolved = self.resolve(scale, patch)?;
+            Ok::<_, ConfigError>(Trial { cells: self.cells(&resolved), resolved })
+        };
+        let first = trial(patch)?;
+        let seed = first.seed();
+        let others = (1..seeds as u64).map(|more| {
+            let seed = seed.ok_or_else(|| ConfigError::Other("this configuration has no seed to count up".into()))?;
+            trial(&patch.clone().option("seed", &(seed + more).to_string()))
+        });
+        std::iter::once(Ok(first)).chain(others).collect()
+    }
+
     /// The score stage of every cell of the resolved table.
     pub fn cells(&self, resolved: &Resolved<C>) -> Cells {
         let row = |config: &C| self.columns.iter().map(|column| column.stage(config)).collect();
@@ -351,4 +371,20 @@ pub struct Resolved<C> {
     pub base: C,
     /// One configuration per row, in the table's order.
     pub rows: Vec<C>,
+}
+
+/// A table for one seed.
+#[derive(Debug)]
+pub struct Trial<C> {
+    /// Its configurations.
+    pub resolved: Resolved<C>,
+    /// What scores them.
+    pub cells: Cells,
+}
+
+impl<C: Config> Trial<C> {
+    /// The seed of the base: its key `seed`, if it has one.
+    pub fn seed(&self) -> Option<u64> {
+        config::tree(&self.resolved.base).get("seed").and_then(Value::as_u64)
+    }
 }

@@ -62,25 +62,77 @@ impl Bootstrap {
         })
     }
 
+    /// Interval of the mean over runs (of several seeds, say) of [`Self::ratio`]'s figure. In every draw all runs are
+    /// scored on the same utterances. `None` also where the runs are not over equally many.
+    pub fn mean_of_runs(&self, runs: &[&[(f64, f64)]]) -> Option<Interval> {
+        let means = self.draws(utterances(runs)?, |drawn| mean_of_ratios(runs, drawn));
+        self.interval(means)
+    }
+
+    /// Whether the runs of `a` and those of `b` differ in the mean of [`Self::ratio`]'s figure: the two-sided p-value of the
+    /// paired bootstrap (Efron and Tibshirani 1993, section 16.4), twice the share of draws of the same utterances for both
+    /// in which the difference is not on its usual side. The draw at hand counts as one, so that no p is 0. `None` where
+    /// they are not over equally many utterances.
+    ///
+    /// Like the interval it is about other utterances; of other seeds it knows as much as the runs show.
+    pub fn difference(&self, a: &[&[(f64, f64)]], b: &[&[(f64, f64)]]) -> Option<f64> {
+        let count = utterances(a)?;
+        if utterances(b)? != count {
+            return None;
+        }
+        let differences = self.draws(count, |drawn| Some(mean_of_ratios(a, drawn)? - mean_of_ratios(b, drawn)?));
+        let share = |side: &dyn Fn(f64) -> bool| {
+            let there = differences.iter().filter(|&&difference| side(difference)).count();
+            (there + 1) as f64 / (differences.len() + 1) as f64
+        };
+        let rarer = share(&|difference| difference <= 0.0).min(share(&|difference| difference >= 0.0));
+        Some((2.0 * rarer).min(1.0))
+    }
+
     /// Interval of a statistic of drawn items; draws without one are left out.
     fn statistic<T>(
         &self,
         items: &[T],
         statistic: impl Fn(&mut dyn Iterator<Item = &T>) -> Option<f64>,
     ) -> Option<Interval> {
+        self.interval(self.draws(items.len(), |drawn| statistic(&mut drawn.iter().map(|&index| &items[index]))))
+    }
+
+    /// A statistic of each draw of `count` indices below `count`; draws without one are left out.
+    fn draws(&self, count: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Vec<f64> {
         assert!(self.resamples > 0 && self.level > 0.0 && self.level < 1.0, "{self:?} defines no interval");
-        if items.is_empty() {
-            return None;
+        if count == 0 {
+            return Vec::new();
         }
-        let drawn = (0..self.resamples).filter_map(|resample| {
+        let draw = |resample| {
             let mut rng = self.key.fold(resample).rng();
-            statistic(&mut (0..items.len()).map(|_| &items[rng.random_range(0..items.len())]))
-        });
-        let mut values: Vec<f64> = drawn.collect();
+            statistic(&(0..count).map(|_| rng.random_range(0..count)).collect::<Vec<_>>())
+        };
+        (0..self.resamples).filter_map(draw).collect()
+    }
+
+    fn interval(&self, mut values: Vec<f64>) -> Option<Interval> {
         values.sort_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;
         Some(Interval { low: quantile(&values, tail)?, high: quantile(&values, 1.0 - tail)? })
     }
+}
+
+/// Over how many utterances all the runs are; none if they differ or there are none.
+fn utterances(runs: &[&[(f64, f64)]]) -> Option<usize> {
+    let count = runs.first()?.len();
+    (count > 0 && runs.iter().all(|run| run.len() == count)).then_some(count)
+}
+
+/// The mean over runs of Σ numerator / Σ denominator over the drawn utterances.
+fn mean_of_ratios(runs: &[&[(f64, f64)]], drawn: &[usize]) -> Option<f64> {
+    let ratio = |run: &&[(f64, f64)]| {
+        let (numerator, denominator) =
+            drawn.iter().map(|&index| run[index]).fold((0.0, 0.0), |sum, (n, d)| (sum.0 + n, sum.1 + d));
+        (denominator != 0.0).then(|| numerator / denominator)
+    };
+    let ratios: Option<Vec<f64>> = runs.iter().map(ratio).collect();
+    ratios.map(|ratios| ratios.iter().sum::<f64>() / ratios.len() as f64)
 }
 
 /// The value that a share of the sorted ones lies below, interpolated between neighbours (numpy's default).
@@ -136,5 +188,44 @@ mod tests {
         assert_eq!(Bootstrap::new(Key::new(1)).mean(&[3.0; 20]), Some(Interval { low: 3.0, high: 3.0 }));
         assert_eq!(Bootstrap::new(Key::new(1)).mean(&[]), None);
         assert_eq!(Bootstrap::new(Key::new(1)).error_rate(&[EditCounts { insertions: 2, ..Default::default() }]), None);
+    }
+
+    /// Of one run it is the run's own interval, to the bit; of several it narrows where their errors are not the same.
+    #[test]
+    fn runs_are_drawn_together() {
+        let mut rng = Key::new(8).rng();
+        let mut run = || (0..50).map(|_| (rng.random_range(0.0..3.0), rng.random_range(1.0..9.0))).collect::<Vec<_>>();
+        let (a, b) = (run(), run());
+        let bootstrap = Bootstrap::new(Key::new(2));
+        let alone = bootstrap.ratio(&a).unwrap();
+        assert_eq!(bootstrap.mean_of_runs(&[&a]), Some(alone));
+        assert_eq!(bootstrap.mean_of_runs(&[&a, &a]), Some(alone));
+        let both = bootstrap.mean_of_runs(&[&a, &b]).unwrap();
+        assert!(both.high - both.low < 0.9 * (alone.high - alone.low), "{both:?}, alone {alone:?}");
+        assert_eq!(bootstrap.mean_of_runs(&[&a, &b[1..]]), None);
+        assert_eq!(bootstrap.mean_of_runs(&[]), None);
+    }
+
+    /// Of many independent differences the p-value is that of the normal distribution.
+    #[test]
+    fn the_p_value_of_a_paired_difference_is_known() {
+        let bootstrap = Bootstrap { resamples: 4000, ..Bootstrap::new(Key::new(3)) };
+        let mut rng = Key::new(9).rng();
+        let a: Vec<(f64, f64)> = (0..400).map(|_| (rng.random_range(0.0..1.0), 1.0)).collect();
+        let noise: Vec<f64> = (0..400).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let mean = noise.iter().sum::<f64>() / 400.0;
+        let deviation = noise.iter().map(|x| (x - mean).powi(2)).sum::<f64>().sqrt() / 400.0;
+        // Differences of 0.5, 1.5 and 2.5 standard errors: 2 (1 − Φ).
+        for (errors, expected) in [(0.5, 0.617), (1.5, 0.134), (2.5, 0.0124)] {
+            let shift = errors * deviation - mean;
+            let b: Vec<(f64, f64)> = a.iter().zip(&noise).map(|(&(x, d), noise)| (x + noise + shift, d)).collect();
+            let p = bootstrap.difference(&[&b], &[&a]).unwrap();
+            // Three standard errors of a share of 4000 draws, and the bootstrap's own error at 400 utterances.
+            let tolerance = 6.0 * (expected / 4000.0_f64).sqrt() + 0.15 * expected;
+            assert!((p - expected).abs() < tolerance, "{errors}: {p}, expected {expected}");
+            assert_eq!(bootstrap.difference(&[&a], &[&b]), Some(p), "the order does not matter");
+        }
+        assert_eq!(bootstrap.difference(&[&a], &[&a]), Some(1.0));
+        assert_eq!(bootstrap.difference(&[&a], &[&a[1..]]), None);
     }
 }

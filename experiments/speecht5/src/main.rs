@@ -6,6 +6,7 @@ mod config;
 mod pipeline;
 mod scales;
 mod stages;
+mod sweeps;
 mod tables;
 
 use std::process::ExitCode;

@@ -14,11 +14,12 @@ use crate::config::{RunConfig, validate};
 use crate::pipeline::{Modality, Pipeline};
 use crate::scales;
 use crate::stages::speech::SpeechTask;
+use crate::sweeps;
 
 /// Every table of this program.
 pub fn all() -> Vec<Table<RunConfig>> {
     let pipeline = Rc::new(Pipeline::new());
-    vec![
+    let paper = vec![
         ablation(&pipeline),
         language_model(&pipeline),
         diagnostics(&pipeline),
@@ -26,11 +27,12 @@ pub fn all() -> Vec<Table<RunConfig>> {
         synthesis(&pipeline),
         conversion(&pipeline),
         enhancement(&pipeline),
-    ]
+    ];
+    paper.into_iter().chain(sweeps::all(&pipeline)).collect()
 }
 
 /// A column of recognition.
-fn recognised(pipeline: &Rc<Pipeline>, name: &'static str, score: &'static str, split: Split) -> Column<RunConfig> {
+pub fn recognised(pipeline: &Rc<Pipeline>, name: &'static str, score: &'static str, split: Split) -> Column<RunConfig> {
     let pipeline = Rc::clone(pipeline);
     Column::lower(name, score, move |c| pipeline.asr_score(c, split)).unit("WER %").decimals(1)
 }
@@ -322,7 +324,7 @@ fn lm_caption(config: &RunConfig, hash: Option<&str>) -> String {
 }
 
 /// What a reader must know to compare the two columns.
-fn caption(config: &RunConfig, hash: Option<&str>) -> String {
+pub fn caption(config: &RunConfig, hash: Option<&str>) -> String {
     let unmasked = config.pretrain.as_ref().and_then(|pretrain| pretrain.task.speech.as_ref());
     let unmasked = unmasked.map_or(0.0, |speech| speech.mlm_unmasked);
     let unmasked = match unmasked {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use vocable_data::manifest::Split;
-use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
+use vocable_lab::{Cost, Scores, Stage, StageRun};
 use vocable_metrics::{Bootstrap, EditCounts, character_errors, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::SpeechT5;
@@ -14,6 +14,7 @@ use vocable_speecht5::to_text::Written;
 use vocable_train::save_model;
 
 use super::data::Datasets;
+use super::ratio::error_rate;
 use super::{MODEL, device, train};
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::pipeline::Inputs;
@@ -79,7 +80,7 @@ pub fn decode(
 /// Scores transcripts: word and character error rates, of both heads together and of each alone.
 pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
     let seed = c.seed;
-    Stage::new("score-asr", 2, split).input("decode", decode).run(move |run| {
+    Stage::new("score-asr", 3, split).input("decode", decode).run(move |run| {
         let transcripts: Vec<Written> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
@@ -102,12 +103,4 @@ pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
         }
         Ok(run.write_scores(&scores)?)
     })
-}
-
-/// Errors per hundred words or characters of the references, with an interval.
-pub fn error_rate(counts: &[EditCounts], bootstrap: Bootstrap) -> anyhow::Result<Score> {
-    let total: EditCounts = counts.iter().copied().sum();
-    let value = total.percent().context("there are no transcripts to score")?;
-    let interval = bootstrap.error_rate(counts).context("a non-empty test set has an interval")?;
-    Ok(Score::new(value, counts.len() as u64).interval(interval.low, interval.high))
 }

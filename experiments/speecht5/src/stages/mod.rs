@@ -4,6 +4,7 @@ pub mod asr;
 pub mod data;
 pub mod lm;
 pub mod pretrain;
+pub mod ratio;
 pub mod sid;
 pub mod speech;
 pub mod st;

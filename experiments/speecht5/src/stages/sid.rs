@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
+use vocable_lab::{Cost, Scores, Stage, StageRun};
 use vocable_metrics::Bootstrap;
 use vocable_random::Key;
 use vocable_speecht5::sid::{Hearing, Identification, Identified};
@@ -13,6 +13,7 @@ use vocable_speecht5::{Regularisation, SpeakerClassifier};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
+use super::ratio::mean;
 use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
@@ -83,7 +84,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
 /// Scores top-1 accuracies.
 pub fn score(c: &RunConfig, decode: &Arc<Stage>) -> Arc<Stage> {
     let seed = c.seed;
-    Stage::new("score-sid", 1, ()).input("decode", decode).run(move |run| {
+    Stage::new("score-sid", 2, ()).input("decode", decode).run(move |run| {
         let named: Named =
             vocable_lab::files::read_json(&run.input("decode").join(IDENTIFIED))?.context("names are there")?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
@@ -93,10 +94,9 @@ pub fn score(c: &RunConfig, decode: &Arc<Stage>) -> Arc<Stage> {
                 .iter()
                 .map(|answer| if answer.found.as_ref() == Some(&answer.reference) { 100.0 } else { 0.0 })
                 .collect();
-            let interval = bootstrap.mean(&hits).context("no test utterance is by a voice of the training split")?;
-            let value = hits.iter().sum::<f64>() / hits.len() as f64;
-            scores = scores.with(name, Score::new(value, hits.len() as u64).interval(interval.low, interval.high));
-            run.log(format!("{name} {value:.2}"))?;
+            let score = mean(&hits, bootstrap).context("no test utterance is by a voice of the training split")?;
+            run.log(format!("{name} {:.2}", score.value))?;
+            scores = scores.with(name, score);
         }
         Ok(run.write_scores(&scores)?)
     })

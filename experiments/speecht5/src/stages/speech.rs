@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use vocable_audio::{Frames, GriffinLim, LogMel, drop_quiet_frames, mel_cepstrum, write_wav};
 use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
-use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
+use vocable_lab::{Cost, Scores, Stage, StageRun};
 use vocable_metrics::{Bootstrap, EditCounts, log_mel_cepstral_distance, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
@@ -18,6 +18,7 @@ use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech}
 use vocable_train::save_model;
 
 use super::data::Datasets;
+use super::ratio::{error_rate, mean};
 use super::{MODEL, device, train};
 use crate::config::{Recipe, RunConfig};
 use crate::pipeline::Inputs;
@@ -172,7 +173,7 @@ pub fn score<I: SpeechTask>(
 ) -> Arc<Stage> {
     let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
     let kind = format!("score-{}", I::TASK);
-    Stage::new(kind, 1, CEPSTRUM).input("prepare", prepare).input("decode", decode).run(move |run| {
+    Stage::new(kind, 2, CEPSTRUM).input("prepare", prepare).input("decode", decode).run(move |run| {
         let dataset = datasets.open(&run.input("prepare"), speaker)?;
         let (mut distances, mut unchanged) = (Vec::new(), Vec::new());
         let (mut ended, mut focus) = (Vec::new(), Vec::new());
@@ -193,10 +194,9 @@ pub fn score<I: SpeechTask>(
             if name == "source_mcd" && values.is_empty() {
                 continue;
             }
-            let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-            let interval = bootstrap.mean(&values).context("there are no test pairs")?;
-            scores = scores.with(name, Score::new(mean, values.len() as u64).interval(interval.low, interval.high));
-            run.log(format!("{name} {mean:.3}"))?;
+            let score = mean(&values, bootstrap).context("there are no test pairs")?;
+            run.log(format!("{name} {:.3}", score.value))?;
+            scores = scores.with(name, score);
         }
         Ok(run.write_scores(&scores)?)
     })
@@ -214,7 +214,7 @@ pub fn hear<I: SpeechTask>(
 ) -> Arc<Stage> {
     let (c, judge, datasets) = (c.clone(), judge.clone(), Arc::clone(datasets));
     let settings = (GRIFFIN_LIM, judge.evaluation.search, judge.evaluation.batch, judge.asr.task.suppress_special);
-    Stage::new(format!("hear-{}", I::TASK), 1, settings)
+    Stage::new(format!("hear-{}", I::TASK), 2, settings)
         .input("prepare", prepare)
         .input("decode", decode)
         .input("model", recogniser)
@@ -251,7 +251,7 @@ pub fn hear<I: SpeechTask>(
                 if name == "source_wer" && counts.is_empty() {
                     continue;
                 }
-                let score = super::asr::error_rate(counts, bootstrap)?;
+                let score = error_rate(counts, bootstrap)?;
                 run.log(format!("{name} {:.2}", score.value))?;
                 scores = scores.with(name, score);
             }

@@ -1,5 +1,9 @@
 //! The example program as a user runs it: whole processes, killed, interrupted, in competition and with mistakes.
 
+mod provenance;
+mod schedule;
+mod seeds;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -308,15 +312,16 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
 |  | strength, mg ↑ paper | strength, mg ↑ ours | foam, cm ↑ ours |
 | --- | ---: | ---: | ---: |
 | Coffee | 160.0 | 168.0 [151.2, 184.8] | 2.50 |
-| w/o milk | 200.0 | 210.0 [189.0, 231.0] | —¹ |
+| w/o milk | 200.0 | 210.0 [189.0, 231.0]* | —¹ |
 | w/o heat | undrinkable | —² | 2.50 |
-| coarse (ours) | — | 44.0 [39.6, 48.4] | 2.50 |
+| coarse (ours) | — | 44.0 [39.6, 48.4]* | 2.50 |
 
 - ¹ no milk, no foam
 ";
     assert!(markdown.starts_with(table), "{markdown}");
     for line in [
         "- paper: as printed in A. Barista 2022, table 6; ours: measured here. (ours): a row that the paper does not have.",
+        " *: differs from Coffee (paired bootstrap over the same items, p < 0.05; not corrected for the number of rows).",
         "- Beans: arabica, invented.\n- N: strength 12; foam 3.\n- Seeds: 1.\n- Command: `coffee run cups`\n",
         "## cups: What each part of a coffee contributes (scale smoke, robusta)\n",
         "- Beans: robusta, invented.\n",

@@ -1,0 +1,89 @@
+//! What no table uses: stages that no record's cell leads to.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::manifest::{Manifest, Status};
+use crate::record::Record;
+use crate::runner::lock;
+
+/// A stage's directory that no table uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unused {
+    /// Its name.
+    pub stage: String,
+    /// Where it stands; none if it has no manifest.
+    pub status: Option<Status>,
+    /// Bytes of all its files.
+    pub bytes: u64,
+}
+
+/// The stages that no record under a runs directory uses, by name. What is under way for a table whose record is not
+/// written yet counts as unused.
+///
+/// # Errors
+/// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
+pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
+    let mut used = HashSet::new();
+    for path in entries(&runs.join("tables")) {
+        let Some(record) = Record::read(&path)? else { continue };
+        for cell in record.rows.iter().flat_map(|row| &row.cells) {
+            if cell.value.is_some() && cell.stages.is_empty() {
+                return Err(Error::NoStages(path));
+            }
+            for stage in &cell.stages {
+                mark(runs, stage, &mut used)?;
+            }
+        }
+    }
+    let mut unused = Vec::new();
+    for dir in entries(&runs.join("stages")) {
+        let stage = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !used.contains(&stage) {
+            unused.push(Unused {
+                stage,
+                status: Manifest::read(&dir)?.map(|manifest| manifest.status),
+                bytes: size(&dir),
+            });
+        }
+    }
+    Ok(unused)
+}
+
+/// Removes a stage's directory, unless a process works in it.
+///
+/// # Errors
+/// [`Error::Locked`], [`Error::File`].
+pub fn remove(runs: &Path, stage: &str) -> Result<(), Error> {
+    let dir = runs.join("stages").join(stage);
+    let _lock = lock(&dir, stage)?;
+    fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))
+}
+
+fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Error> {
+    if used.insert(stage.to_owned())
+        && let Some(manifest) = Manifest::read(&runs.join("stages").join(stage))?
+    {
+        for input in manifest.inputs.values() {
+            mark(runs, input, used)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is in a directory, sorted; nothing where there is none.
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn size(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => entries(path).iter().map(|path| size(path)).sum(),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a number comes from: the chain of stages behind a cell, as their manifests tell it.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::manifest::{Manifest, Status};
+use crate::progress::seconds;
+
+/// The chain from a score stage's directory down to the data, as a text: what made each stage, when, from which code, and
+/// which files it left.
+///
+/// # Errors
+/// [`Error`] when a manifest cannot be read or a stage of the chain is not there.
+pub fn trace(runs: &Path, stage: &str) -> Result<String, Error> {
+    let mut text = String::new();
+    add(runs, stage, "", 0, &mut HashSet::new(), &mut text)?;
+    Ok(text)
+}
+
+fn add(
+    runs: &Path,
+    stage: &str,
+    role: &str,
+    depth: usize,
+    seen: &mut HashSet<String>,
+    text: &mut String,
+) -> Result<(), Error> {
+    let indent = "  ".repeat(depth);
+    let role = if role.is_empty() { String::new() } else { format!("{role}: ") };
+    if !seen.insert(stage.to_owned()) {
+        line(text, &indent, &format!("{role}{stage} (above)"));
+        return Ok(());
+    }
+    let dir = runs.join("stages").join(stage);
+    let manifest = Manifest::read(&dir)?.ok_or_else(|| Error::Missing(dir.clone()))?;
+    line(text, &indent, &format!("{role}{stage}"));
+    let indent = format!("{indent}    ");
+    let state = match manifest.status {
+        Status::Done => "done",
+        Status::Running => "at work, or killed",
+        Status::Interrupted => "interrupted",
+        Status::Failed => "failed",
+    };
+    let ended = manifest.ended.as_deref().unwrap_or("an open end");
+    let runs_word = if manifest.runs == 1 { "run" } else { "runs" };
+    line(
+        text,
+        &indent,
+        &format!(
+            "{state}; {} to {ended}, {} of work in {} {runs_word}",
+            manifest.started,
+            seconds(manifest.wall_seconds),
+            manifest.runs
+        ),
+    );
+    let code = manifest.provenance.git.as_ref().map_or_else(
+        || "outside of a repository".to_owned(),
+        |git| format!("commit {}{}", git.commit, if git.dirty { " with uncommitted changes" } else { "" }),
+    );
+    line(text, &indent, &format!("code: {code}, version {}", manifest.provenance.version));
+    line(text, &indent, &format!("command: {}", manifest.provenance.command));
+    line(text, &indent, &format!("identity: {}", manifest.identity));
+    line(text, &indent, &format!("settings: {}", dir.join("config.toml").display()));
+    if manifest.inputs.is_empty() {
+        // Where there are no inputs, the settings say what data it is.
+        for setting in fs::read_to_string(dir.join("config.toml")).unwrap_or_default().lines() {
+            if setting.contains(" = ") {
+                line(text, &indent, &format!("  {setting}"));
+            }
+        }
+    }
+    let outputs = files(&dir.join("outputs"));
+    if !outputs.is_empty() {
+        line(text, &indent, &format!("outputs: {}", outputs.join(", ")));
+    }
+    for (role, input) in &manifest.inputs {
+        add(runs, input, role, depth + 1, seen, text)?;
+    }
+    Ok(())
+}
+
+fn line(text: &mut String, indent: &str, words: &str) {
+    // Writing to a string never fails.
+    let _ = writeln!(text, "{indent}{words}");
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}

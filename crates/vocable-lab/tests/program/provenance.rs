@@ -1,0 +1,76 @@
+//! Where numbers come from, whether they are what they say, and what nobody needs.
+
+use std::fs;
+
+use super::Coffee;
+
+#[test]
+fn a_cell_is_traced_to_its_settings() {
+    let coffee = Coffee::new();
+    coffee
+        .run(&["trace", "cups", "Coffee", "strength"])
+        .ends(2)
+        .says("no cell \"Coffee\", \"strength\" of cups has run");
+    coffee.run(&["run", "cups", "--row", "Coffee", "--column", "strength"]).ends(0);
+    let trace = coffee.run(&["trace", "cups", "Coffee", "strength"]).ends(0).out;
+    let stages: Vec<&str> = trace.lines().filter(|line| !line.starts_with("     ")).map(str::trim).collect();
+    assert!(stages[0].starts_with("cups, Coffee, strength, scale smoke: 16"), "{trace}");
+    let starts = ["taste-", "cup: brew-", "powder: grind-"];
+    let found = |start: &&str| stages.iter().any(|stage| stage.starts_with(start));
+    assert!(starts.iter().all(found), "{trace}");
+    for words in ["command: coffee run cups --row Coffee", "beans = \"arabica\"", "outputs: powder.json", "identity: "]
+    {
+        assert!(trace.contains(words), "{words}?\n{trace}");
+    }
+    coffee.run(&["trace", "cups", "Coffee", "bitterness"]).ends(2).says("columns: strength, foam");
+    let name = coffee.only_stage("brew").file_name().unwrap().to_string_lossy().into_owned();
+    let of_stage = coffee.run(&["trace", &name]).ends(0).out;
+    assert!(of_stage.starts_with(&name) && !of_stage.contains("taste-"), "{of_stage}");
+    fs::remove_dir_all(coffee.only_stage("grind")).unwrap();
+    coffee.run(&["trace", &name]).ends(1).says("has no manifest; run the table again");
+}
+
+#[test]
+fn a_score_that_is_not_what_its_inputs_say_is_found() {
+    let coffee = Coffee::new();
+    coffee.run(&["verify", "warm"]).ends(0).says("has not run").says("0 of 2 stages match");
+    coffee.run(&["run", "warm"]).ends(0);
+    coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
+    let scores = coffee.stages("taste")[0].join("outputs/scores.json");
+    let text = fs::read_to_string(&scores).unwrap();
+    fs::write(&scores, text.replacen("168", "169", 1).replacen("167.9", "169.9", 1)).unwrap();
+    assert_ne!(fs::read_to_string(&scores).unwrap(), text, "the score was to be altered");
+    let run = coffee.run(&["verify", "warm"]).ends(1).says("DIFFERS").says("1 of 2 stages match");
+    assert!(run.out.contains("stored:   strength 169"), "{}", run.out);
+    // Inputs that cannot be read are no match either.
+    fs::write(coffee.stages("brew")[0].join("outputs/cup.json"), "tea").unwrap();
+    coffee.run(&["verify", "warm"]).ends(1).says("cannot be computed again");
+    let left = fs::read_dir(coffee.dir.path().join("runs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
+    left.sort();
+    assert_eq!(left, ["stages", "tables"], "nothing is left of the second computation");
+}
+
+#[test]
+fn what_no_table_uses_is_shown_and_removed() {
+    let coffee = Coffee::new();
+    coffee.run(&["run", "warm", "--seed", "2"]).ends(0);
+    coffee.run(&["run", "warm"]).ends(0);
+    // The table is that of the last run now.
+    let run = coffee.run(&["gc"]).ends(0).says("5 stages that no table uses").says("--remove");
+    assert_eq!(run.out.lines().filter(|line| line.contains("  done, ")).count(), 5, "{}", run.out);
+    coffee.run(&["gc", "--remove"]).ends(0).says("removed 5 stages");
+    coffee.run(&["gc"]).ends(0).says("0 stages that no table uses");
+    coffee.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before");
+    coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
+}
+
+#[test]
+fn what_is_at_work_is_not_removed() {
+    let coffee = Coffee::new();
+    let mut child = coffee.start_slow();
+    coffee.run(&["gc", "--remove"]).ends(1).says("is being run by another process");
+    assert!(coffee.only_stage("grind").join("checkpoints/step.json").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,0 +1,124 @@
+//! Tables of what nobody has published: how much the choices inside the pre-training matter, one at a time.
+
+use std::rc::Rc;
+
+use vocable_data::manifest::Split;
+use vocable_lab::{Column, Table};
+use vocable_objectives::quantizer::{QuantizerConfig, Selection};
+use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechPart, TextPart};
+
+use crate::config::{RunConfig, SecondUnits, validate};
+use crate::pipeline::{Modality, Pipeline};
+use crate::scales;
+use crate::tables::{caption, recognised};
+
+/// Every sweep. The first row of each is the full model.
+pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
+    let sweep = |name, title| sweep(pipeline, name, title);
+    vec![
+        sweep("quantizer", "How a state chooses its code")
+            .own_row("nearest, pulled", |c| quantizer(c, |q| q.codebook_loss = true))
+            .own_row("Gumbel", |c| quantizer(c, |q| q.kind = Selection::Gumbel))
+            .own_row("Gumbel, pulled", |c| {
+                quantizer(c, |q| (q.kind, q.codebook_loss) = (Selection::Gumbel, true));
+            }),
+        sweep("codebook", "How many codes, in how many groups")
+            .own_row("a quarter of the codes", |c| quantizer(c, |q| q.codes = (q.codes / 4).max(1)))
+            .own_row("half the codes", |c| quantizer(c, |q| q.codes = (q.codes / 2).max(1)))
+            .own_row("twice the codes", |c| quantizer(c, |q| q.codes *= 2))
+            .own_row("one group", |c| quantizer(c, |q| q.groups = 1))
+            .own_row("four groups", |c| quantizer(c, |q| q.groups = 4)),
+        [("0 %", 0.0), ("5 %", 0.05), ("20 %", 0.2), ("30 %", 0.3), ("40 %", 0.4), ("50 %", 0.5)]
+            .into_iter()
+            .fold(sweep("mixing", "How many states are replaced by their codes"), |table, (name, share)| {
+                table.own_row(name, move |c| quantizer(c, |q| q.mixing.share = share))
+            }),
+        [("γ = 0", 0.0), ("γ = 0.01", 0.01), ("γ = 0.5", 0.5), ("γ = 1", 1.0)]
+            .into_iter()
+            .fold(sweep("diversity", "How much the use of all codes is asked for"), |table, (name, weight)| {
+                table.own_row(name, move |c| task(c, |task| task.diversity = weight))
+            }),
+        sweep("masking", "How much of the speech is hidden, in how long spans")
+            .own_row("40 % hidden", |c| speech(c, |part| part.mask_probability = 0.4))
+            .own_row("65 % hidden", |c| speech(c, |part| part.mask_probability = 0.65))
+            .own_row("spans of 5 frames", |c| speech(c, |part| part.mask_length = 5))
+            .own_row("spans of 20 frames", |c| speech(c, |part| part.mask_length = 20)),
+        sweep("infilling", "How much of the text is hidden, in how long spans")
+            .own_row("15 % hidden", |c| text(c, |part| part.mask_ratio = 0.15))
+            .own_row("50 % hidden", |c| text(c, |part| part.mask_ratio = 0.5))
+            .own_row("λ = 1", |c| text(c, |part| part.poisson_lambda = 1.0))
+            .own_row("λ = 7", |c| text(c, |part| part.poisson_lambda = 7.0)),
+        sweep("reduction", "How many frames a decoder step says")
+            .own_row("one frame", |c| c.model.reduction = 1)
+            .own_row("four frames", |c| c.model.reduction = 4),
+        sweep("units", "What the masked prediction predicts")
+            .own_row("units of MFCCs", |c| c.units.second = None)
+            .own_row("units of a first model's states", |c| {
+                // Where the scale has none: the middle layer, as many as of MFCCs.
+                let middle = SecondUnits { layer: c.model.encoder_layers / 2, clusters: c.units.clusters };
+                c.units.second = c.units.second.or(Some(middle));
+            }),
+        sweep("positions", "Whether the decoder knows relative positions").own_row("relative in the decoder", |c| {
+            c.model.decoder_relative_position = c.model.encoder_relative_position;
+        }),
+        sweep("modalities", "How speech and text follow each other")
+            .own_row("shuffled", |c| task(c, |task| task.modalities = Modalities::Shuffled)),
+    ]
+}
+
+/// A table of the full model, scored by recognition and by the use of the codes.
+fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Table<RunConfig> {
+    let [data, speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
+    Table::new(name, title)
+        .base(scales::base)
+        .validate(validate)
+        .caption(move |c| {
+            format!(
+                "{} Codes: arg-max perplexity on the validation batch.",
+                caption(c, data.data_hash(&c.data).as_deref())
+            )
+        })
+        .row("SpeechT5", |_| {})
+        .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
+        .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
+        .column(
+            Column::higher("codes speech", "speech", move |c| speech.codes_score(c, Modality::Speech))
+                .unit("perplexity")
+                .decimals(1),
+        )
+        .column(
+            Column::higher("codes text", "text", move |c| text.codes_score(c, Modality::Text))
+                .unit("perplexity")
+                .decimals(1),
+        )
+}
+
+fn task(config: &mut RunConfig, change: impl FnOnce(&mut PretrainConfig)) {
+    if let Some(pretrain) = &mut config.pretrain {
+        change(&mut pretrain.task);
+    }
+}
+
+fn quantizer(config: &mut RunConfig, change: impl FnOnce(&mut QuantizerConfig)) {
+    task(config, |task| {
+        if let Some(quantizer) = &mut task.quantizer {
+            change(quantizer);
+        }
+    });
+}
+
+fn speech(config: &mut RunConfig, change: impl FnOnce(&mut SpeechPart)) {
+    task(config, |task| {
+        if let Some(part) = &mut task.speech {
+            change(part);
+        }
+    });
+}
+
+fn text(config: &mut RunConfig, change: impl FnOnce(&mut TextPart)) {
+    task(config, |task| {
+        if let Some(part) = &mut task.text {
+            change(part);
+        }
+    });
+}
