@@ -10,7 +10,7 @@ use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechPart, TextPar
 use crate::config::{RunConfig, SecondUnits, validate};
 use crate::pipeline::{Modality, Pipeline};
 use crate::scales;
-use crate::tables::{caption, recognised};
+use crate::tables::{heard, recognised, speeds};
 
 /// Every sweep. The first row of each is the full model.
 pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
@@ -74,8 +74,12 @@ fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Ta
         .validate(validate)
         .caption(move |c| {
             format!(
-                "{} Codes: arg-max perplexity on the validation batch.",
-                caption(c, data.data_hash(&c.data).as_deref())
+                "{} ASR: beam search (beam {}) by decoder and CTC (weight {}) together. Codes: arg-max perplexity over all \
+                 groups on the validation batch.{}",
+                heard(c, data.data_hash(&c.data).as_deref()),
+                c.evaluation.search.beam,
+                c.evaluation.search.ctc_weight,
+                speeds(c)
             )
         })
         .row("SpeechT5", |_| {})

@@ -285,7 +285,7 @@ fn pretraining(config: &mut RunConfig, change: impl FnOnce(&mut vocable_speecht5
 }
 
 /// The data of a configuration; `hash` of it, if it is there.
-fn data(config: &RunConfig, hash: Option<&str>) -> String {
+pub fn heard(config: &RunConfig, hash: Option<&str>) -> String {
     let data = match config.data.manifest.as_str() {
         "mini" => {
             "Vocable mini: synthetic speech (five diphone and clustergen voices of flite and festival), sentences \
@@ -299,7 +299,7 @@ fn data(config: &RunConfig, hash: Option<&str>) -> String {
 }
 
 /// What else than the paper's recognition hears.
-fn speeds(config: &RunConfig) -> String {
+pub fn speeds(config: &RunConfig) -> String {
     match config.asr.task.speeds.as_slice() {
         [] => String::new(),
         speeds => format!(" Nor the paper's: recognition trains on its recordings at speeds {speeds:?}."),
@@ -314,7 +314,7 @@ fn lm_caption(config: &RunConfig, hash: Option<&str>) -> String {
          (beam {}) by decoder and CTC (weight {}) together; with LM its log-probability is added at the paper's weight, 1. The \
          language model ({} layers of width {}) reads the text of text pre-training, in which no sentence of a test is. LM: \
          perplexity of the transcripts of ASR clean, ends included.{}",
-        data(config, hash),
+        heard(config, hash),
         search.beam,
         search.ctc_weight,
         lm.layers,
@@ -324,7 +324,7 @@ fn lm_caption(config: &RunConfig, hash: Option<&str>) -> String {
 }
 
 /// What a reader must know to compare the two columns.
-pub fn caption(config: &RunConfig, hash: Option<&str>) -> String {
+fn caption(config: &RunConfig, hash: Option<&str>) -> String {
     let unmasked = config.pretrain.as_ref().and_then(|pretrain| pretrain.task.speech.as_ref());
     let unmasked = unmasked.map_or(0.0, |speech| speech.mlm_unmasked);
     let unmasked = match unmasked {
@@ -338,7 +338,7 @@ pub fn caption(config: &RunConfig, hash: Option<&str>) -> String {
         0.0 => "no language model".to_owned(),
         weight => format!("with a language model at weight {weight}"),
     };
-    let (data, speeds) = (data(config, hash), speeds(config));
+    let (data, speeds) = (heard(config, hash), speeds(config));
     format!(
         "{data} The paper's numbers are on LibriSpeech (ASR), CMU Arctic (VC) and VoxCeleb1 (SID) with a model \
          of 154 M parameters and are not comparable in level. ASR: beam search (beam {}) by decoder \
