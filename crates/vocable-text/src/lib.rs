@@ -31,7 +31,7 @@ pub use grammar::spell_number;
 pub use infilling::Infilling;
 pub use normalise::{normalise, normalise_spelling};
 pub use numbers::spell_numbers;
-pub use sentencepiece::{CharModel, Encoded};
+pub use sentencepiece::{CharModel, Encoded, UnigramModel};
 pub use subwords::Subwords;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::{CharVocabulary, Vocabulary};

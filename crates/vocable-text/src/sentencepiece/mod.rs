@@ -1,7 +1,9 @@
-//! SentencePiece's character models: their files, and texts in their pieces (spec section 3.3).
+//! SentencePiece's models: their files, and texts in their pieces. Of characters (spec section 3.3), and unigram models.
 
+mod file;
 mod normaliser;
 mod protobuf;
+mod unigram;
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,8 +12,11 @@ use std::sync::LazyLock;
 
 use crate::TextError;
 use crate::vocabulary::write_whole;
+use file::{CHARACTERS, Content, Index, Kind, Piece, field, literal_at};
 use normaliser::Normaliser;
 use protobuf::{Field, Fields, write};
+
+pub use unigram::UnigramModel;
 
 /// How the beginning of a word is written.
 pub(crate) const SPACE: char = '▁';
@@ -33,56 +38,6 @@ pub struct CharModel {
     normaliser_spec: Vec<u8>,
     rest: Vec<u8>,
 }
-
-#[derive(Clone, Debug, PartialEq)]
-struct Piece {
-    text: String,
-    score: f32,
-    kind: Kind,
-}
-
-/// What a piece is for, with the number that a file has for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Normal = 1,
-    Unknown = 2,
-    Control = 3,
-    UserDefined = 4,
-    Unused = 5,
-    Byte = 6,
-}
-
-impl Kind {
-    const ALL: [Self; 6] = [Self::Normal, Self::Unknown, Self::Control, Self::UserDefined, Self::Unused, Self::Byte];
-}
-
-/// Numbers of fields.
-mod field {
-    pub(super) const PIECE: u64 = 1;
-    pub(super) const TRAINER: u64 = 2;
-    pub(super) const NORMALISER: u64 = 3;
-
-    pub(super) const PIECE_TEXT: u64 = 1;
-    pub(super) const PIECE_SCORE: u64 = 2;
-    pub(super) const PIECE_KIND: u64 = 3;
-
-    pub(super) const MODEL_TYPE: u64 = 3;
-    pub(super) const VOCABULARY_SIZE: u64 = 4;
-    pub(super) const SPACE_AS_SUFFIX: u64 = 24;
-    pub(super) const BYTE_FALLBACK: u64 = 35;
-    pub(super) const UNKNOWN_ID: u64 = 40;
-    pub(super) const BOS_ID: u64 = 41;
-    pub(super) const EOS_ID: u64 = 42;
-    pub(super) const PAD_ID: u64 = 43;
-
-    pub(super) const NAME: u64 = 1;
-    pub(super) const CHARSMAP: u64 = 2;
-    pub(super) const ADD_DUMMY_PREFIX: u64 = 3;
-    pub(super) const REMOVE_EXTRA_WHITESPACES: u64 = 4;
-    pub(super) const ESCAPE_WHITESPACES: u64 = 5;
-}
-/// The number of a character model among the types of models.
-const CHARACTERS: u64 = 4;
 
 /// The normal form `nmt_nfkc` of a text, with single spaces and none at the ends.
 pub(crate) fn nmt_nfkc(text: &str) -> String {
@@ -147,70 +102,20 @@ impl CharModel {
 
     /// Reads the content of a model file.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let broken = || "it is not a SentencePiece model".to_owned();
-        let (mut pieces, mut rest) = (Vec::new(), Vec::new());
-        let (mut trainer, mut normaliser_spec) = (None, None);
-        for item in Fields::new(bytes) {
-            match item.ok_or_else(broken)? {
-                (field::PIECE, Field::Bytes(message)) => pieces.push(Piece::parse(message).ok_or_else(broken)?),
-                (field::TRAINER, Field::Bytes(message)) => trainer = Some(message),
-                (field::NORMALISER, Field::Bytes(message)) => normaliser_spec = Some(message),
-                (number, value) => write(&mut rest, number, value),
-            }
+        let content = Content::parse(bytes)?;
+        if content.kind.is_some_and(|kind| kind != CHARACTERS) {
+            return Err("it is a SentencePiece model, but not one of characters".into());
         }
-        let (trainer, spec) = trainer.zip(normaliser_spec).filter(|_| !pieces.is_empty()).ok_or_else(broken)?;
-        let charsmap = Fields::new(spec).flatten().find_map(|found| match found {
-            (field::CHARSMAP, Field::Bytes(charsmap)) => Some(charsmap),
-            _ => None,
-        });
-        let mut normaliser = Normaliser::new(charsmap.unwrap_or_default())?;
-        for item in Fields::new(spec) {
-            match item.ok_or_else(broken)? {
-                (field::ADD_DUMMY_PREFIX, Field::Number(value)) => normaliser.add_dummy_prefix = value != 0,
-                (field::REMOVE_EXTRA_WHITESPACES, Field::Number(value)) => {
-                    normaliser.remove_extra_whitespaces = value != 0;
-                }
-                (field::ESCAPE_WHITESPACES, Field::Number(value)) => normaliser.escape_whitespaces = value != 0,
-                _ => {}
-            }
+        if content.byte_fallback {
+            return Err("it spells unknown characters in bytes".into());
         }
-        for item in Fields::new(trainer) {
-            match item.ok_or_else(broken)? {
-                (field::MODEL_TYPE, Field::Number(CHARACTERS)) => {}
-                (field::MODEL_TYPE, _) => return Err("it is a SentencePiece model, but not one of characters".into()),
-                (field::SPACE_AS_SUFFIX, Field::Number(value)) => normaliser.space_as_suffix = value != 0,
-                (field::BYTE_FALLBACK, Field::Number(1)) => return Err("it spells unknown characters in bytes".into()),
-                _ => {}
-            }
-        }
-        Self::assemble(pieces, normaliser, trainer.to_vec(), spec.to_vec(), rest)
+        Self::assemble(content)
     }
 
-    fn assemble(
-        pieces: Vec<Piece>,
-        normaliser: Normaliser,
-        trainer: Vec<u8>,
-        normaliser_spec: Vec<u8>,
-        rest: Vec<u8>,
-    ) -> Result<Self, String> {
-        let mut ids = HashMap::with_capacity(pieces.len());
-        for (id, piece) in (0..).zip(&pieces) {
-            if piece.text.is_empty() {
-                return Err(format!("piece {id} is empty"));
-            }
-            if ids.insert(piece.text.clone(), id).is_some() {
-                return Err(format!("`{}` is listed twice, the second time as piece {id}", piece.text));
-            }
-        }
-        let of = |kind| pieces.iter().filter(move |piece| piece.kind == kind);
-        let (Some(unknown), 1) =
-            (pieces.iter().position(|piece| piece.kind == Kind::Unknown), of(Kind::Unknown).count())
-        else {
-            return Err("it has no piece for unknown characters, or several".into());
-        };
-        let mut literal: Vec<String> = of(Kind::UserDefined).map(|piece| piece.text.clone()).collect();
-        literal.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Ok(Self { unknown: unknown as u32, pieces, ids, normaliser, literal, trainer, normaliser_spec, rest })
+    fn assemble(content: Content) -> Result<Self, String> {
+        let Index { ids, unknown, literal } = Index::new(&content.pieces)?;
+        let Content { pieces, normaliser, trainer, normaliser_spec, rest, .. } = content;
+        Ok(Self { unknown, pieces, ids, normaliser, literal, trainer, normaliser_spec, rest })
     }
 
     /// The content of a model file; of a model that was read, all that the file said.
@@ -258,8 +163,11 @@ impl CharModel {
                 (number, value) => write(&mut trainer, number, value),
             }
         }
-        let (normaliser, spec, rest) = (self.normaliser.clone(), self.normaliser_spec.clone(), self.rest.clone());
-        Self::assemble(pieces, normaliser, trainer, spec, rest).map_err(wrong)
+        let (normaliser, normaliser_spec, rest) =
+            (self.normaliser.clone(), self.normaliser_spec.clone(), self.rest.clone());
+        let kind = Some(CHARACTERS);
+        let content = Content { pieces, normaliser, trainer, normaliser_spec, rest, kind, byte_fallback: false };
+        Self::assemble(content).map_err(wrong)
     }
 
     /// How many pieces there are.
@@ -314,33 +222,6 @@ impl CharModel {
 
     /// Length of the longest piece that texts may hold as such at the beginning of a text; 0 without one.
     fn literal_at(&self, text: &str) -> usize {
-        self.literal.iter().find(|literal| text.starts_with(literal.as_str())).map_or(0, String::len)
-    }
-}
-
-impl Piece {
-    fn parse(message: &[u8]) -> Option<Self> {
-        let mut piece = Self { text: String::new(), score: 0.0, kind: Kind::Normal };
-        for item in Fields::new(message) {
-            match item? {
-                (field::PIECE_TEXT, Field::Bytes(text)) => piece.text = std::str::from_utf8(text).ok()?.to_owned(),
-                (field::PIECE_SCORE, Field::Four(score)) => piece.score = f32::from_le_bytes(score),
-                (field::PIECE_KIND, Field::Number(kind)) => {
-                    piece.kind = Kind::ALL.into_iter().find(|known| *known as u64 == kind)?;
-                }
-                _ => {}
-            }
-        }
-        Some(piece)
-    }
-
-    fn message(&self) -> Vec<u8> {
-        let mut message = Vec::new();
-        write(&mut message, field::PIECE_TEXT, Field::Bytes(self.text.as_bytes()));
-        write(&mut message, field::PIECE_SCORE, Field::Four(self.score.to_le_bytes()));
-        if self.kind != Kind::Normal {
-            write(&mut message, field::PIECE_KIND, Field::Number(self.kind as u64));
-        }
-        message
+        literal_at(&self.literal, text)
     }
 }
