@@ -12,6 +12,30 @@ default:
 ablation *args:
     @{{ just_executable() }} run ablation "$@"
 
+# Recognition, with and without a language model: just asr [scale=smoke|mini|base] [KEY=VALUE ...]
+asr *args:
+    @{{ just_executable() }} run lm "$@"
+
+# Synthesis
+tts *args:
+    @{{ just_executable() }} run tts "$@"
+
+# Translation into German and French
+st *args:
+    @{{ just_executable() }} run st "$@"
+
+# Voice conversion
+vc *args:
+    @{{ just_executable() }} run vc "$@"
+
+# Enhancement
+se *args:
+    @{{ just_executable() }} run se "$@"
+
+# Speaker identification
+sid *args:
+    @{{ just_executable() }} run sid "$@"
+
 # Any table by name (`speecht5 list`): just run TABLE [scale=...] [seeds=N] [jobs=N] [KEY=VALUE ...]
 run table *args:
     #!/usr/bin/env bash

@@ -16,6 +16,30 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> EditCounts {
     word_alignment(reference, hypothesis).counts()
 }
 
+/// The utterances with errors, each with its name, its errors and its [`word_alignment`], to read through; `utterances` are
+/// names, references and hypotheses.
+///
+/// ```text
+/// first: 1 error in 4 words
+/// turn the light  on
+/// turn the lights on
+///          S
+/// ```
+pub fn aligned_errors<'a>(utterances: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (name, reference, hypothesis) in utterances {
+        let alignment = word_alignment(reference, hypothesis);
+        let counts = alignment.counts();
+        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (errors, words) = (counts.errors(), counts.reference());
+        if errors > 0 {
+            let line = format!("{name}: {} in {}", plural(errors, "error"), plural(words, "word"));
+            text += &format!("{line}\n{alignment}\n\n");
+        }
+    }
+    text
+}
+
 /// Aligns the characters (Unicode scalar values) of two texts; runs of white space count as one space, none at the ends.
 pub fn character_alignment(reference: &str, hypothesis: &str) -> Alignment<char> {
     align(&characters(reference), &characters(hypothesis))
@@ -37,6 +61,18 @@ fn characters(text: &str) -> Vec<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn utterances_with_errors_are_printed_with_their_alignments() {
+        let utterances =
+            [("first", "turn the light on", "turn the lights on"), ("second", "stop", "stop"), ("third", "", "oh no")];
+        assert_eq!(
+            aligned_errors(utterances),
+            "first: 1 error in 4 words\nturn the light  on\nturn the lights on\n         S\n\n\
+             third: 2 errors in 0 words\n** **\noh no\nI  I\n\n"
+        );
+        assert_eq!(aligned_errors([("second", "stop", "stop")]), "");
+    }
 
     #[test]
     fn words_are_counted() {

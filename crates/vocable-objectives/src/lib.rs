@@ -16,7 +16,7 @@ pub use ctc::{CtcLoss, ctc_loss};
 pub use losses::Losses;
 pub use mlm::{MaskedPrediction, MlmHead};
 pub use quantizer::{Quantized, Quantizer, QuantizerConfig};
-pub use sid::speaker_loss;
+pub use sid::{Margin, speaker_loss};
 pub use speech::{
     SpectrogramDistance, StopLabels, feature_penalty, guided_attention_loss, spectrogram_loss, stop_loss,
 };

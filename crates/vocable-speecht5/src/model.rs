@@ -187,6 +187,13 @@ impl SpeakerClassifier {
         self.head.forward(self.states(samples, lengths, mode))
     }
 
+    /// The same with weights of length 1 for every class, which is how a head that was trained on cosines
+    /// ([`Margin`](vocable_objectives::Margin)) is used: its logits name the speakers that its cosines name.
+    #[must_use]
+    pub fn normalised(self) -> Self {
+        Self { head: self.head.normalised(), ..self }
+    }
+
     /// Waveforms `[batch, samples]` → decoder states `[batch, 1, width]`.
     pub fn states(&self, samples: Tensor<2>, lengths: &[usize], mode: Mode) -> Tensor<3> {
         let encoded = self.core.encode_speech(samples, lengths, None, &SpeechMasks::default(), mode);

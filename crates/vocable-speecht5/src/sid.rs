@@ -8,7 +8,7 @@ use vocable_data::crop;
 use vocable_data::manifest::Split;
 use vocable_data::sampler::Limits;
 use vocable_nn::Mode;
-use vocable_objectives::{Losses, speaker_loss};
+use vocable_objectives::{Losses, Margin, speaker_loss};
 use vocable_random::Key;
 use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, update_key};
 
@@ -60,6 +60,9 @@ pub struct SidConfig {
     pub batch_items: usize,
     /// Micro-batches of an update (`update_freq`).
     pub micro_batches: usize,
+    /// Trains on cosines, of which the true speaker's must win by a margin; without it on the linear layer (table D39).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Margin>,
 }
 
 impl SidConfig {
@@ -72,13 +75,24 @@ impl SidConfig {
             validation_segment: official.then_some(76_800),
             batch_items: if official { 8 } else { 64 },
             micro_batches: if official { 2 } else { 1 },
+            margin: None,
         }
     }
 }
 
-/// The losses of one batch: cross-entropy per utterance and accuracy.
-pub fn pass(model: &SpeakerClassifier, waveforms: &Waveforms, classes: &[u32], mode: Mode) -> Losses {
-    let logits = model.forward(waveforms.samples.clone(), &waveforms.lengths, mode);
+/// The losses of one batch: cross-entropy per utterance and accuracy; in training both are subject to the margin, if any.
+pub fn pass(
+    model: &SpeakerClassifier,
+    waveforms: &Waveforms,
+    classes: &[u32],
+    margin: Option<Margin>,
+    mode: Mode,
+) -> Losses {
+    let states = model.states(waveforms.samples.clone(), &waveforms.lengths, mode);
+    let logits = match margin {
+        Some(margin) => margin.logits(model.head.cosines(states), mode.is_train().then_some(classes)),
+        None => model.head.forward(states),
+    };
     let loss = speaker_loss(logits, classes);
     Losses::new(&loss.sum.device())
         .add("sid/cross_entropy", 1.0, loss.per_sentence())
@@ -171,10 +185,39 @@ impl Identification {
         test
     }
 
+    /// Who speaks in an utterance.
+    pub fn speaker(&self, index: usize) -> &str {
+        &self.dataset.utterance(index).speaker
+    }
+
     fn class(&self, index: usize) -> u32 {
         let speaker = &self.dataset.utterance(index).speaker;
         let position = self.speakers.iter().position(|other| other == speaker);
         (SPECIAL_ROWS.len() + position.expect("only known voices are classified")) as u32
+    }
+
+    /// The states by which whole utterances are told apart, `[width]` each and of length 1: the dot product of two says
+    /// how alike their voices seem.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn embed(
+        &self,
+        model: &SpeakerClassifier,
+        indices: &[usize],
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let device = self.device.clone().inner();
+        let mut found = Vec::with_capacity(indices.len());
+        for &index in indices {
+            let waveform = Waveforms::new(&[self.dataset.corpus.audio(index)?], &device);
+            let state = model.states(waveform.samples, &waveform.lengths, Mode::Eval);
+            let state = state.try_into_vec_as::<f32>().expect("states are floats");
+            let length = state.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt().max(1e-12);
+            found.push(state.iter().map(|&value| (f64::from(value) / length) as f32).collect());
+            progress(found.len());
+        }
+        Ok(found)
     }
 
     /// Names the speakers of utterances, one at a time (whole utterances differ in length).
@@ -257,6 +300,6 @@ impl Objective<SpeakerClassifier> for Identification {
             }
             BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
         };
-        Ok(pass(model, &Waveforms::new(&data.crops, &device), &data.classes, mode))
+        Ok(pass(model, &Waveforms::new(&data.crops, &device), &data.classes, self.config.margin, mode))
     }
 }

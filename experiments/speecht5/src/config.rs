@@ -280,6 +280,9 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
             return Err(ConfigError::range(path, speed, "must be from 0.5 to 2"));
         }
     }
+    if let Some(margin) = config.sid.task.margin {
+        margin.check().map_err(|message| ConfigError::Other(format!("sid.task.margin: {message}")))?;
+    }
     let translation = &config.evaluation.translation;
     range("evaluation.translation.beam", translation.beam, "must be 1 or more", translation.beam > 0)?;
     if translation.ctc_weight != 0.0 || translation.lm_weight != 0.0 {

@@ -187,6 +187,18 @@ impl Pipeline {
 
     /// The stage that scores speaker identification.
     pub fn sid_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let [prepare, model] = self.identified(c)?;
+        Ok(sid::score(c, &sid::decode(c, &prepare, &model, &self.datasets)))
+    }
+
+    /// The stage that scores how well voices are told apart without naming them.
+    pub fn sid_verification(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let [prepare, model] = self.identified(c)?;
+        Ok(sid::verify(c, &prepare, &model, &self.datasets))
+    }
+
+    /// The stages that prepare the data of speaker identification and train it.
+    fn identified(&self, c: &RunConfig) -> Result<[Arc<Stage>; 2], Unavailable> {
         if !self.known(&c.data)?.identifiable {
             return Err(Unavailable(
                 "identification needs two voices in `train`, and one of them in `test-clean`".into(),
@@ -194,7 +206,7 @@ impl Pipeline {
         }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| sid::finetune(c, inputs, &self.datasets))?;
-        Ok(sid::score(c, &sid::decode(c, &prepare, &model, &self.datasets)))
+        Ok([prepare, model])
     }
 
     /// The stage that reports the use of the codes at the end of pre-training.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use vocable_data::manifest::{Language, Split};
 use vocable_lab::{Column, Table};
 use vocable_metrics::BleuCounts;
+use vocable_objectives::Margin;
 use vocable_speecht5::se::{Noise, Noisy};
 use vocable_speecht5::tts::Text;
 use vocable_speecht5::vc::Speech;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Table<RunConfig>> {
         synthesis(&pipeline),
         conversion(&pipeline),
         enhancement(&pipeline),
+        identification(&pipeline),
     ];
     paper.into_iter().chain(sweeps::all(&pipeline)).collect()
 }
@@ -264,6 +266,24 @@ fn enhancement(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     .column(sounds::<Noisy>(pipeline, "distance in noise", "source_mcd"))
     .column(ended::<Noisy>(pipeline))
     .paper("SpeechT5", "SE", 8.9)
+}
+
+/// Speaker identification (spec section 6.6), with the linear head and with margins.
+fn identification(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
+    let [named, noisy, verified] = std::array::from_fn(|_| Rc::clone(pipeline));
+    task("sid", "Speaker identification: which of the training voices speaks", |c| {
+        format!(
+            "½ s in noise: crops of half a second in white noise at {} dB. EER: equal-error rate over every two of the test \
+             utterances, whose decoder states are compared by their cosine. The paper's number is on VoxCeleb1.",
+            c.evaluation.noisy_snr
+        )
+    })
+    .source("Ao et al. 2022, speaker identification")
+    .own_row("AM-softmax", |c| c.sid.task.margin = Some(Margin::usual()))
+    .column(Column::higher("SID", "accuracy", move |c| named.sid_score(c)).unit("acc. %").decimals(1))
+    .column(Column::higher("SID ½ s in noise", "noisy_accuracy", move |c| noisy.sid_score(c)).unit("acc. %").decimals(1))
+    .column(Column::lower("EER", "eer", move |c| verified.sid_verification(c)).unit("%").decimals(2))
+    .paper("SpeechT5", "SID", 96.49)
 }
 
 /// How to read the diagnostics.

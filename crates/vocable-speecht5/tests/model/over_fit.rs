@@ -2,10 +2,16 @@
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
+use vocable_nets::Tokens;
 use vocable_nn::Mode;
-use vocable_objectives::Losses;
+use vocable_objectives::{Losses, Margin};
 use vocable_random::Key;
 use vocable_speecht5::asr::AsrConfig;
+use vocable_speecht5::batch::{Guide, Prediction};
+use vocable_speecht5::se::{Noisy, SeConfig};
+use vocable_speecht5::st::StConfig;
+use vocable_speecht5::to_speech::SpeechBatch as SeBatch;
+use vocable_speecht5::tts::{TtsBatch, TtsConfig};
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{Preset, Regularisation, SpeakerClassifier, sid};
 use vocable_train::{Optimiser, OptimiserConfig};
@@ -64,13 +70,60 @@ pub fn conversion() {
 }
 
 #[test]
+fn translation() {
+    let base = StConfig::base(Preset::Paper);
+    let recipe = StConfig { regularisation: Regularisation::none(), label_smoothing: 0.0, ..base };
+    let model = config().init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
+    let batch = asr_batch();
+    let terms = learn(model, 200, 3e-3, |model, mode| recipe.pass(model, &batch, EOS, BLANK, false, mode).losses);
+    // A sum over about four tokens of an utterance.
+    assert!(last(&terms, "st/cross_entropy") < 0.2, "{terms:?}");
+    assert_eq!(last(&terms, "st/accuracy"), 1.0);
+}
+
+#[test]
+fn synthesis() {
+    let recipe = TtsConfig { regularisation: Regularisation::none(), ..TtsConfig::base(Preset::Paper) };
+    let model = config().init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
+    let texts: [Vec<u32>; 2] = [vec![5, 6, 7, 6, EOS], vec![8, 9, EOS]];
+    let batch = TtsBatch { input: Tokens::new(&texts, PAD, &device()), target: target(2) };
+    let terms = learn(model, 300, 3e-3, |model, mode| recipe.pass(model, &batch, None, mode).losses);
+    // As in conversion.
+    for name in ["tts/spectrogram_before", "tts/spectrogram_after"] {
+        assert!(last(&terms, name) < 0.15, "{terms:?}");
+    }
+    assert!(last(&terms, "tts/stop") < 0.05, "{terms:?}");
+}
+
+#[test]
+fn enhancement() {
+    for predict in [Prediction::Target, Prediction::Masking, Prediction::Delta] {
+        let base = SeConfig::base(Preset::Paper);
+        let input = Noisy { predict, ..base.input.clone() };
+        let recipe = SeConfig { regularisation: Regularisation::none(), input, ..base };
+        let model = config().init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
+        // A mask of a half, or the negative of a half, is what makes the target of this.
+        let clean = target(2);
+        let noisy = clean.frames.clone().mul_scalar(2.0);
+        let batch = SeBatch { input: waveforms(2), target: clean.guided(Guide::new(predict, noisy)) };
+        let terms = learn(model, 300, 3e-3, |model, mode| recipe.pass(model, &batch, None, mode).losses);
+        for name in ["se/spectrogram_before", "se/spectrogram_after"] {
+            assert!(last(&terms, name) < 0.15, "{predict:?}: {terms:?}");
+        }
+        assert!(last(&terms, "se/stop") < 0.05, "{predict:?}: {terms:?}");
+    }
+}
+
+#[test]
 fn identification() {
     let core = config().init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
     let model = SpeakerClassifier::new(core, 32, 10, &config().initial(Key::new(2), &device()));
     let sound = waveforms(3);
-    let terms = learn(model, 100, 3e-3, |model, mode| sid::pass(model, &sound, &[4, 6, 9], mode));
-    assert!(last(&terms, "sid/cross_entropy") < 0.05, "{terms:?}");
-    assert_eq!(last(&terms, "sid/accuracy"), 1.0);
+    for margin in [None, Some(Margin::usual()), Some(Margin::AamSoftmax { margin: 0.2, scale: 30.0 })] {
+        let terms = learn(model.clone(), 100, 3e-3, |model, mode| sid::pass(model, &sound, &[4, 6, 9], margin, mode));
+        assert!(last(&terms, "sid/cross_entropy") < 0.05, "{margin:?}: {terms:?}");
+        assert_eq!(last(&terms, "sid/accuracy"), 1.0);
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn check(folder: &Folder) -> Report {
     case.state(&mut report, "", "pooled", &states.clone().mean_dim(1));
     case.state(&mut report, "", "logits", &classifier.head.forward(states));
     let speakers: Vec<u32> = case.tensors.rows("in.target").into_iter().map(|row| row[0]).collect();
-    let losses = sid::pass(&classifier, &waveforms, &speakers, Mode::Eval);
+    let losses = sid::pass(&classifier, &waveforms, &speakers, None, Mode::Eval);
     let loss = f64::from(losses.total.clone().into_scalar::<f32>());
     report.number("loss", loss, case.number("loss_per_sample_size"));
     case.gradients(&mut report, "", &classifier, losses.total);

@@ -1,15 +1,15 @@
-//! Stages `finetune-sid`, `decode-sid`, `score-sid`.
+//! Stages `finetune-sid`, `decode-sid`, `score-sid`, `verify-sid`.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use vocable_lab::{Cost, Scores, Stage, StageRun};
-use vocable_metrics::Bootstrap;
+use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
+use vocable_metrics::{Bootstrap, equal_error_rate};
 use vocable_random::Key;
-use vocable_speecht5::sid::{Hearing, Identification, Identified};
-use vocable_speecht5::{Regularisation, SpeakerClassifier};
+use vocable_speecht5::sid::{Hearing, Identification, Identified, SidConfig};
+use vocable_speecht5::{ModelConfig, Regularisation, SpeakerClassifier};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
@@ -38,6 +38,7 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
         let head = model.initial(key.fold("classifier"), &device());
         let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
         let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
+        let trained = if recipe.task.margin.is_some() { trained.normalised() } else { trained };
         run.write_json(SPEAKERS, &objective.speakers())?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
@@ -62,13 +63,7 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
         .run(move |run| {
-            let dataset = datasets.open(&run.input("prepare"), config.speaker)?;
-            let (none, key) = (Regularisation::none(), Key::new(seed).fold("decode-sid"));
-            let plain = device().inner();
-            let core = config.init(dataset.vocabulary.len(), dataset.vocabulary.pad(), &none, key, &plain);
-            let objective = Identification::new(recipe.clone(), dataset, 0, key, device())?;
-            let model = SpeakerClassifier::new(core, config.width, objective.classes(), &config.initial(key, &plain));
-            let model = load_model(model, &run.input("model").join(MODEL))?.valid();
+            let (objective, model) = open(run, &recipe, &config, &datasets, Key::new(seed).fold("decode-sid"))?;
             let test = objective.test();
             run.progress().start(2 * test.len() as u64, "utterances");
             let whole = objective.identify(&model, &test, Hearing::Whole, |done| {
@@ -78,6 +73,49 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
                 run.progress().step((test.len() + done) as u64, "in noise");
             })?;
             Ok(run.write_json(IDENTIFIED, &Named { whole, noisy })?)
+        })
+}
+
+/// The task and a trained classifier.
+fn open(
+    run: &StageRun,
+    recipe: &SidConfig,
+    config: &ModelConfig,
+    datasets: &Datasets,
+    key: Key,
+) -> anyhow::Result<(Identification, SpeakerClassifier)> {
+    let dataset = datasets.open(&run.input("prepare"), config.speaker)?;
+    let plain = device().inner();
+    let core = config.init(dataset.vocabulary.len(), dataset.vocabulary.pad(), &Regularisation::none(), key, &plain);
+    let objective = Identification::new(recipe.clone(), dataset, 0, key, device())?;
+    let model = SpeakerClassifier::new(core, config.width, objective.classes(), &config.initial(key, &plain));
+    let model = load_model(model, &run.input("model").join(MODEL))?.valid();
+    Ok((objective, model))
+}
+
+/// Takes every two of the test utterances for a trial, scored by the cosine of their states, and the equal-error rate of all
+/// trials.
+pub fn verify(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
+    let (recipe, config, datasets) = (c.sid.task.clone(), c.model.clone(), Arc::clone(datasets));
+    Stage::new("verify-sid", 1, ())
+        .input("prepare", prepare)
+        .input("model", model)
+        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
+        .run(move |run| {
+            let (objective, model) = open(run, &recipe, &config, &datasets, Key::new(0))?;
+            let test = objective.test();
+            run.progress().start(test.len() as u64, "utterances");
+            let states = objective.embed(&model, &test, |done| run.progress().step(done as u64, "heard"))?;
+            let trials = (0..test.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+            let cosine =
+                |(one, other): (usize, usize)| states[one].iter().zip(&states[other]).map(|(a, b)| a * b).sum();
+            let scores: Vec<f32> = trials.clone().map(cosine).collect();
+            let same: Vec<bool> =
+                trials.map(|(one, other)| objective.speaker(test[one]) == objective.speaker(test[other])).collect();
+            let value = equal_error_rate(&scores, &same)
+                .context("no two test utterances are by one voice of the training split, or all are")?;
+            run.log(format!("eer {value:.2} over {} trials", scores.len()))?;
+            Ok(run.write_scores(&Scores::new().with("eer", Score::new(value, scores.len() as u64)))?)
         })
 }
 
