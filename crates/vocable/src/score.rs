@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use vocable_audio::{Frames, LogMel, drop_quiet_frames, mel_cepstrum};
 use vocable_metrics::{
-    Bootstrap, EditCounts, Interval, LogMelCepstralDistance, accuracy, bleu, character_errors,
+    Bootstrap, EditCounts, Interval, LogMelCepstralDistance, accuracy, aligned_errors, bleu, character_errors,
     log_mel_cepstral_distance, word_errors,
 };
 use vocable_random::Key;
@@ -26,7 +26,11 @@ pub struct Score {
     /// Lower-case texts and drop their punctuation first.
     #[arg(long)]
     normalise: bool,
-    /// Print an object: metric, value, low, high (95 %, resampled), n, and of error rates the edits.
+    /// Of word errors, print the lines that have any, aligned word by word (S replaced, D missing, I superfluous).
+    #[arg(long)]
+    aligned: bool,
+    /// Print an object: metric, value, low, high (95 %, resampled), n, and of error rates the edits; with
+    /// --aligned also aligned, the text that is printed otherwise.
     #[arg(long)]
     json: bool,
 }
@@ -51,17 +55,21 @@ struct Figure {
     interval: Option<Interval>,
     n: usize,
     edits: Option<EditCounts>,
+    aligned: Option<String>,
     unit: &'static str,
 }
 
 /// Scores and reports.
 pub fn run(options: &Score) -> Ending {
+    if options.aligned && options.metric != Metric::Wer {
+        return Err(Unusable("--aligned is for word errors, wer".into()));
+    }
     let figure = match options.metric {
         Metric::Mcd => distances(options)?,
         metric => texts(metric, options)?,
     };
     let metric = options.metric.to_possible_value().expect("no metric is hidden").get_name().to_owned();
-    let Figure { value, interval, n, edits, unit } = figure;
+    let Figure { value, interval, n, edits, aligned, unit } = figure;
     let mut object = json!({
         "metric": metric, "value": value, "low": interval.map(|interval| interval.low),
         "high": interval.map(|interval| interval.high), "n": n,
@@ -80,6 +88,10 @@ pub fn run(options: &Score) -> Ending {
             "hits": hits, "substitutions": substitutions, "deletions": deletions, "insertions": insertions,
         });
         line += &format!(": {substitutions} substitutions, {deletions} deletions, {insertions} insertions");
+    }
+    if let Some(aligned) = aligned {
+        line += &format!("\n\n{}", aligned.trim_end());
+        object["aligned"] = aligned.into();
     }
     let reporter = Reporter::new(options.json, 1);
     reporter.done(&object, &line);
@@ -103,16 +115,25 @@ fn texts(metric: Metric, options: &Score) -> Result<Figure, Unusable> {
         let counts: Vec<EditCounts> = pairs().map(|(reference, hypothesis)| errors(reference, hypothesis)).collect();
         let total: EditCounts = counts.iter().copied().sum();
         let interval = bootstrap().error_rate(&counts);
-        Figure { value: total.percent(), interval, n, edits: Some(total), unit: " %" }
+        let numbered = |(number, (reference, hypothesis))| (format!("line {number}"), reference, hypothesis);
+        let aligned = options.aligned.then(|| {
+            let named: Vec<(String, &String, &String)> = (1..).zip(pairs()).map(numbered).collect();
+            aligned_errors(named.iter().map(|(name, a, b)| (name.as_str(), a.as_str(), b.as_str())))
+        });
+        Figure { value: total.percent(), interval, n, edits: Some(total), aligned, unit: " %" }
     };
     Ok(match metric {
         Metric::Wer => rate(word_errors),
         Metric::Cer => rate(character_errors),
-        Metric::Bleu => Figure { value: bleu(&references, &hypotheses), interval: None, n, edits: None, unit: "" },
+        Metric::Bleu => {
+            let value = bleu(&references, &hypotheses);
+            Figure { value, interval: None, n, edits: None, aligned: None, unit: "" }
+        }
         Metric::Accuracy | Metric::Mcd => {
             let hits: Vec<f64> = pairs().map(|(a, b)| if a == b { 100.0 } else { 0.0 }).collect();
             let interval = bootstrap().mean(&hits);
-            Figure { value: accuracy(&references, &hypotheses), interval, n, edits: None, unit: " %" }
+            let value = accuracy(&references, &hypotheses);
+            Figure { value, interval, n, edits: None, aligned: None, unit: " %" }
         }
     })
 }
@@ -163,5 +184,6 @@ fn distances(options: &Score) -> Result<Figure, Unusable> {
     let decibels: Vec<f64> = references.iter().zip(&hypotheses).map(|pair| distance(pair).decibels).collect();
     let n = decibels.len();
     let value = (n > 0).then(|| decibels.iter().sum::<f64>() / n as f64);
-    Ok(Figure { value, interval: bootstrap().mean(&decibels), n, edits: None, unit: " dB" })
+    let interval = bootstrap().mean(&decibels);
+    Ok(Figure { value, interval, n, edits: None, aligned: None, unit: " dB" })
 }

@@ -291,6 +291,11 @@ fn scores_are_those_of_the_metrics() {
     assert_eq!((&wer["value"], &wer["n"], &wer["edits"]["substitutions"]), (&json!(40.0), &json!(2), &json!(2)));
     assert!(wer["low"].as_f64().unwrap() <= 40.0 && wer["high"].as_f64().unwrap() >= 40.0);
     assert_eq!(score("wer", &["--normalise"])["value"], 20.0);
+    let aligned = "line 1: 1 error in 4 words\nturn the light  on\nturn the lights on\n         S\n\n";
+    assert_eq!(score("wer", &["--normalise", "--aligned"])["aligned"], aligned);
+    let line = printed(&["score", "wer", "--aligned", "--normalise", &path("truth"), &path("heard")]);
+    assert!(line.ends_with(&format!("insertions\n\n{}\n", aligned.trim_end())), "{line}");
+    assert!(complaint(&["score", "cer", "--aligned", &path("truth"), &path("heard")]).contains("--aligned is for"));
     assert_eq!(score("cer", &["--normalise"])["edits"]["insertions"], 1);
     assert_eq!(
         (&score("accuracy", &[])["value"], &score("accuracy", &["--normalise"])["value"]),

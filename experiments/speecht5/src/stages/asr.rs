@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Scores, Stage, StageRun};
-use vocable_metrics::{Bootstrap, EditCounts, character_errors, word_errors};
+use vocable_metrics::{Bootstrap, EditCounts, aligned_errors, character_errors, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::SpeechT5;
 use vocable_speecht5::asr::Recognition;
@@ -20,6 +20,8 @@ use crate::config::{EvaluationConfig, RunConfig};
 use crate::pipeline::Inputs;
 
 const TRANSCRIPTS: &str = "transcripts.json";
+/// The utterances with errors of the beam search, word by word, to read through.
+const ALIGNED: &str = "aligned.txt";
 
 /// Trains recognition.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
@@ -73,6 +75,8 @@ pub fn decode(
         run.progress().start(test.len() as u64, "utterances");
         let progress = |done: usize| run.progress().step(done as u64, "transcribed");
         let transcripts = objective.write(&model, &test, batch, &search, lm.as_ref(), progress)?;
+        let heard = transcripts.iter().map(|t| (t.id.as_str(), t.reference.as_str(), t.heard.joint.as_str()));
+        run.write_output(ALIGNED, aligned_errors(heard).as_bytes())?;
         Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
     })
 }
