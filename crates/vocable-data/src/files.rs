@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::DataError;
+use crate::manifest::hex;
 
 /// Writes `path` through `fill`: beside it first, then flushed to disk, then renamed, so that a reader never sees a
 /// part and an interrupted run leaves what was there before. Missing parent folders are made.
@@ -31,6 +34,37 @@ pub fn write_atomically(
     })
 }
 
+/// SHA-256, in hex, over the names and the bytes of the files in a folder; folders in it and hidden files are left out.
+///
+/// # Errors
+/// A folder or file that cannot be read.
+pub fn folder_hash(folder: &Path) -> Result<String, DataError> {
+    let mut hash = Sha256::new();
+    for path in entries(folder)?.into_iter().filter(|path| path.is_file()) {
+        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        let mut file = File::open(&path).map_err(DataError::io(&path))?;
+        let length = file.metadata().map_err(DataError::io(&path))?.len();
+        hash.update(name.len().to_le_bytes());
+        hash.update(name);
+        hash.update(length.to_le_bytes());
+        std::io::copy(&mut file, &mut Hasher(&mut hash)).map_err(DataError::io(&path))?;
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+struct Hasher<'a>(&'a mut Sha256);
+
+impl Write for Hasher<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is in a folder, by name; hidden files are left out.
 ///
 /// # Errors
@@ -47,6 +81,25 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        let hash = || folder_hash(dir.path()).unwrap();
+        let empty = hash();
+        write("a", "12");
+        write("b", "3");
+        let first = hash();
+        assert!(first != empty && first.len() == 64);
+        write(".hidden", "x");
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        assert_eq!(hash(), first);
+        write("a", "1");
+        write("b", "23");
+        assert_ne!(hash(), first, "the same bytes in other files");
+        assert!(folder_hash(&dir.path().join("nowhere")).unwrap_err().to_string().contains("nowhere"));
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

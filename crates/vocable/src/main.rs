@@ -54,7 +54,7 @@ enum Command {
     /// Make vectors of voices, or train what makes them.
     #[command(subcommand)]
     Speakers(speakers::Speakers),
-    /// Compute log-mels, MFCCs or cluster labels of recordings.
+    /// Compute log-mels, MFCCs, hidden states or cluster labels of recordings.
     Features(features::Features),
     /// Score hypotheses against references.
     Score(score::Score),

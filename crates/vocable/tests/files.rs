@@ -274,6 +274,20 @@ fn features_are_the_librarys() {
     centres.save(Path::new(&path("centres.safetensors"))).unwrap();
     let found = objects(&["features", "units", &files[0], "--clusters", &path("centres.safetensors"), "--json"]);
     assert_eq!(found[0]["units"], json!(centres.assign(&frames.data)));
+    for (folder, layer, width) in [(fixture("hubert/bin"), "2", 16), (fixture("hf/asr"), "1", 64)] {
+        let model = ["--model", &folder, "--layer", layer];
+        let states = path("states.safetensors");
+        printed(&[&["features", "states", &files[0], "-o", &states], &model[..]].concat());
+        let states = tensor(&states, "states");
+        let centres = KMeans::fit(&states, width, MiniBatch { n_init: 2, ..MiniBatch::new(4) }, Key::new(1)).unwrap();
+        centres.save(Path::new(&path("others.safetensors"))).unwrap();
+        let units = ["features", "units", &files[0], "--clusters", &path("others.safetensors"), "--json"];
+        assert_eq!(objects(&[&units, &model[..]].concat())[0]["units"], json!(centres.assign(&states)));
+        assert!(complaint(&units).contains(&format!("centres of {width} values, where 39 are expected")));
+        let beyond = ["--model", &folder, "--layer", "9"];
+        assert!(complaint(&[&units, &beyond[..]].concat()).contains("--layer is 9, where 1 to"));
+    }
+    assert!(complaint(&["features", "states", &files[0], "-o", &path("x")]).contains("states need --model"));
     assert!(complaint(&["features", "mel", &files[0]]).contains("--output"));
     assert!(complaint(&["features", "units", &files[0]]).contains("--clusters"));
 }

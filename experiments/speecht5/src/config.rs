@@ -1,5 +1,7 @@
 //! The one configuration that determines a run.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use vocable_decode::BeamConfig;
 use vocable_lab::ConfigError;
@@ -146,6 +148,29 @@ pub struct UnitsConfig {
     /// A second, HuBERT-style iteration over features of a model that was pre-trained with the first; none stops after
     /// one.
     pub second: Option<SecondUnits>,
+    /// Units of a published HuBERT model in place of both iterations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hubert: Option<HubertUnits>,
+}
+
+impl UnitsConfig {
+    /// Clusters of the units that pre-training predicts.
+    pub fn used(&self) -> usize {
+        let second = self.second.map_or(self.clusters, |second| second.clusters);
+        self.hubert.as_ref().map_or(second, |hubert| hubert.clusters)
+    }
+}
+
+/// Units of a published HuBERT model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubertUnits {
+    /// Its folder, such as one of `facebook/hubert-base-ls960`.
+    pub folder: PathBuf,
+    /// Layer whose output is clustered, from 1.
+    pub layer: usize,
+    /// Clusters.
+    pub clusters: usize,
 }
 
 /// The second iteration of units.
@@ -228,6 +253,14 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         let layers = config.model.encoder_layers;
         let allowed = format!("must be a layer of the encoder, 1 to {layers}");
         range("units.second.layer", second.layer, &allowed, (1..=layers).contains(&second.layer))?;
+    }
+    if let Some(hubert) = &config.units.hubert {
+        if config.units.second.is_some() {
+            let message = "units are those of the second iteration or of a HuBERT model: set units.second=none";
+            return Err(ConfigError::Other(message.into()));
+        }
+        range("units.hubert.layer", hubert.layer, "must be 1 or more", hubert.layer > 0)?;
+        range("units.hubert.clusters", hubert.clusters, "must be 2 or more", hubert.clusters > 1)?;
     }
     let mut trains = vec![
         ("asr", &config.asr.train),

@@ -28,6 +28,7 @@ pub const OPERATIONS_PER_SECOND: f64 = 6e10;
 pub struct Pipeline {
     sources: RefCell<HashMap<String, Rc<Known>>>,
     parameters: RefCell<HashMap<String, u64>>,
+    folders: RefCell<HashMap<PathBuf, String>>,
     datasets: Arc<Datasets>,
 }
 
@@ -250,18 +251,32 @@ impl Pipeline {
         let cost = self.costs(c)?;
         let first = || units::from_mfcc(c, prepare, &self.datasets);
         let hears = c.pretrain.as_ref().is_some_and(|pretrain| pretrain.task.speech.is_some());
-        let units = match c.units.second {
+        let units = match (&c.units.hubert, c.units.second) {
             _ if !hears => None,
-            None => Some(first()),
-            Some(second) => {
+            (Some(hubert), _) => {
+                let hash = self.folder_hash(&hubert.folder)?;
+                Some(units::from_hubert(c, hubert.clone(), hash, prepare, &self.datasets))
+            }
+            (None, None) => Some(first()),
+            (None, Some(second)) => {
                 // The teacher is the same for every row: a row's change is to what learns from the units.
                 let taught = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
                 let teacher = pretrain::stage(&taught, c.units.clusters, prepare, Some(&first()), cost, &self.datasets);
                 Some(units::from_states(c, second, prepare, &teacher, &self.datasets))
             }
         };
-        let clusters = c.units.second.map_or(c.units.clusters, |second| second.clusters);
-        Ok(pretrain::stage(c, clusters, prepare, units.as_ref(), cost, &self.datasets))
+        Ok(pretrain::stage(c, c.units.used(), prepare, units.as_ref(), cost, &self.datasets))
+    }
+
+    /// SHA-256, in hex, over the names and the bytes of a folder's files.
+    fn folder_hash(&self, folder: &Path) -> Result<String, Unavailable> {
+        if let Some(known) = self.folders.borrow().get(folder) {
+            return Ok(known.clone());
+        }
+        let unusable = |error: &dyn std::fmt::Display| Unavailable(format!("{}: {error}", folder.display()));
+        let hash = vocable_data::files::folder_hash(folder).map_err(|error| unusable(&error))?;
+        self.folders.borrow_mut().insert(folder.to_owned(), hash.clone());
+        Ok(hash)
     }
 
     /// The hash of a corpus, manifest and recordings; none where it cannot be read.

@@ -52,6 +52,7 @@ fn paper() -> RunConfig {
             frames: 5_000_000,
             teacher: pretrain.clone(),
             second: Some(SecondUnits { layer: 6, clusters: 500 }),
+            hubert: None,
         },
         pretrain: Some(pretrain.clone()),
         asr: Recipe { train: recipe::recognition(preset), task: AsrConfig::base(preset) },

@@ -1,8 +1,9 @@
-//! Stages `units` and `units-hidden`: cluster labels of speech frames, 50 a second (spec section 5.1).
+//! Stages `units`, `units-hidden` and `units-hubert`: cluster labels of speech frames, 50 a second (spec section 5.1).
 
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use burn::module::Module;
 use rand::seq::index;
 use vocable_audio::{Frames, Mfcc};
@@ -10,6 +11,7 @@ use vocable_data::corpus::RATE;
 use vocable_data::kmeans::{KMeans, MiniBatch};
 use vocable_data::labels;
 use vocable_data::manifest::Split;
+use vocable_hubert::Hubert;
 use vocable_lab::{Cost, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
@@ -18,7 +20,7 @@ use vocable_speecht5::data::Dataset;
 
 use super::data::Datasets;
 use super::{MODEL, device};
-use crate::config::{RunConfig, SecondUnits, UnitsConfig};
+use crate::config::{HubertUnits, RunConfig, SecondUnits, UnitsConfig};
 
 const LABELS: &str = "units.km";
 
@@ -74,6 +76,31 @@ pub fn from_states(
                 Ok(Frames::new(data, model.width))
             };
             cluster(run, &dataset, &units, second.clusters, Key::new(seed).fold("units-hidden"), features)
+        })
+}
+
+/// The output of a layer of a published model, of which `hash` is what its files hold.
+pub fn from_hubert(
+    c: &RunConfig,
+    hubert: HubertUnits,
+    hash: String,
+    prepare: &Arc<Stage>,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (units, seed, speaker) = (c.units.clone(), c.seed, c.model.speaker);
+    let datasets = Arc::clone(datasets);
+    let HubertUnits { folder, layer, clusters } = hubert;
+    Stage::new("units-hubert", 1, (hash, layer, clusters, units.max_iter, units.n_init, units.frames, seed))
+        .input("prepare", prepare)
+        .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 1e-4 })
+        .run(move |run| {
+            let dataset = datasets.open(&run.input("prepare"), speaker)?;
+            let hubert = Hubert::open(&folder, &device().inner())?;
+            let features = |index: usize| {
+                let states = hubert.hidden_states(&dataset.corpus.audio(index)?, layer);
+                states.with_context(|| dataset.utterance(index).id.clone())
+            };
+            cluster(run, &dataset, &units, clusters, Key::new(seed).fold("units-hubert"), features)
         })
 }
 

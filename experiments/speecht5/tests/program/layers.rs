@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "vocable-random",
     "vocable-audio",
     "vocable-text",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 21] = [
     "vocable-kernels",
     "vocable-nn",
     "vocable-published",
+    "vocable-hubert",
     "vocable-nets",
     "vocable-objectives",
     "vocable-decode",

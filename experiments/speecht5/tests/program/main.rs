@@ -91,6 +91,49 @@ fn a_language_model_is_trained_and_has_its_say() {
 }
 
 #[test]
+fn speakers_are_named_and_verified_with_and_without_a_margin() {
+    let runs = tempfile::tempdir().unwrap();
+    let short = ["pretrain=none", "sid.train.updates=2", "--row", "SpeechT5", "--row", "AM-softmax"];
+    let args: Vec<&str> = ["run", "sid", "--scale", "smoke"].into_iter().chain(short).collect();
+    let output = speecht5(runs.path(), &args);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let record = std::fs::read(runs.path().join("tables/sid-smoke.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let rows = record["rows"].as_array().unwrap();
+    let cells = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap()["cells"].as_array().unwrap();
+    for cell in cells("SpeechT5").iter().chain(cells("AM-softmax")) {
+        assert!(cell["value"].as_f64().is_some_and(|value| (0.0..=100.0).contains(&value)), "{cell}");
+    }
+    assert_eq!(cells("SpeechT5").len(), 3);
+    // Every two of the test utterances are a trial.
+    let (named, trials) = (cells("SpeechT5")[0]["n"].as_u64().unwrap(), cells("SpeechT5")[2]["n"].as_u64().unwrap());
+    assert_eq!(trials, named * (named - 1) / 2);
+    let stages = std::fs::read_dir(runs.path().join("stages")).unwrap();
+    let trained =
+        stages.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("finetune-sid"));
+    assert_eq!(trained.count(), 2, "the margin is part of what is trained");
+}
+
+#[test]
+fn units_may_be_of_a_published_hubert() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hubert/safetensors");
+    let folder = format!("units.hubert.folder={}", folder.display());
+    let hubert = [&folder, "units.hubert.layer=2", "units.hubert.clusters=10", "--row", "SpeechT5", "--column", "SID"];
+    let args: Vec<&str> = ["run", "ablation", "--scale", "smoke"].into_iter().chain(SHORT).chain(hubert).collect();
+    let output = speecht5(runs.path(), &args);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let stages = std::fs::read_dir(runs.path().join("stages")).unwrap().map(|entry| entry.unwrap().path());
+    let units: Vec<_> =
+        stages.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("units")).collect();
+    let [units] = &units[..] else { panic!("{units:?}") };
+    assert!(units.file_name().unwrap().to_string_lossy().starts_with("units-hubert-"));
+    let labels = std::fs::read_to_string(units.join("outputs/units.km")).unwrap();
+    let labels: std::collections::BTreeSet<&str> = labels.split_whitespace().collect();
+    assert!(labels.len() > 1 && labels.iter().all(|label| label.parse::<u32>().is_ok_and(|label| label < 10)));
+}
+
+#[test]
 fn looking_costs_nothing() {
     let runs = tempfile::tempdir().unwrap();
     let list = Command::new(env!("CARGO_BIN_EXE_speecht5")).arg("list").output().expect("the program starts");
