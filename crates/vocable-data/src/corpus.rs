@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::DataError;
 use crate::manifest::Manifest;
 use crate::store::Store;
+use crate::verify::check_duration;
 
 /// Samples per second of all audio behind a [`Corpus`].
 pub const RATE: u32 = 16_000;
@@ -44,11 +45,15 @@ impl Corpus {
     /// The samples of one utterance (an index into the manifest's utterances), in [-1, 1].
     ///
     /// # Errors
-    /// A file that is missing, empty, truncated, not audio or not of 16 kHz, by name.
+    /// A file that is missing, empty, truncated, not audio, not of 16 kHz or not as long as the manifest says, by name.
     pub fn audio(&self, index: usize) -> Result<Arc<[f32]>, DataError> {
         self.audio.get(index, size_of_val::<[f32]>, || {
-            let path = self.manifest.resolve(&self.manifest.utterances[index].audio);
-            Ok(vocable_audio::read(path)?.expect_rate(RATE)?.samples.into())
+            let utterance = &self.manifest.utterances[index];
+            let path = self.manifest.resolve(&utterance.audio);
+            let audio = vocable_audio::read(&path)?.expect_rate(RATE)?;
+            // Lengths of batches and labels were taken from the manifest.
+            check_duration(&path, &audio, utterance).map_err(|bad| DataError::file(&path, bad.reason))?;
+            Ok(audio.samples.into())
         })
     }
 
@@ -94,7 +99,10 @@ mod tests {
         assert_eq!(*corpus.audio(3).unwrap(), [0.5; 1003], "kept from the first decoding");
         std::fs::remove_file(dir.path().join("4.wav")).unwrap();
         assert!(corpus.audio(4).unwrap_err().to_string().contains("4.wav"));
-        let wrong = corpus.preload(&[5, 6, 7]).unwrap_err().to_string();
+        vocable_audio::write_wav(dir.path().join("5.wav"), &[0.5; 100], RATE).unwrap();
+        let shrunk = corpus.audio(5).unwrap_err().to_string();
+        assert!(shrunk.contains("5.wav: lasts 0.006 s, but the manifest says 0.1 s"), "{shrunk}");
+        let wrong = corpus.preload(&[6, 7]).unwrap_err().to_string();
         assert!(wrong.contains("7.wav") && wrong.contains("8000"), "{wrong}");
     }
 }

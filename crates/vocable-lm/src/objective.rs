@@ -116,7 +116,7 @@ impl Objective<TransformerLm> for LanguageModelling {
         let data: Vec<Vec<u32>> = numbers.iter().map(sentence).collect();
         let read = Sequences::new("text", data.iter().map(|sentence| sentence.len() + 1));
         let utterances = numbers.iter().map(|n| format!("sentence {n}")).collect();
-        Ok(Batch { utterances, bytes: 4 * read.valid, sequences: vec![read], data })
+        Ok(Batch { utterances, bytes: 4 * read.valid, sequences: vec![read], data, left_out: Vec::new() })
     }
 
     fn losses(&self, model: &TransformerLm, data: &Vec<Vec<u32>>, id: BatchId) -> Result<Losses, ObjectiveError> {

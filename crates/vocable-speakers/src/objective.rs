@@ -13,7 +13,7 @@ use vocable_data::sampler::Limits;
 use vocable_nn::{Init, Mode};
 use vocable_objectives::{Losses, speaker_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key, usable};
 
 use crate::{RATE, SpeakerHead, XVectorClassifier, XVectorConfig, features};
 
@@ -106,6 +106,42 @@ impl SpeakerTraining {
         &self.speakers
     }
 
+    /// A batch of these utterances, all of which must be readable.
+    fn batch(&self, indices: &[usize], id: BatchId) -> Result<Batch<SpeakerData>, DataError> {
+        let key = match id {
+            BatchId::Train { update, micro } => update_key(self.key, update, micro),
+            BatchId::Valid(index) => self.key.fold("validation").fold(index),
+        };
+        let manifest = self.corpus.manifest();
+        let audio = indices.iter().map(|&index| self.corpus.audio(index)).collect::<Result<Vec<_>, _>>()?;
+        let size = audio.iter().map(|audio| audio.len()).min().unwrap_or(0).min(self.task.segment);
+        let least = self.task.model.least_frames();
+        if self.fbank.frames(size) < least {
+            let message = format!("a recording is shorter than its manifest says, and than {least} frames");
+            return Err(DataError::Invalid(message));
+        }
+        let crop = |(n, audio): (usize, &Arc<[f32]>)| {
+            let start = crop::start(audio.len(), size, key.fold(n));
+            features(&self.fbank, &audio[start..start + size]).data
+        };
+        let features: Vec<f32> = audio.iter().enumerate().flat_map(crop).collect();
+        let class = |&index: &usize| {
+            let speaker = self.speakers.binary_search(&manifest.utterances[index].speaker);
+            speaker.expect("only known voices are classified") as u32
+        };
+        Ok(Batch {
+            utterances: indices.iter().map(|&index| manifest.utterances[index].id.clone()).collect(),
+            sequences: vec![Sequences::new("audio", indices.iter().map(|_| size))],
+            bytes: 4 * features.len(),
+            left_out: Vec::new(),
+            data: SpeakerData {
+                features,
+                frames: self.fbank.frames(size),
+                classes: indices.iter().map(class).collect(),
+            },
+        })
+    }
+
     /// Draws a network and a head for the voices.
     pub fn init(&self, key: Key) -> XVectorClassifier {
         let init = Init::new(key, &self.device);
@@ -128,37 +164,9 @@ impl Objective<XVectorClassifier> for SpeakerTraining {
     }
 
     fn prepare(&self, id: BatchId) -> Result<Batch<SpeakerData>, ObjectiveError> {
-        let indices = self.utterances.of(id);
-        let key = match id {
-            BatchId::Train { update, micro } => update_key(self.key, update, micro),
-            BatchId::Valid(index) => self.key.fold("validation").fold(index),
-        };
-        let manifest = self.corpus.manifest();
-        let audio = indices.iter().map(|&index| self.corpus.audio(index)).collect::<Result<Vec<_>, _>>()?;
-        let size = audio.iter().map(|audio| audio.len()).min().unwrap_or(0).min(self.task.segment);
-        let least = self.task.model.least_frames();
-        if self.fbank.frames(size) < least {
-            return Err(format!("a recording is shorter than its manifest says, and than {least} frames").into());
-        }
-        let crop = |(n, audio): (usize, &Arc<[f32]>)| {
-            let start = crop::start(audio.len(), size, key.fold(n));
-            features(&self.fbank, &audio[start..start + size]).data
-        };
-        let features: Vec<f32> = audio.iter().enumerate().flat_map(crop).collect();
-        let class = |&index: &usize| {
-            let speaker = self.speakers.binary_search(&manifest.utterances[index].speaker);
-            speaker.expect("only known voices are classified") as u32
-        };
-        Ok(Batch {
-            utterances: indices.iter().map(|&index| manifest.utterances[index].id.clone()).collect(),
-            sequences: vec![Sequences::new("audio", indices.iter().map(|_| size))],
-            bytes: 4 * features.len(),
-            data: SpeakerData {
-                features,
-                frames: self.fbank.frames(size),
-                classes: indices.iter().map(class).collect(),
-            },
-        })
+        let blame = |error: &DataError| Some(error.to_string());
+        let name = |&index: &usize| self.corpus.manifest().utterances[index].id.clone();
+        usable(&self.utterances.of(id), |indices| self.batch(indices, id), blame, name)
     }
 
     fn losses(&self, model: &XVectorClassifier, data: &SpeakerData, id: BatchId) -> Result<Losses, ObjectiveError> {

@@ -114,6 +114,14 @@ impl Dataset {
     }
 }
 
+/// Why an error leaves an utterance out of its batch: a file that cannot be used.
+pub(crate) fn bad_file(error: &ModelError) -> Option<String> {
+    match error {
+        ModelError::Data(error) => Some(error.to_string()),
+        _ => None,
+    }
+}
+
 /// At most `count` of the items, the same random choice every time: an even stride could meet one voice only.
 pub fn sample<T: Copy>(items: &[T], count: usize) -> Vec<T> {
     let count = count.min(items.len());

@@ -10,10 +10,10 @@ use vocable_data::sampler::Limits;
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, Margin, speaker_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, update_key};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, update_key, usable};
 
 use crate::batch::Waveforms;
-use crate::data::{Dataset, sample};
+use crate::data::{Dataset, bad_file, sample};
 use crate::{ModelError, Preset, Regularisation, SpeakerClassifier};
 
 /// Rows before the first speaker: the dictionary's special symbols.
@@ -220,6 +220,30 @@ impl Identification {
         Ok(found)
     }
 
+    /// A batch of these utterances, all of which must be readable.
+    fn batch(&self, indices: &[usize], id: BatchId) -> Result<Batch<SidData>, ModelError> {
+        let SidConfig { segment, validation_segment, .. } = self.config;
+        let (key, segment) = match id {
+            BatchId::Train { update, micro } => (update_key(self.key, update, micro), segment),
+            BatchId::Valid(index) => (self.key.fold("validation").fold(index), validation_segment.unwrap_or(segment)),
+        };
+        let audio = self.dataset.audio(indices)?;
+        let crop = |(n, audio): (usize, &Arc<[f32]>)| {
+            let size = segment.min(audio.len());
+            let start = crop::start(audio.len(), size, key.fold(n));
+            audio[start..start + size].to_vec()
+        };
+        let crops: Vec<Vec<f32>> = audio.iter().enumerate().map(crop).collect();
+        let heard = Sequences::new("audio", crops.iter().map(Vec::len));
+        Ok(Batch {
+            utterances: self.dataset.names(indices),
+            bytes: 4 * heard.valid,
+            sequences: vec![heard],
+            data: SidData { crops, classes: indices.iter().map(|&index| self.class(index)).collect() },
+            left_out: Vec::new(),
+        })
+    }
+
     /// Names the speakers of utterances, one at a time (whole utterances differ in length).
     ///
     /// # Errors
@@ -271,26 +295,8 @@ impl Objective<SpeakerClassifier> for Identification {
     }
 
     fn prepare(&self, id: BatchId) -> Result<Batch<SidData>, ObjectiveError> {
-        let indices = self.utterances.of(id);
-        let SidConfig { segment, validation_segment, .. } = self.config;
-        let (key, segment) = match id {
-            BatchId::Train { update, micro } => (update_key(self.key, update, micro), segment),
-            BatchId::Valid(index) => (self.key.fold("validation").fold(index), validation_segment.unwrap_or(segment)),
-        };
-        let audio = self.dataset.audio(&indices)?;
-        let crop = |(n, audio): (usize, &Arc<[f32]>)| {
-            let size = segment.min(audio.len());
-            let start = crop::start(audio.len(), size, key.fold(n));
-            audio[start..start + size].to_vec()
-        };
-        let crops: Vec<Vec<f32>> = audio.iter().enumerate().map(crop).collect();
-        let heard = Sequences::new("audio", crops.iter().map(Vec::len));
-        Ok(Batch {
-            utterances: self.dataset.names(&indices),
-            bytes: 4 * heard.valid,
-            sequences: vec![heard],
-            data: SidData { crops, classes: indices.iter().map(|&index| self.class(index)).collect() },
-        })
+        let name = |&index: &usize| self.dataset.utterance(index).id.clone();
+        usable(&self.utterances.of(id), |indices| self.batch(indices, id), bad_file, name)
     }
 
     fn losses(&self, model: &SpeakerClassifier, data: &SidData, id: BatchId) -> Result<Losses, ObjectiveError> {

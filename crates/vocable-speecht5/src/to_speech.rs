@@ -15,10 +15,10 @@ use vocable_decode::{SpeechLimits, generate_speech};
 use vocable_nn::{Mode, constant_beside};
 use vocable_objectives::Losses;
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key, usable};
 
 use crate::batch::{Guide, Prediction, SpeechTarget};
-use crate::data::{Dataset, in_order, sample};
+use crate::data::{Dataset, bad_file, in_order, sample};
 use crate::decode::SpeechDecoding;
 use crate::speech_loss::{SpeechLoss, SpeechPass};
 use crate::{ModelConfig, ModelError, Regularisation, SpeechT5};
@@ -298,6 +298,25 @@ impl<I: SpeechInput> ToSpeech<I> {
         SpeechTarget::whole(mels, self.model.reduction, self.config.loss.stop_labels, voices, device)
     }
 
+    /// A batch of these pairs, all of which must be readable.
+    fn batch(&self, pairs: &[Pair], id: BatchId) -> Result<Batch<SpeechData<I::Data>>, ModelError> {
+        let key = match id {
+            BatchId::Train { update, micro } => update_key(self.key, update, micro).fold("input"),
+            BatchId::Valid(_) => self.key.fold("validation"),
+        };
+        let input = self.config.input.read(&self.dataset, pairs, key)?;
+        let mels = self.dataset.mels(&targets(pairs))?;
+        let given = I::sequences(&input);
+        let spoken = Sequences::new("mel", mels.iter().map(|mel| mel.len()));
+        Ok(Batch {
+            utterances: pairs.iter().map(|pair| pair.name(&self.dataset)).collect(),
+            bytes: 4 * (given.valid + spoken.valid * self.model.mel),
+            sequences: vec![given, spoken],
+            data: SpeechData { input, mels, voices: self.config.input.voices(&self.dataset, pairs)? },
+            left_out: Vec::new(),
+        })
+    }
+
     /// The losses of a batch whose encoder is frozen or learns.
     fn on_device(
         &self,
@@ -337,21 +356,7 @@ impl<I: SpeechInput> Objective<SpeechT5> for ToSpeech<I> {
     }
 
     fn prepare(&self, id: BatchId) -> Result<Batch<Self::Data>, ObjectiveError> {
-        let pairs = self.pairs.of(id);
-        let key = match id {
-            BatchId::Train { update, micro } => update_key(self.key, update, micro).fold("input"),
-            BatchId::Valid(_) => self.key.fold("validation"),
-        };
-        let input = self.config.input.read(&self.dataset, &pairs, key)?;
-        let mels = self.dataset.mels(&targets(&pairs))?;
-        let given = I::sequences(&input);
-        let spoken = Sequences::new("mel", mels.iter().map(|mel| mel.len()));
-        Ok(Batch {
-            utterances: pairs.iter().map(|pair| pair.name(&self.dataset)).collect(),
-            bytes: 4 * (given.valid + spoken.valid * self.model.mel),
-            sequences: vec![given, spoken],
-            data: SpeechData { input, mels, voices: self.config.input.voices(&self.dataset, &pairs)? },
-        })
+        usable(&self.pairs.of(id), |pairs| self.batch(pairs, id), bad_file, |pair| pair.name(&self.dataset))
     }
 
     fn losses(&self, model: &SpeechT5, data: &Self::Data, id: BatchId) -> Result<Losses, ObjectiveError> {

@@ -23,10 +23,10 @@ use vocable_nn::Mode;
 use vocable_objectives::{Losses, cross_entropy, ctc_loss};
 use vocable_random::Key;
 use vocable_text::Vocabulary;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key, usable};
 
 use crate::batch::Waveforms;
-use crate::data::{Dataset, in_order, sample};
+use crate::data::{Dataset, bad_file, in_order, sample};
 use crate::decode::TextDecoding;
 use crate::pretrain::mask_tensor;
 use crate::{EncodedSpeech, ModelConfig, ModelError, Regularisation, SpeechT5};
@@ -267,8 +267,11 @@ impl<O: TextOutput> ToText<O> {
     ) -> Result<Self, ModelError> {
         let mut notes = Vec::new();
         let name = |&index: &usize| dataset.utterance(index).id.clone();
-        let tokens =
-            |index: usize| config.output.text(dataset.utterance(index)).map_or(0, |text| vocabulary.encode(text).len());
+        let encode = |index: usize| {
+            let text = config.output.text(dataset.utterance(index));
+            text.map_or_else(Vec::new, |text| vocabulary.encode(text))
+        };
+        let tokens = |index: usize| encode(index).len();
         let (task, samples, most) = (O::TASK, config.batch_samples, config.max_tokens);
         let why = format!("longer than {task}.task.batch_samples = {samples} samples");
         let short = |&index: &usize| dataset.declared_samples(index) <= samples;
@@ -282,6 +285,29 @@ impl<O: TextOutput> ToText<O> {
         );
         let why = format!("a text of {task}.task.max_tokens = {most} tokens or more");
         let train = keep(train, "training utterances", &why, |&index| tokens(index) < most, name, &mut notes);
+        let why = "a text without a character of the vocabulary";
+        let train = keep(train, "training utterances", why, |&index| tokens(index) > 0, name, &mut notes);
+        let extractor = model.extractor();
+        let fastest = config.speeds.iter().copied().fold(1.0, f64::max);
+        let frames = |index: usize| extractor.frames((dataset.declared_samples(index) as f64 / fastest) as usize);
+        let why = "shorter than the receptive field of the extractor";
+        let train = keep(train, "training utterances", why, |&index| frames(index) > 0, name, &mut notes);
+        let aligns = |&index: &usize| frames(index) >= ctc_frames(&encode(index));
+        let train = match (config.ctc != 0.0, config.zero_infinity) {
+            (false, _) => train,
+            // Its loss would be infinite, and every update that meets it would be skipped.
+            (true, false) => {
+                keep(train, "training utterances", "too few frames for CTC to align the text", aligns, name, &mut notes)
+            }
+            (true, true) => {
+                let few: Vec<usize> = train.iter().copied().filter(|index| !aligns(index)).collect();
+                if !few.is_empty() {
+                    let names = dataset.names(&few).join(", ");
+                    notes.push(format!("CTC cannot align and does not count, for their text is too long: {names}"));
+                }
+                train
+            }
+        };
         if train.is_empty() {
             let message = format!("no training utterance fits {task}.task.batch_samples and {task}.task.max_tokens");
             return Err(ModelError::Unsuitable { task: O::NAME, message });
@@ -307,6 +333,41 @@ impl<O: TextOutput> ToText<O> {
             .channel_mask
             .map(|mask| compute_mask_indices(&vec![width; lengths.len()], width, mask.spans(0), key.fold("channel")));
         [time, channel]
+    }
+
+    /// A batch of these utterances, all of which must be readable.
+    fn batch(&self, indices: &[usize], id: BatchId) -> Result<Batch<TextData>, ModelError> {
+        let mut audio = self.dataset.audio(indices)?;
+        if let BatchId::Train { update, micro } = id {
+            let key = update_key(self.key, update, micro).fold("speed");
+            for (n, item) in audio.iter_mut().enumerate() {
+                *item = at_speed(item, &self.config.speeds, key.fold(n));
+            }
+        }
+        let lengths: Vec<usize> = audio.iter().map(|item| item.len()).collect();
+        let eos = self.vocabulary.eos();
+        let target: Vec<Vec<u32>> = indices.iter().map(|&index| self.target(index)).collect();
+        let [time_mask, channel_mask] = match id {
+            BatchId::Train { update, micro } => self.masks(&lengths, update_key(self.key, update, micro).fold("mask")),
+            BatchId::Valid(_) => [None, None],
+        };
+        let mut input: Vec<Vec<u32>> =
+            target.iter().map(|target| [&[eos], &target[..target.len() - 1]].concat()).collect();
+        if let BatchId::Train { update, micro } = id {
+            let key = update_key(self.key, update, micro).fold("tokens");
+            for (n, tokens) in input.iter_mut().enumerate() {
+                hide(&mut tokens[1..], self.config.token_dropout, self.vocabulary.mask(), key.fold(n));
+            }
+        }
+        let sequences =
+            vec![Sequences::new("audio", lengths), Sequences::new("text", target.iter().map(|tokens| tokens.len()))];
+        Ok(Batch {
+            utterances: self.dataset.names(indices),
+            bytes: 4 * sequences.iter().map(|sequences| sequences.valid).sum::<usize>(),
+            sequences,
+            data: TextData { audio, time_mask, channel_mask, input, target },
+            left_out: Vec::new(),
+        })
     }
 
     fn on_device(&self, data: &TextData, device: &Device) -> TextBatch {
@@ -409,6 +470,11 @@ impl<O: TextOutput> ToText<O> {
     }
 }
 
+/// Frames that CTC needs at least to align a text: one for each token, and a blank between equal ones.
+fn ctc_frames(tokens: &[u32]) -> usize {
+    tokens.len() + tokens.windows(2).filter(|pair| pair[0] == pair[1]).count()
+}
+
 /// The recording at one of the speeds, which the key draws.
 fn at_speed(samples: &Arc<[f32]>, speeds: &[f64], key: Key) -> Arc<[f32]> {
     match speeds.choose(&mut key.rng()) {
@@ -447,37 +513,8 @@ impl<O: TextOutput> Objective<SpeechT5> for ToText<O> {
     }
 
     fn prepare(&self, id: BatchId) -> Result<Batch<TextData>, ObjectiveError> {
-        let indices = self.utterances.of(id);
-        let mut audio = self.dataset.audio(&indices)?;
-        if let BatchId::Train { update, micro } = id {
-            let key = update_key(self.key, update, micro).fold("speed");
-            for (n, item) in audio.iter_mut().enumerate() {
-                *item = at_speed(item, &self.config.speeds, key.fold(n));
-            }
-        }
-        let lengths: Vec<usize> = audio.iter().map(|item| item.len()).collect();
-        let eos = self.vocabulary.eos();
-        let target: Vec<Vec<u32>> = indices.iter().map(|&index| self.target(index)).collect();
-        let [time_mask, channel_mask] = match id {
-            BatchId::Train { update, micro } => self.masks(&lengths, update_key(self.key, update, micro).fold("mask")),
-            BatchId::Valid(_) => [None, None],
-        };
-        let mut input: Vec<Vec<u32>> =
-            target.iter().map(|target| [&[eos], &target[..target.len() - 1]].concat()).collect();
-        if let BatchId::Train { update, micro } = id {
-            let key = update_key(self.key, update, micro).fold("tokens");
-            for (n, tokens) in input.iter_mut().enumerate() {
-                hide(&mut tokens[1..], self.config.token_dropout, self.vocabulary.mask(), key.fold(n));
-            }
-        }
-        let sequences =
-            vec![Sequences::new("audio", lengths), Sequences::new("text", target.iter().map(|tokens| tokens.len()))];
-        Ok(Batch {
-            utterances: self.dataset.names(&indices),
-            bytes: 4 * sequences.iter().map(|sequences| sequences.valid).sum::<usize>(),
-            sequences,
-            data: TextData { audio, time_mask, channel_mask, input, target },
-        })
+        let name = |&index: &usize| self.dataset.utterance(index).id.clone();
+        usable(&self.utterances.of(id), |indices| self.batch(indices, id), bad_file, name)
     }
 
     fn losses(&self, model: &SpeechT5, data: &TextData, id: BatchId) -> Result<Losses, ObjectiveError> {

@@ -71,7 +71,7 @@ impl SpeechInput for Text {
     type Batch = Tokens;
 
     fn fits(&self, dataset: &Dataset, pair: Pair) -> bool {
-        dataset.tokens(pair.source).len() < self.max_tokens
+        (1..self.max_tokens).contains(&dataset.tokens(pair.source).len())
     }
 
     fn read(&self, dataset: &Dataset, pairs: &[Pair], _key: Key) -> Result<TextData, ModelError> {

@@ -70,7 +70,13 @@ impl Objective<Network> for Sine {
         };
         let mut rng = key.rng();
         let data: Vec<f32> = (0..points).map(|_| rng.random_range(-PI..PI)).collect();
-        Ok(Batch { bytes: 4 * points, data, utterances: vec![format!("{id:?}")], sequences: Vec::new() })
+        Ok(Batch {
+            bytes: 4 * points,
+            data,
+            utterances: vec![format!("{id:?}")],
+            sequences: Vec::new(),
+            left_out: Vec::new(),
+        })
     }
 
     fn losses(&self, network: &Network, x: &Vec<f32>, _: BatchId) -> Result<Losses, ObjectiveError> {

@@ -8,7 +8,7 @@
 //!     SHA256SUMS             of the three, in the format of `sha256sum --check`
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,9 @@ pub struct State {
     pub skipped_in_a_row: usize,
     /// The best validation so far.
     pub best: Option<BestSoFar>,
+    /// Why utterances were left out of batches up to now; each reason once.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
 }
 
 /// The best validation of a run so far.
@@ -298,6 +301,7 @@ mod tests {
             metrics_bytes: 7,
             skipped_in_a_row: 0,
             best: Some(BestSoFar { update: 3, value: 0.5 }),
+            left_out: BTreeSet::from(["a.wav: no such file".to_owned()]),
         }
     }
 

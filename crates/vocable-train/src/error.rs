@@ -47,6 +47,20 @@ pub enum TrainError {
         utterances: String,
     },
 
+    /// More files turned out to be unusable than the configuration puts up with.
+    #[error(
+        "update {update}: {} files cannot be used any more, and {limit} are allowed (`loading.bad_files`): {}",
+        reasons.len(), reasons.join("; ")
+    )]
+    BadFiles {
+        /// One-based number of the update.
+        update: usize,
+        /// How many are allowed.
+        limit: usize,
+        /// What is wrong with each.
+        reasons: Vec<String>,
+    },
+
     /// The interrupt flag was set: the step was finished and everything is saved.
     #[error("interrupted after update {update}; the same command continues from {}", checkpoint.display())]
     Interrupted {

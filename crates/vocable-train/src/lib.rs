@@ -24,7 +24,7 @@ pub use error::TrainError;
 pub use items::{Items, keep, update_key};
 pub use loader::Loading;
 pub use memory::Memory;
-pub use objective::{Batch, BatchId, Objective, ObjectiveError, Sequences};
+pub use objective::{Batch, BatchId, LeftOut, Objective, ObjectiveError, Sequences, Unusable, usable};
 pub use optimiser::{Optimiser, OptimiserConfig};
 pub use records::Record;
 pub use schedule::{Decay, Schedule};

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Batch, BatchId, ObjectiveError};
 
-/// How batches are prepared: a matter of time and memory alone, results do not depend on it.
+/// How batches are prepared: a matter of time, memory and patience alone, the results of a run that ends do not depend on
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loading {
@@ -25,12 +26,15 @@ pub struct Loading {
     pub threads: usize,
     /// Bytes of validation batches that are kept from one validation to the next.
     pub kept: usize,
+    /// Files that may turn out to be unusable while the run goes on: what needs them is left out of its batches, and named
+    /// in the records. One more ends the run.
+    pub bad_files: usize,
 }
 
 impl Default for Loading {
-    /// Four batches ahead, one thread, a quarter of a gigabyte of validation batches.
+    /// Four batches ahead, one thread, a quarter of a gigabyte of validation batches, ten bad files.
     fn default() -> Self {
-        Self { ahead: 4, threads: 1, kept: 256 << 20 }
+        Self { ahead: 4, threads: 1, kept: 256 << 20, bad_files: 10 }
     }
 }
 
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     fn batch(data: usize) -> Batch<usize> {
-        Batch { data, utterances: Vec::new(), sequences: Vec::new(), bytes: 100 }
+        Batch { data, utterances: Vec::new(), sequences: Vec::new(), bytes: 100, left_out: Vec::new() }
     }
 
     #[test]
@@ -174,7 +178,7 @@ mod tests {
                 if update == 7 { Err("gone".into()) } else { Ok(batch(update)) }
             };
             thread::scope(|scope| {
-                let loading = Loading { ahead, threads, kept: 0 };
+                let loading = Loading { ahead, threads, kept: 0, bad_files: 0 };
                 let mut loader = Loader::start(scope, loading, order(0, 20, 1, 0, |_| false), prepare);
                 for taken in 0..15 {
                     match loader.next() {
@@ -198,7 +202,7 @@ mod tests {
             Ok(batch(index))
         };
         thread::scope(|scope| {
-            let loading = Loading { ahead: 2, threads: 2, kept: 250 };
+            let loading = Loading { ahead: 2, threads: 2, kept: 250, bad_files: 0 };
             let mut loader = Loader::start(scope, loading, order(0, 3, 1, 4, |_| true), prepare);
             for _ in 0..3 {
                 let data: Vec<usize> = (0..5).map(|_| loader.next().unwrap().data).collect();

@@ -31,6 +31,58 @@ pub struct Batch<T> {
     pub sequences: Vec<Sequences>,
     /// Memory that `data` takes, in bytes; the validation batches that are kept are counted by it.
     pub bytes: usize,
+    /// What belongs into the batch and cannot be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An utterance that is not in its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub utterance: String,
+    /// Why, in a line that begins with the file that is to blame: the files are counted by it.
+    pub reason: String,
+}
+
+/// The error of a batch of which nothing can be used; the update is skipped.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("nothing of the batch can be used: {}", .0.iter().map(|left| left.reason.as_str()).collect::<Vec<_>>().join("; "))]
+pub struct Unusable(pub Vec<LeftOut>);
+
+/// Prepares a batch of the items that can be used.
+///
+/// `prepare` makes a batch of the items it is given, `blame` says why an error leaves an item out, or none if the error
+/// is another one, and `name` names an item. Nothing is done twice as long as every item can be used.
+///
+/// # Errors
+/// [`Unusable`] if no item is left, and whatever `prepare` refuses for another reason.
+pub fn usable<I: Clone, T, E: std::error::Error + Send + Sync + 'static>(
+    items: &[I],
+    prepare: impl Fn(&[I]) -> Result<Batch<T>, E>,
+    blame: impl Fn(&E) -> Option<String>,
+    name: impl Fn(&I) -> String,
+) -> Result<Batch<T>, ObjectiveError> {
+    let error = match prepare(items) {
+        Ok(batch) => return Ok(batch),
+        Err(error) if blame(&error).is_none() => return Err(error.into()),
+        Err(error) => error,
+    };
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for item in items {
+        match prepare(std::slice::from_ref(item)) {
+            Ok(_) => kept.push(item.clone()),
+            Err(error) => {
+                let Some(reason) = blame(&error) else { return Err(error.into()) };
+                left_out.push(LeftOut { utterance: name(item), reason });
+            }
+        }
+    }
+    match (kept.is_empty(), left_out.is_empty()) {
+        (true, _) => Err(Unusable(left_out).into()),
+        // Each by itself can be used, so it is not for one of them.
+        (false, true) => Err(error.into()),
+        (false, false) => Ok(Batch { left_out, ..prepare(&kept)? }),
+    }
 }
 
 /// The lengths of sequences that are padded to the longest of a batch.
@@ -94,5 +146,53 @@ pub trait Objective<M: Module>: Sync {
     /// What should be known about the data, such as recordings that are left out; a line each.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Wrong {
+        #[error("{0}.wav: no such file")]
+        File(usize),
+        #[error("no memory")]
+        Other,
+    }
+
+    /// Prepares items of which some cannot be read, and counts the attempts.
+    fn attempt(items: &[usize], bad: &[usize], other: bool) -> (Result<Batch<Vec<usize>>, ObjectiveError>, usize) {
+        let attempts = std::cell::Cell::new(0);
+        let prepare = |items: &[usize]| {
+            attempts.set(attempts.get() + 1);
+            match items.iter().find(|item| bad.contains(item)) {
+                _ if other => Err(Wrong::Other),
+                Some(&item) => Err(Wrong::File(item)),
+                None => {
+                    let (data, sequences) = (items.to_vec(), Vec::new());
+                    Ok(Batch { data, utterances: Vec::new(), sequences, bytes: 0, left_out: Vec::new() })
+                }
+            }
+        };
+        let blame = |error: &Wrong| matches!(error, Wrong::File(_)).then(|| error.to_string());
+        let batch = usable(items, prepare, blame, |item| format!("utterance {item}"));
+        (batch, attempts.get())
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_left_out_and_named() {
+        let (batch, attempts) = attempt(&[1, 2, 3], &[], false);
+        assert_eq!((batch.unwrap().data, attempts), (vec![1, 2, 3], 1));
+        let batch = attempt(&[1, 2, 3], &[1, 3], false).0.unwrap();
+        let left = |item: usize| LeftOut {
+            utterance: format!("utterance {item}"),
+            reason: format!("{item}.wav: no such file"),
+        };
+        assert_eq!((batch.data, batch.left_out), (vec![2], vec![left(1), left(3)]));
+        let error = attempt(&[4], &[4], false).0.unwrap_err();
+        assert_eq!(error.to_string(), "nothing of the batch can be used: 4.wav: no such file");
+        assert_eq!(error.downcast::<Unusable>().unwrap().0, [left(4)]);
+        assert_eq!(attempt(&[1, 2], &[1], true).0.unwrap_err().to_string(), "no memory");
     }
 }

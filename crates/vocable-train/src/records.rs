@@ -53,6 +53,16 @@ pub enum Record {
         /// Wall-clock time of the update.
         seconds: f64,
     },
+    /// An utterance was left out of a batch of the update or of the validation after it; each file that is to blame is
+    /// recorded once.
+    LeftOut {
+        /// Number of updates done, this one included.
+        update: usize,
+        /// The utterance.
+        utterance: String,
+        /// Why, beginning with the file.
+        reason: String,
+    },
     /// The model was validated.
     Validation {
         /// Number of updates done.
@@ -72,7 +82,10 @@ impl Record {
     /// Number of updates done when the record was written.
     pub fn update(&self) -> usize {
         match *self {
-            Self::Update { update, .. } | Self::Skipped { update, .. } | Self::Validation { update, .. } => update,
+            Self::Update { update, .. }
+            | Self::Skipped { update, .. }
+            | Self::LeftOut { update, .. }
+            | Self::Validation { update, .. } => update,
         }
     }
 }

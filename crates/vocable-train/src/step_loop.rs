@@ -1,5 +1,6 @@
 //! The loop over updates.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,12 +10,12 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 
 use crate::checkpoint::{BestSoFar, State};
-use crate::loader::{self, Loader};
+use crate::loader::{self, Loaded, Loader};
 use crate::means::Means;
 use crate::memory;
 use crate::parameters::parameters;
 use crate::records::{Record, Writer};
-use crate::{Batch, BatchId, Checkpoints, Objective, Optimiser, Sequences, TrainConfig, TrainError};
+use crate::{Batch, BatchId, Checkpoints, LeftOut, Objective, Optimiser, Sequences, TrainConfig, TrainError, Unusable};
 
 /// What an observer hears of a run.
 #[derive(Debug)]
@@ -60,13 +61,14 @@ pub enum Event<'a> {
 ///
 /// Batches are prepared on other threads ahead of their turn, as [`TrainConfig::loading`] says.
 ///
-/// An update whose loss or gradient norm is not finite is skipped: no parameter changes and the next update sees the
-/// next batches. When `interrupt` becomes true, the update is finished and saved, and [`TrainError::Interrupted`]
+/// Utterances whose files cannot be used any more are left out of their batches and recorded, up to
+/// [`Loading::bad_files`](crate::Loading::bad_files). An update whose loss or gradient norm is not finite, or of which a
+/// micro-batch has nothing left, is skipped: no parameter changes and the next update sees the next batches. When `interrupt` becomes true, the update is finished and saved, and [`TrainError::Interrupted`]
 /// returned.
 ///
 /// # Errors
 ///
-/// A configuration out of range, an objective's error, too many skipped updates in a row, a checkpoint that does not
+/// A configuration out of range, an objective's error, too many bad files or skipped updates in a row, a checkpoint that does not
 /// belong to the run, and whatever the file system refuses.
 pub fn train<M: Module, O: Objective<M>>(
     config: &TrainConfig,
@@ -179,7 +181,14 @@ impl<'a, O> Run<'a, O> {
                 (model, state)
             }
             None => {
-                let state = State { update: 0, seed, metrics_bytes: 0, skipped_in_a_row: 0, best: None };
+                let state = State {
+                    update: 0,
+                    seed,
+                    metrics_bytes: 0,
+                    skipped_in_a_row: 0,
+                    best: None,
+                    left_out: BTreeSet::new(),
+                };
                 (model, state)
             }
         };
@@ -207,7 +216,17 @@ impl<'a, O> Run<'a, O> {
         let mut reason = None;
         for micro in 0..micro_batches {
             let failed = |source| TrainError::Loss { update, micro, source };
-            let batch = timed(&mut waited, || loader.next()).map_err(failed)?;
+            let batch = match self.taken(timed(&mut waited, || loader.next()))? {
+                Ok(batch) => batch,
+                Err(source) => match source.downcast::<Unusable>() {
+                    Ok(unusable) => {
+                        reason.get_or_insert(format!("micro-batch {micro}: {unusable}"));
+                        contents.utterances.extend(unusable.0.into_iter().map(|left| left.utterance));
+                        continue;
+                    }
+                    Err(source) => return Err(failed(source)),
+                },
+            };
             contents.add(&batch);
             if reason.is_some() {
                 continue;
@@ -280,7 +299,12 @@ impl<'a, O> Run<'a, O> {
         let failed = |source| TrainError::Validation { update, source };
         let (plain, mut means) = (model.valid(), Means::default());
         for index in 0..self.objective.validation_batches() {
-            let batch = timed(&mut waited, || loader.next()).map_err(failed)?;
+            let batch = match self.taken(timed(&mut waited, || loader.next()))? {
+                Ok(batch) => batch,
+                // The mean is over what is left.
+                Err(source) if source.is::<Unusable>() => continue,
+                Err(source) => return Err(failed(source)),
+            };
             let losses = self.objective.losses(&plain, &batch.data, BatchId::Valid(index)).map_err(failed)?;
             means.add(batch.utterances.len() as f64, losses.terms);
         }
@@ -308,6 +332,26 @@ impl<'a, O> Run<'a, O> {
             self.save(model)?;
         }
         Ok(())
+    }
+
+    /// Counts and records what is left out of a batch that was loaded, and passes it on.
+    fn taken<T>(&mut self, loaded: Loaded<T>) -> Result<Loaded<T>, TrainError> {
+        let left_out = match &loaded {
+            Ok(batch) => batch.left_out.as_slice(),
+            Err(error) => error.downcast_ref::<Unusable>().map_or(&[][..], |unusable| &unusable.0),
+        };
+        let update = self.state.update;
+        for LeftOut { utterance, reason } in left_out {
+            if self.state.left_out.insert(reason.clone()) {
+                self.record(Record::LeftOut { update, utterance: utterance.clone(), reason: reason.clone() })?;
+            }
+        }
+        let limit = self.config.loading.bad_files;
+        if !left_out.is_empty() && self.state.left_out.len() > limit {
+            let reasons = self.state.left_out.iter().cloned().collect();
+            return Err(TrainError::BadFiles { update, limit, reasons });
+        }
+        Ok(loaded)
     }
 
     fn record(&mut self, record: Record) -> Result<(), TrainError> {

@@ -110,7 +110,7 @@ impl Objective<Tiny> for Regression {
         };
         // Of eight positions, two are padding.
         let sequences = vec![Sequences::new("points", [4, 2])];
-        Ok(Batch { data, utterances: vec![name], sequences, bytes: 1000 })
+        Ok(Batch { data, utterances: vec![name], sequences, bytes: 1000, left_out: Vec::new() })
     }
 
     fn losses(&self, model: &Tiny, data: &Points, id: BatchId) -> Result<Losses, ObjectiveError> {

@@ -12,11 +12,11 @@ use vocable_nn::Mode;
 use vocable_objectives::{Losses, MlmHead};
 use vocable_random::Key;
 use vocable_text::{CharVocabulary, Infilling};
-use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences, keep, update_key};
+use vocable_train::{Batch, BatchId, Objective, ObjectiveError, Sequences, keep, update_key, usable};
 
 use super::{Modalities, PretrainConfig, Pretrainer, SpeechBatch, SpeechPart, TextBatch, TextPart};
 use crate::batch::{SpeechTarget, Waveforms};
-use crate::data::Dataset;
+use crate::data::{Dataset, bad_file};
 use crate::{ModelConfig, ModelError};
 
 /// Labels per second of the masked prediction.
@@ -320,11 +320,15 @@ impl Objective<Pretrainer> for Pretraining {
                     BatchId::Train { update, micro } => update_key(self.key, update, micro).fold("batch"),
                     BatchId::Valid(_) => self.key.fold("validation"),
                 };
-                let data = self.speech_data(stream, &indices, key)?;
-                let heard = Sequences::new("audio", data.crops.iter().map(Vec::len));
-                let bytes = 4 * (heard.valid + data.windows.iter().map(Vec::len).sum::<usize>());
-                let utterances = self.dataset.names(&indices);
-                Batch { data: PretrainData::Speech(data), utterances, sequences: vec![heard], bytes }
+                let batch = |indices: &[usize]| {
+                    let data = self.speech_data(stream, indices, key)?;
+                    let heard = Sequences::new("audio", data.crops.iter().map(Vec::len));
+                    let bytes = 4 * (heard.valid + data.windows.iter().map(Vec::len).sum::<usize>());
+                    let utterances = self.dataset.names(indices);
+                    let (data, sequences) = (PretrainData::Speech(data), vec![heard]);
+                    Ok(Batch { data, utterances, sequences, bytes, left_out: Vec::new() })
+                };
+                usable(&indices, batch, bad_file, |&index| self.dataset.utterance(index).id.clone())?
             }
             Draw::Text(stream, sentences) => {
                 let noised: Vec<Vec<u32>> =
@@ -337,6 +341,7 @@ impl Objective<Pretrainer> for Pretraining {
                     utterances: sentences.into_iter().map(|(name, ..)| name).collect(),
                     sequences: vec![read, written],
                     bytes: 4 * (read.valid + written.valid),
+                    left_out: Vec::new(),
                 }
             }
         })

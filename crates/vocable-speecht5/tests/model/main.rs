@@ -12,3 +12,4 @@ mod small;
 mod tiny;
 mod to_speech;
 mod translation;
+mod unusable;

@@ -23,7 +23,13 @@ impl Objective<SpeechT5> for Noisy {
 
     fn prepare(&self, id: BatchId) -> Result<Batch<Key>, ObjectiveError> {
         let BatchId::Train { update, .. } = id else { panic!("there is nothing to validate on") };
-        Ok(Batch { data: Key::new(3).fold(update), utterances: Vec::new(), sequences: Vec::new(), bytes: 0 })
+        Ok(Batch {
+            data: Key::new(3).fold(update),
+            utterances: Vec::new(),
+            sequences: Vec::new(),
+            bytes: 0,
+            left_out: Vec::new(),
+        })
     }
 
     fn losses(&self, model: &SpeechT5, key: &Key, _: BatchId) -> Result<Losses, ObjectiveError> {

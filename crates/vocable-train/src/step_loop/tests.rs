@@ -42,6 +42,7 @@ fn outcome(directory: &Path, update: usize) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
         match line {
             Record::Update { seconds, waited, memory, .. } => (*seconds, *waited, *memory) = (0.0, 0.0, None),
             Record::Skipped { seconds, .. } => *seconds = 0.0,
+            Record::LeftOut { .. } => {}
             Record::Validation { seconds, waited, .. } => (*seconds, *waited) = (0.0, 0.0),
         }
     }
@@ -86,7 +87,7 @@ fn interrupting_after_every_update_changes_nothing() {
 fn how_batches_are_loaded_changes_nothing() {
     let objective = Regression::new(7);
     let with = |ahead, threads, kept| {
-        uninterrupted(&TrainConfig { loading: Loading { ahead, threads, kept }, ..config() }, &objective)
+        uninterrupted(&TrainConfig { loading: Loading { ahead, threads, kept, bad_files: 0 }, ..config() }, &objective)
     };
     let inline = with(0, 1, 0);
     assert_eq!(inline.2.len(), 20 + 4);
@@ -94,7 +95,7 @@ fn how_batches_are_loaded_changes_nothing() {
         assert!(inline == with(ahead, threads, kept), "{ahead} ahead on {threads} threads, {kept} bytes kept");
     }
     // An interruption leaves batches behind that are prepared again.
-    let ahead = TrainConfig { loading: Loading { ahead: 5, threads: 2, kept: 1 << 20 }, ..config() };
+    let ahead = TrainConfig { loading: Loading { ahead: 5, threads: 2, kept: 1 << 20, bad_files: 0 }, ..config() };
     let directory = tempdir().unwrap();
     run(&ahead, &objective, directory.path(), Some(7)).0.unwrap_err();
     run(&ahead, &objective, directory.path(), None).0.unwrap();
@@ -108,7 +109,7 @@ fn a_thread_that_panics_ends_the_run_with_its_panic() {
         type Data = ();
         fn prepare(&self, id: BatchId) -> Result<Batch<()>, ObjectiveError> {
             assert!(id != BatchId::Train { update: 2, micro: 0 }, "a bug in update 2");
-            Ok(Batch { data: (), utterances: Vec::new(), sequences: Vec::new(), bytes: 0 })
+            Ok(Batch { data: (), utterances: Vec::new(), sequences: Vec::new(), bytes: 0, left_out: Vec::new() })
         }
         fn losses(&self, model: &Tiny, _: &(), _: BatchId) -> Result<Losses, ObjectiveError> {
             Ok(Losses::new(&model.hidden.val().device()).add("sum", 1.0, model.hidden.val().sum()))
@@ -220,7 +221,7 @@ fn micro_batches_are_averaged() {
         }
         fn prepare(&self, id: BatchId) -> Result<Batch<usize>, ObjectiveError> {
             let BatchId::Train { micro, .. } = id else { panic!("there is nothing to validate on") };
-            Ok(Batch { data: micro, utterances: Vec::new(), sequences: Vec::new(), bytes: 0 })
+            Ok(Batch { data: micro, utterances: Vec::new(), sequences: Vec::new(), bytes: 0, left_out: Vec::new() })
         }
         fn losses(&self, model: &Tiny, &micro: &usize, _: BatchId) -> Result<Losses, ObjectiveError> {
             let losses = Losses::new(&model.hidden.val().device());
@@ -271,6 +272,94 @@ fn too_many_skips_in_a_row_name_step_and_utterances() {
     let error = run(&config, &objective, directory.path(), None).0.unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { update: 8, in_a_row: 3, .. }), "{error}");
     assert!(error.to_string().contains("u7-0, u7-1"), "{error}");
+}
+
+/// A regression some of whose files vanish while it runs.
+struct Vanishing {
+    regression: Regression,
+    /// In these updates a file more is missing beside what is used.
+    missing: Vec<usize>,
+    /// In these updates and this validation batch nothing is left.
+    empty: Vec<BatchId>,
+}
+
+impl Objective<Tiny> for Vanishing {
+    type Data = crate::testing::Points;
+
+    fn micro_batches(&self) -> usize {
+        self.regression.micro_batches()
+    }
+
+    fn validation_batches(&self) -> usize {
+        self.regression.validation_batches()
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<Self::Data>, ObjectiveError> {
+        let left = |name: String| LeftOut { reason: format!("{name}.wav: no such file"), utterance: name };
+        if self.empty.contains(&id) {
+            return Err(Unusable(vec![left("all".into())]).into());
+        }
+        let batch = self.regression.prepare(id)?;
+        Ok(match id {
+            // Two files, each of them missed in both micro-batches.
+            BatchId::Train { update, .. } if self.missing.contains(&update) => {
+                Batch { left_out: vec![left("one".into()), left(format!("of {update}"))], ..batch }
+            }
+            _ => batch,
+        })
+    }
+
+    fn losses(&self, model: &Tiny, data: &Self::Data, id: BatchId) -> Result<Losses, ObjectiveError> {
+        self.regression.losses(model, data, id)
+    }
+}
+
+#[test]
+fn bad_files_are_left_out_by_name_up_to_the_limit() {
+    let config = |bad_files| TrainConfig { loading: Loading { bad_files, ..Loading::default() }, ..config() };
+    let objective = Vanishing {
+        regression: Regression::new(7),
+        missing: vec![2, 9],
+        empty: vec![BatchId::Train { update: 4, micro: 1 }, BatchId::Valid(1)],
+    };
+    let run = |bad_files, directory: &Path, stop: Option<usize>| {
+        let interrupt = AtomicBool::new(false);
+        let mut observe = |event: Event| {
+            if let Event::Recorded { record, .. } = event {
+                interrupt.fetch_or(Some(record.update()) == stop, Ordering::Relaxed);
+            }
+        };
+        train(&config(bad_files), 7, Tiny::new(7), &objective, directory, &interrupt, &mut observe)
+    };
+    let directory = tempdir().unwrap();
+    run(4, directory.path(), None).unwrap();
+    let whole = outcome(directory.path(), 20);
+    let of = |records: &[Record], kind: fn(&Record) -> bool| -> Vec<Record> {
+        records.iter().filter(|record| kind(record)).cloned().collect()
+    };
+    let left = |update, name: &str| Record::LeftOut {
+        update,
+        utterance: name.to_owned(),
+        reason: format!("{name}.wav: no such file"),
+    };
+    let expected = [left(3, "one"), left(3, "of 2"), left(5, "all"), left(10, "of 9")];
+    assert_eq!(of(&whole.2, |record| matches!(record, Record::LeftOut { .. })), expected);
+    let skipped = of(&whole.2, |record| matches!(record, Record::Skipped { .. }));
+    let [Record::Skipped { update: 5, reason, utterances, .. }] = &skipped[..] else { panic!("{skipped:?}") };
+    assert_eq!(reason, "micro-batch 1: nothing of the batch can be used: all.wav: no such file");
+    assert_eq!(utterances, &["u4-0", "all"]);
+    // Interrupted with one of them counted already.
+    let halves = tempdir().unwrap();
+    run(4, halves.path(), Some(6)).unwrap_err();
+    run(4, halves.path(), None).unwrap();
+    assert!(whole == outcome(halves.path(), 20));
+    let error = run(3, tempdir().unwrap().path(), None).unwrap_err();
+    assert!(matches!(error, TrainError::BadFiles { update: 10, limit: 3, .. }), "{error}");
+    assert!(error.to_string().contains("4 files") && error.to_string().contains("of 9.wav: no such file"), "{error}");
+    let stopped = tempdir().unwrap();
+    run(3, stopped.path(), Some(7)).unwrap_err();
+    let error = run(3, stopped.path(), None).unwrap_err();
+    assert!(matches!(error, TrainError::BadFiles { update: 10, limit: 3, .. }), "{error}");
 }
 
 #[test]

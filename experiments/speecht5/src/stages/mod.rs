@@ -149,6 +149,9 @@ fn hear(run: &StageRun, event: &Event) -> anyhow::Result<()> {
         Event::Recorded { record: Record::Skipped { update, reason, .. }, .. } => {
             run.log(format!("update {update} skipped: {reason}"))?;
         }
+        Event::Recorded { record: Record::LeftOut { update, utterance, reason }, .. } => {
+            run.log(format!("update {update} without {utterance}: {reason}"))?;
+        }
         Event::Recorded { record: Record::Validation { update, numbers, seconds, .. }, .. } => {
             let numbers: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
             run.log(format!("update {update}: {} ({seconds:.1} s)", numbers.join(", ")))?;

@@ -1,6 +1,7 @@
 //! Whole runs of the program: that they repeat, and what they survive.
 #![cfg(target_os = "linux")]
 
+mod data;
 mod disk;
 mod faults;
 mod kills;

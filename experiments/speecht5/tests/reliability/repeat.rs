@@ -32,9 +32,9 @@ const WRITE: &str = "VOCABLE_GOLDEN";
 
 /// How far a loss may be from the golden curve, as a share of it. Runs of one build are equal to the bit; other orders of
 /// summation (another width of vectors, another algorithm for a convolution) round differently, by about 1e-7 of a value,
-/// which ten updates of Adam make more of. A change of what is computed, such as another dropout mask, moves the loss of
-/// the very first update by more than a hundredth.
-const TOLERANCE: f64 = 2e-3;
+/// of which ten updates made up to 1.4e-4 when a convolution got another algorithm. A change of what is computed, such as
+/// another dropout mask, moves the loss of the very first update by more than a hundredth.
+const TOLERANCE: f64 = 5e-4;
 
 fn speecht5(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_speecht5"));

@@ -10,14 +10,13 @@ use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_text::CharVocabulary;
 
-/// Samples of every recording by the manifest: five seconds.
+/// Samples of every recording: five seconds.
 pub const SAMPLES: usize = 80_000;
 const CHARACTERS: usize = 20;
 
-/// `texts` sentences, each said by two voices for training, one of them for validation, too. Where only the sizes of
-/// batches matter, `recorded` samples of each recording may do.
-pub fn dataset(folder: &Path, texts: usize, recorded: usize) -> Arc<Dataset> {
-    write_wav(folder.join("noise.wav"), &white_noise(recorded, Key::new(1)), 16_000).unwrap();
+/// `texts` sentences, each said by two voices for training, one of them for validation, too.
+pub fn dataset(folder: &Path, texts: usize) -> Arc<Dataset> {
+    write_wav(folder.join("noise.wav"), &white_noise(SAMPLES, Key::new(1)), 16_000).unwrap();
     let letters: Vec<char> = ('a'..='z').collect();
     // Sentences differ, but not in length.
     let text = |n: usize| -> String {

@@ -170,7 +170,7 @@ pub fn translation_has_the_warm_up_of_its_source() {
 
 /// Identification of 64 utterances of two voices.
 fn identification(preset: Preset, folder: &Path) -> Identification {
-    Identification::new(SidConfig::base(preset), dataset(folder, 32, SAMPLES), 8, Key::new(1), device()).unwrap()
+    Identification::new(SidConfig::base(preset), dataset(folder, 32), 8, Key::new(1), device()).unwrap()
 }
 
 #[test]
@@ -252,7 +252,7 @@ pub fn stop_labels_are_a_tail_or_the_last_frame() {
 /// Recognition of 40 utterances.
 fn recognition(config: AsrConfig, folder: &Path) -> Recognition {
     let model = ModelConfig { speaker: 4, ..ModelConfig::base(Preset::Paper) };
-    Recognition::in_characters(config, model, dataset(folder, 20, SAMPLES), 1, Key::new(1), device()).unwrap()
+    Recognition::in_characters(config, model, dataset(folder, 20), 1, Key::new(1), device()).unwrap()
 }
 
 #[test]
@@ -299,7 +299,7 @@ pub fn the_weights_that_are_given_choose_the_vocoder() {
 #[test]
 pub fn the_encoder_is_frozen_at_first_and_ctc_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = dataset(folder.path(), 2, SAMPLES);
+    let dataset = dataset(folder.path(), 2);
     for preset in PRESETS {
         let config = AsrConfig { batch_samples: SAMPLES, ctc: 0.5, ..AsrConfig::base(preset) };
         let (vocabulary, sizes) = (dataset.vocabulary.len(), under(preset));
@@ -344,7 +344,7 @@ pub fn batches_are_filled_up_to_the_limit_of_their_source() {
     let model = ModelConfig { speaker: 4, ..ModelConfig::base(Preset::Paper) };
     // Enough texts, each of two voices, for a whole number of batches under every preset.
     let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
-    let corpus = |place: usize, texts: usize| dataset(folders[place].path(), texts, 2_000);
+    let corpus = |place: usize, texts: usize| dataset(folders[place].path(), texts);
     let [heard, read, paired, noisy] = [corpus(0, 30), corpus(1, 360), corpus(2, 64), corpus(3, 51)];
     for preset in PRESETS {
         let asr = AsrConfig::base(preset);

@@ -110,7 +110,7 @@ pub fn a_tenth_is_mixed_in_training_and_officially_in_evaluation() {
 /// Pre-training on recordings of five seconds and sentences of 58 characters, two full batches of each; units are all the
 /// same.
 fn objective(config: PretrainConfig, folder: &std::path::Path) -> Pretraining {
-    let dataset = dataset(folder, 1_400_000 / SAMPLES, SAMPLES);
+    let dataset = dataset(folder, 1_400_000 / SAMPLES);
     let units = vec![vec![0; 250]; dataset.corpus.manifest().utterances.len()];
     let sentences = vec!["abcdefg ".repeat(8)[..58].replace(' ', "z"); 2 * (12_040 / 61)];
     let model = ModelConfig { speaker: 4, ..ModelConfig::base(Preset::Paper) };

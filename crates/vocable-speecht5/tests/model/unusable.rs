@@ -1,0 +1,90 @@
+//! Utterances that a task cannot be trained on, and recordings that turn out to be unusable later.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use vocable_audio::{white_noise, write_wav};
+use vocable_data::corpus::Corpus;
+use vocable_data::manifest::{Manifest, Split, Utterance};
+use vocable_random::Key;
+use vocable_speecht5::Preset;
+use vocable_speecht5::asr::{AsrConfig, Recognition};
+use vocable_speecht5::data::Dataset;
+use vocable_text::CharVocabulary;
+use vocable_train::{BatchId, LeftOut, Objective, Unusable};
+
+use super::tiny::{config, device};
+
+const FIRST: BatchId = BatchId::Train { update: 0, micro: 0 };
+
+/// Recordings of so many samples with these texts, by name.
+fn dataset(folder: &Path, items: &[(&str, usize, &str)]) -> Arc<Dataset> {
+    let utterance = |&(name, samples, text): &(&str, usize, &str)| {
+        let file = format!("{name}.wav");
+        write_wav(folder.join(&file), &white_noise(samples, Key::new(1)), 16_000).unwrap();
+        let seconds = samples as f64 / 16_000.0;
+        Utterance { text: text.into(), seconds, ..Utterance::new(name, file, "anna", Split::Train) }
+    };
+    let manifest =
+        Manifest { path: folder.join("manifest.jsonl"), utterances: items.iter().map(utterance).collect() };
+    // Nothing is kept, so that every batch reads its files.
+    let corpus = Corpus::new(manifest).keep(0);
+    Arc::new(Dataset::new(corpus, CharVocabulary::from_characters('a'..='z').unwrap(), 4).unwrap())
+}
+
+fn recognition(dataset: &Arc<Dataset>, zero_infinity: bool) -> Recognition {
+    let recipe = AsrConfig { zero_infinity, ..AsrConfig::base(Preset::Paper) };
+    Recognition::in_characters(recipe, config(), dataset.clone(), 0, Key::new(3), device()).unwrap()
+}
+
+#[test]
+fn what_cannot_be_learned_is_left_out_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    // 8000 samples are 24 frames, of which "aaaa…" needs two for every letter but the first.
+    let items = [
+        ("good", 8_000, "abc"),
+        ("other", 8_000, "abcdefghijklmnopqrstuvwx"),
+        ("silent", 8_000, ""),
+        ("brief", 399, "a"),
+        ("hasty", 8_000, "aaaaaaaaaaaaa"),
+    ];
+    let dataset = dataset(folder.path(), &items);
+    let names = |objective: &Recognition| {
+        let mut names = objective.prepare(FIRST).unwrap().utterances;
+        names.sort();
+        names
+    };
+    let strict = recognition(&dataset, false);
+    assert_eq!(names(&strict), ["good", "other"]);
+    let notes = strict.notes();
+    let said = |words: &str| notes.iter().any(|note| note.contains(words));
+    assert!(said("receptive field") && said(": brief"), "{notes:?}");
+    assert!(said("too few frames for CTC") && said(": hasty"), "{notes:?}");
+    // Where CTC counts nothing for it, the decoder may still learn from it.
+    let lenient = recognition(&dataset, true);
+    assert_eq!(names(&lenient), ["good", "hasty", "other"]);
+    assert!(lenient.notes().iter().any(|note| note.starts_with("CTC cannot align") && note.ends_with(": hasty")));
+}
+
+#[test]
+fn a_recording_that_is_gone_is_left_out_of_its_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path(), &[("one", 8_000, "abc"), ("two", 8_000, "abd"), ("three", 8_000, "abe")]);
+    let objective = recognition(&dataset, true);
+    assert_eq!(objective.prepare(FIRST).unwrap().utterances.len(), 3);
+    fs::remove_file(folder.path().join("one.wav")).unwrap();
+    write_wav(folder.path().join("two.wav"), &white_noise(300, Key::new(1)), 16_000).unwrap();
+    let batch = objective.prepare(FIRST).unwrap();
+    assert_eq!(batch.utterances, ["three"]);
+    let mut left_out = batch.left_out;
+    left_out.sort_by(|a, b| a.utterance.cmp(&b.utterance));
+    let [LeftOut { utterance: one, reason: gone }, LeftOut { utterance: two, reason: shrunk }] = &left_out[..] else {
+        panic!("{left_out:?}")
+    };
+    assert!(one == "one" && gone.contains("one.wav: no such file"), "{gone}");
+    assert!(two == "two" && shrunk.ends_with("two.wav: lasts 0.019 s, but the manifest says 0.5 s"), "{shrunk}");
+    fs::write(folder.path().join("three.wav"), "noise").unwrap();
+    let error = objective.prepare(FIRST).unwrap_err().downcast::<Unusable>().unwrap();
+    assert_eq!(error.0.len(), 3);
+}
