@@ -79,6 +79,10 @@ faults:
 golden:
     VOCABLE_GOLDEN=1 cargo test --release --workspace --test reliability -- processes_threads
 
+# Event files of training, read by PyPI's tensorboard
+test-tensorboard:
+    bash fixtures/reference/tensorboard.sh
+
 # Regenerate the shipped corpus from Debian's flite, festival and vorbis-tools
 corpus:
     python3 corpora/mini/make.py

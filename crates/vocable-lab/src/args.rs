@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::error::ConfigError;
 use crate::export::Dialect;
 use crate::patch::Patch;
+use crate::progress::Style;
 use crate::scale::Scale;
 
 /// An option that stands for a configuration key.
@@ -89,7 +91,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .subcommand(Command::new("list").about("Lists the tables"))
         .subcommand(settings(show))
         .subcommand(settings(plan).arg(export))
-        .subcommand(settings(run).args([dry_run, name_arg(), threads_arg(), jobs_arg(), stage]))
+        .subcommand(settings(run).args([dry_run, name_arg(), threads_arg(), jobs_arg(), progress_arg(), stage]))
         .subcommand(report)
         .subcommand(diff)
         .subcommand(trace)
@@ -135,6 +137,12 @@ fn threads_arg() -> Arg {
 fn jobs_arg() -> Arg {
     let arg = Arg::new("jobs").long("jobs").value_name("N").value_parser(value_parser!(u16).range(1..));
     arg.default_value("1").help("Stages at work at a time, each on its share of the threads")
+}
+
+fn progress_arg() -> Arg {
+    let arg = Arg::new("progress").long("progress").value_name("STYLE");
+    let arg = arg.value_parser(PossibleValuesParser::new(Style::ALL.map(|(name, _)| name)));
+    arg.help("How progress is shown on standard error; by default bars on a terminal, plain lines otherwise")
 }
 
 fn file(name: &'static str, help: &'static str) -> Arg {
@@ -184,6 +192,13 @@ pub fn jobs(matches: &ArgMatches) -> usize {
 /// The number of threads, if one was given.
 pub fn threads(matches: &ArgMatches) -> Option<usize> {
     matches.get_one::<u16>("threads").copied().map(usize::from)
+}
+
+/// How progress is shown.
+pub fn style(matches: &ArgMatches) -> Style {
+    let name = matches.get_one::<String>("progress");
+    let named = name.and_then(|name| Style::ALL.iter().find(|(other, _)| other == name));
+    named.map_or_else(Style::of_stderr, |&(_, style)| style)
 }
 
 /// Everything that changes the base: patch files, then options, then overrides.

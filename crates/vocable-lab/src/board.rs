@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use serde_json::json;
+
 use crate::plan::{Plan, State};
-use crate::progress::seconds;
+use crate::progress::{Style, seconds};
 use crate::runner::Outcome;
 use crate::stage::Stage;
 
@@ -27,6 +29,8 @@ pub struct Board<'p> {
     plan: &'p Plan,
     /// How many work on it.
     jobs: usize,
+    /// How they say so.
+    style: Style,
     /// How many stages were not done at the start.
     open: usize,
     places: HashMap<&'p str, usize>,
@@ -59,15 +63,15 @@ pub struct Task<'p> {
     index: usize,
     /// The stage.
     pub stage: &'p Stage,
-    /// Its number and name, for messages.
-    pub label: String,
+    /// Its number among those that are to run, for messages.
+    number: usize,
     /// Whether it has been begun before.
     pub partial: bool,
 }
 
 impl<'p> Board<'p> {
     /// A plan whose stages are in these states, for as many as `jobs` at a time.
-    pub fn new(plan: &'p Plan, states: &[State], jobs: usize) -> Self {
+    pub fn new(plan: &'p Plan, states: &[State], jobs: usize, style: Style) -> Self {
         let place = |state: &State| match state {
             State::Done(_) => Place::Done,
             State::Partial => Place::Open { partial: true },
@@ -80,14 +84,30 @@ impl<'p> Board<'p> {
         let board = Self {
             plan,
             jobs,
+            style,
             open: stages.len() - reused,
             places: plan.stages().iter().enumerate().map(|(index, stage)| (stage.identity(), index)).collect(),
             status: Mutex::new(Status { stages, begun: 0, estimated: 0.0, real: 0.0, outcome }),
             changed: Condvar::new(),
         };
         let (_, left) = board.left(&board.status());
-        eprintln!("{} stages: {reused} done before, {} to run, about {left}", plan.stages().len(), board.open);
+        let (all, open) = (plan.stages().len(), board.open);
+        match style {
+            Style::Tui | Style::Plain => eprintln!("{all} stages: {reused} done before, {open} to run, about {left}"),
+            Style::Json => eprintln!("{}", json!({ "stages": all, "reused": reused, "left": left })),
+            Style::None => {}
+        }
         board
+    }
+
+    /// How progress is shown.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Says what happens to a stage.
+    pub fn say(&self, task: &Task, what: &str) {
+        self.style.say(Some((task.number, self.open)), &task.stage.name(), what);
     }
 
     /// The next stage; waits while what is left needs what others work on. None when there is nothing left to begin.
@@ -114,14 +134,13 @@ impl<'p> Board<'p> {
             status.stages[index] = Place::AtWork;
             status.begun += 1;
             let stage = &*self.plan.stages()[index];
-            let label = format!("[{}/{}] {}", status.begun, self.open, stage.name());
-            return Some(Task { index, stage, label, partial });
+            return Some(Task { index, stage, number: status.begun, partial });
         }
     }
 
     /// Says how a stage ended that took so many seconds.
     pub fn ended(&self, task: &Task, end: End, took: f64) {
-        let Task { index, stage, label, .. } = task;
+        let Task { index, stage, .. } = task;
         let mut status = self.status();
         status.stages[*index] = if matches!(end, End::Done | End::Reused) { Place::Done } else { Place::Lost };
         match end {
@@ -129,21 +148,22 @@ impl<'p> Board<'p> {
                 status.estimated += stage.cost().seconds;
                 status.real += took;
                 status.outcome.ran.push(stage.name());
-                match self.left(&status) {
-                    (0, _) => eprintln!("{label}: done in {}", seconds(took)),
-                    (count, left) => eprintln!("{label}: done in {}; {count} left, about {left}", seconds(took)),
-                }
+                let left = match self.left(&status) {
+                    (0, _) => String::new(),
+                    (count, left) => format!("; {count} left, about {left}"),
+                };
+                self.say(task, &format!("done in {}{left}", seconds(took)));
             }
             End::Reused => {
-                eprintln!("{label}: done meanwhile by another process");
+                self.say(task, "done meanwhile by another process");
                 status.outcome.reused += 1;
             }
             End::Interrupted => {
-                eprintln!("{label}: interrupted");
+                self.say(task, "interrupted");
                 status.outcome.interrupted = true;
             }
             End::Failed(message) => {
-                eprintln!("{label}: failed: {message}");
+                self.say(task, &format!("failed: {message}"));
                 let reason = format!("{} failed: {message}", stage.name());
                 status.outcome.lose(stage, reason);
                 status.outcome.failed.push((stage.name(), message));
@@ -169,7 +189,7 @@ impl<'p> Board<'p> {
                 let cause = stage.inputs().iter().find_map(|(_, input)| status.outcome.reason(input));
                 // Without a reason it was interrupted.
                 if let Some(cause) = cause.map(str::to_owned) {
-                    eprintln!("{}: skipped, {cause}", stage.name());
+                    self.style.say(None, &stage.name(), &format!("skipped, {cause}"));
                     status.outcome.lose(stage, cause);
                 }
             }

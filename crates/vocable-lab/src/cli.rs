@@ -138,7 +138,8 @@ impl<C: Config> Cli<C> {
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
         let provenance = Provenance::of_this_process(command.to_owned(), self.version);
-        let runner = Runner::new(runs.to_owned(), provenance, interrupt).jobs(args::jobs(matches));
+        let runner = Runner::new(runs.to_owned(), provenance, interrupt);
+        let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
         if let Some(stage) = matches.get_one::<String>("stage") {
             let outcome = runner.run(&Plan::new([&jobs.stage(stage)?]))?;
             return Ok(verdict(&outcome, command));

@@ -1,18 +1,63 @@
-//! How far a stage is: a bar on a terminal, a line now and then otherwise.
+//! How far a stage is: a bar on a terminal, a line now and then otherwise, or what was asked for.
 
 use std::fmt::Display;
+use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 
-/// How often a line is printed where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A bar that moves.
+    Tui,
+    /// A line now and then.
+    Plain,
+    /// An object a line, for programs.
+    Json,
+    /// Not at all.
+    None,
+}
+
+impl Style {
+    /// Every style with its name.
+    pub const ALL: [(&str, Self); 4] =
+        [("tui", Self::Tui), ("plain", Self::Plain), ("json", Self::Json), ("none", Self::None)];
+
+    /// A bar on a terminal, lines otherwise.
+    pub fn of_stderr() -> Self {
+        if std::io::stderr().is_terminal() { Self::Tui } else { Self::Plain }
+    }
+
+    /// How often a line is printed; none where there are no lines.
+    fn line_every(self) -> Option<Duration> {
+        match self {
+            Self::Plain => Some(Duration::from_secs(10)),
+            Self::Json => Some(Duration::from_secs(1)),
+            Self::Tui | Self::None => None,
+        }
+    }
+
+    /// Says what happens to a stage, which may be the one with this number of so many that are to run.
+    pub(crate) fn say(self, place: Option<(usize, usize)>, stage: &str, what: &str) {
+        let (number, of) = place.unzip();
+        match (self, place) {
+            (Self::Tui | Self::Plain, Some((number, of))) => eprintln!("[{number}/{of}] {stage}: {what}"),
+            (Self::Tui | Self::Plain, None) => eprintln!("{stage}: {what}"),
+            (Self::Json, _) => {
+                eprintln!("{}", json!({ "stage": stage, "number": number, "of": of, "status": what }));
+            }
+            (Self::None, _) => {}
+        }
+    }
+}
 
 /// Shows a stage's progress on standard error. Positions are absolute, so a resumed loop just goes on counting.
 pub struct Progress {
     stage: String,
-    terminal: bool,
+    style: Style,
     task: Mutex<Option<Task>>,
 }
 
@@ -27,26 +72,21 @@ struct Task {
 }
 
 impl Progress {
-    /// A reporter for the stage of this name; bars if `terminal`, lines otherwise.
-    pub fn new(stage: String, terminal: bool) -> Self {
-        Self { stage, terminal, task: Mutex::new(None) }
+    /// A reporter for the stage of this name.
+    pub fn new(stage: String, style: Style) -> Self {
+        Self { stage, style, task: Mutex::new(None) }
     }
 
     /// A reporter that shows nothing.
     pub fn hidden() -> Self {
-        let this = Self::new(String::new(), true);
-        this.begin(0, "", ProgressDrawTarget::hidden());
-        this
+        Self::new(String::new(), Style::None)
     }
 
     /// Begins a task of `total` steps ("steps", "files"); ends the one before.
     pub fn start(&self, total: u64, label: &str) {
-        let target = if self.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        self.begin(total, label, target);
-    }
-
-    fn begin(&self, total: u64, label: &str, target: ProgressDrawTarget) {
         self.finish();
+        let bars = self.style == Style::Tui;
+        let target = if bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let style = "  {prefix} {bar:30} {pos}/{len} {elapsed}<{eta} {wide_msg}";
         bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
@@ -63,18 +103,25 @@ impl Progress {
         task.bar.set_position(n);
         task.bar.set_message(message.to_string());
         let first = *task.first.get_or_insert(n);
-        if !self.terminal && (n == task.total || task.printed.elapsed() >= LINE_EVERY) {
-            task.printed = Instant::now();
-            let elapsed = task.begun.elapsed();
-            let left = match n - first.min(n) {
-                0 => String::new(),
-                done => {
-                    let left = elapsed.as_secs_f64() * task.total.saturating_sub(n) as f64 / done as f64;
-                    format!(", {} left", seconds(left))
-                }
-            };
-            let (stage, label, total) = (&self.stage, &task.label, task.total);
-            eprintln!("  {stage}: {n}/{total} {label} ({}{left}) {message}", seconds(elapsed.as_secs_f64()));
+        let due = |every| n == task.total || task.printed.elapsed() >= every;
+        if !self.style.line_every().is_some_and(due) {
+            return;
+        }
+        task.printed = Instant::now();
+        let elapsed = task.begun.elapsed().as_secs_f64();
+        let done = n - first.min(n);
+        let left = (done > 0).then(|| elapsed * task.total.saturating_sub(n) as f64 / done as f64);
+        let (stage, label, total) = (&self.stage, &task.label, task.total);
+        if self.style == Style::Json {
+            let message = message.to_string();
+            let line = json!({
+                "stage": stage, "done": n, "total": total, "what": label, "seconds": elapsed, "left": left,
+                "message": message,
+            });
+            eprintln!("{line}");
+        } else {
+            let left = left.map(|left| format!(", {} left", seconds(left))).unwrap_or_default();
+            eprintln!("  {stage}: {n}/{total} {label} ({}{left}) {message}", seconds(elapsed));
         }
     }
 

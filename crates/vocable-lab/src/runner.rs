@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, IsTerminal, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::{ConfigError, Error, Interrupted};
 use crate::files::{create_dir, write_atomic};
 use crate::manifest::{Manifest, Provenance, Status, now};
 use crate::plan::{Plan, State, stage_dir, state};
-use crate::progress::{Progress, seconds};
+use crate::progress::{Progress, Style, seconds};
 use crate::stage::Stage;
 use crate::stage_run::{StageRun, append_log};
 
@@ -25,6 +25,7 @@ pub struct Runner {
     provenance: Provenance,
     interrupt: Arc<AtomicBool>,
     jobs: usize,
+    style: Style,
 }
 
 /// How a plan went.
@@ -57,13 +58,19 @@ impl Outcome {
 impl Runner {
     /// A runner of one stage at a time; `interrupt` turning true makes stages stop at their next chance.
     pub fn new(runs: PathBuf, provenance: Provenance, interrupt: Arc<AtomicBool>) -> Self {
-        Self { runs, provenance, interrupt, jobs: 1 }
+        Self { runs, provenance, interrupt, jobs: 1, style: Style::of_stderr() }
     }
 
     /// The same runner working on `jobs` stages at a time, each on its share of the threads.
     #[must_use]
     pub fn jobs(self, jobs: usize) -> Self {
         Self { jobs: jobs.max(1), ..self }
+    }
+
+    /// The same, showing its progress in this style.
+    #[must_use]
+    pub fn style(self, style: Style) -> Self {
+        Self { style, ..self }
     }
 
     /// Runs what is not done. A stage that fails keeps only those from running that need it.
@@ -74,7 +81,9 @@ impl Runner {
         for name in ["stages", "tables"] {
             create_dir(&self.runs.join(name))?;
         }
-        let board = Board::new(plan, &plan.states(&self.runs)?, self.jobs);
+        // Several bars would write over each other.
+        let style = if self.jobs > 1 && self.style == Style::Tui { Style::Plain } else { self.style };
+        let board = Board::new(plan, &plan.states(&self.runs)?, self.jobs, style);
         if self.jobs == 1 {
             self.work(&board);
             return Ok(board.outcome());
@@ -95,15 +104,15 @@ impl Runner {
     fn work(&self, board: &Board) {
         while let Some(task) = board.next(&self.interrupt) {
             let verb = if task.partial { "continues" } else { "begins" };
-            eprintln!("{}: {verb}, about {}", task.label, seconds(task.stage.cost().seconds));
+            board.say(&task, &format!("{verb}, about {}", seconds(task.stage.cost().seconds)));
             let begun = Instant::now();
-            let end = self.run_stage(task.stage).unwrap_or_else(|error| End::Failed(one_line(&error.into())));
+            let end = self.run_stage(task.stage, board.style()).unwrap_or_else(|error| End::Failed(one_line(&error.into())));
             board.ended(&task, end, begun.elapsed().as_secs_f64());
         }
     }
 
     /// Runs one stage whose inputs are done, under its lock.
-    fn run_stage(&self, stage: &Stage) -> Result<End, Error> {
+    fn run_stage(&self, stage: &Stage, style: Style) -> Result<End, Error> {
         let dir = stage_dir(&self.runs, stage);
         // Not those above: a runs directory that was taken away must not begin anew where it was.
         match fs::create_dir(&dir) {
@@ -118,8 +127,7 @@ impl Runner {
         let begun = Instant::now();
         let inputs: BTreeMap<_, _> =
             stage.inputs().iter().map(|(name, input)| (*name, stage_dir(&self.runs, input))).collect();
-        // Several bars would write over each other.
-        let progress = Progress::new(stage.name(), self.jobs == 1 && std::io::stderr().is_terminal());
+        let progress = Progress::new(stage.name(), style);
         let run = StageRun::new(dir.clone(), inputs, progress, Arc::clone(&self.interrupt))?;
         // A panic is a bug of the stage; the other cells of the table are worth having all the same.
         let result = catch_unwind(AssertUnwindSafe(|| stage.body(&run)));

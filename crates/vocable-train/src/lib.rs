@@ -15,6 +15,7 @@ pub mod parameters;
 pub mod records;
 pub mod schedule;
 mod step_loop;
+pub mod tensorboard;
 #[cfg(test)]
 mod testing;
 
@@ -29,3 +30,4 @@ pub use optimiser::{Optimiser, OptimiserConfig};
 pub use records::Record;
 pub use schedule::{Decay, Schedule};
 pub use step_loop::{Event, train};
+pub use tensorboard::EventWriter;

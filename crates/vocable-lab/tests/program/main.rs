@@ -205,6 +205,24 @@ fn a_failing_stage_costs_only_the_cells_that_need_it() {
 }
 
 #[test]
+fn progress_is_shown_as_asked_for() {
+    let run = |style: &str| Coffee::new().run(&["run", "warm", "--progress", style]).ends(0).err;
+    assert_eq!(run("none"), "");
+    let lines = run("json");
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["stages"], &lines[0]["reused"]), (&5.into(), &0.into()));
+    let of = |line: &&Value, key: &str| line[key].as_str().is_some_and(|stage| stage.starts_with("grind-"));
+    let grind: Vec<&Value> = lines.iter().filter(|line| of(line, "stage")).collect();
+    assert!(grind[0]["status"].as_str().unwrap().starts_with("begins"), "{grind:?}");
+    let last = grind[grind.len() - 2];
+    assert_eq!((&last["done"], &last["total"], &last["message"]), (&20.into(), &20.into(), &"sum 210".into()));
+    assert_eq!(last["left"], 0.0);
+    let plain = run("plain");
+    assert!(plain.contains("] grind-") && plain.contains(": 20/20 steps ("), "{plain}");
+    Coffee::new().run(&["run", "warm", "--progress", "loud"]).ends(2).says("[possible values: tui, plain, json, none]");
+}
+
+#[test]
 fn two_processes_do_not_run_the_same_stage() {
     let coffee = Coffee::new();
     let first = coffee.start_slow();

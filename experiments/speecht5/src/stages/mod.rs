@@ -20,7 +20,7 @@ use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
-use vocable_train::{Checkpoints, Event, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model};
+use vocable_train::{Checkpoints, Event, EventWriter, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model};
 
 use self::data::Datasets;
 use crate::config::{Recipe, RunConfig};
@@ -120,9 +120,9 @@ pub fn train<M: Module, O: Objective<M>>(
     run.progress().start(config.updates as u64, "updates");
     let config = &TrainConfig { loading, ..config.clone() };
     let interrupt = run.interrupt_flag();
-    let mut log_error = None;
+    let (mut log_error, mut curves) = (None, None);
     let mut observe = |event: Event| {
-        if let Err(error) = hear(run, &event) {
+        if let Err(error) = hear(run, &event).and_then(|()| draw(run, &mut curves, &event)) {
             log_error.get_or_insert(error);
         }
     };
@@ -133,6 +133,18 @@ pub fn train<M: Module, O: Objective<M>>(
         (Ok(_) | Err(TrainError::Interrupted { .. }), Some(error)) => Err(error),
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// Writes what happens in a step loop for TensorBoard.
+fn draw(run: &StageRun, curves: &mut Option<EventWriter>, event: &Event) -> anyhow::Result<()> {
+    match (event, curves) {
+        (Event::Started { update, .. }, curves) => {
+            *curves = Some(EventWriter::create(&run.dir().join("tensorboard"), *update)?);
+        }
+        (Event::Recorded { record, .. }, Some(curves)) => curves.add(record)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Shows and logs what happens in a step loop.

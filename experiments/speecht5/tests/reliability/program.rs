@@ -245,6 +245,8 @@ fn collect(runs: &Path, directory: &Path, files: &mut EndState) {
         };
         let kept = match name.as_str() {
             "lock" | "log.txt" | "manifest.json" => continue,
+            // They tell of time and memory.
+            events if events.starts_with("events.") => continue,
             // It covers the length of the records, whose times have digits.
             "SHA256SUMS" => continue,
             "state.json" => without(&bytes(), &["metrics_bytes"]),
