@@ -75,6 +75,10 @@ test-transformers *args:
 faults:
     VOCABLE_FAULTS=1 cargo test --release --workspace --test reliability -- --nocapture every_fault
 
+# Train at scale smoke for a while; fails if memory, file handles or speed drift
+soak seconds="1200":
+    VOCABLE_SOAK={{ seconds }} cargo test --release --workspace --test reliability -- --nocapture a_long_run
+
 # Write the golden loss curves anew, after a change that was meant to change them
 golden:
     VOCABLE_GOLDEN=1 cargo test --release --workspace --test reliability -- processes_threads

@@ -106,7 +106,8 @@ impl Runner {
             let verb = if task.partial { "continues" } else { "begins" };
             board.say(&task, &format!("{verb}, about {}", seconds(task.stage.cost().seconds)));
             let begun = Instant::now();
-            let end = self.run_stage(task.stage, board.style()).unwrap_or_else(|error| End::Failed(one_line(&error.into())));
+            let end =
+                self.run_stage(task.stage, board.style()).unwrap_or_else(|error| End::Failed(one_line(&error.into())));
             board.ended(&task, end, begun.elapsed().as_secs_f64());
         }
     }

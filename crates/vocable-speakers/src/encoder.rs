@@ -149,7 +149,7 @@ embedding_model: !new:speechbrain.lobes.models.Xvector.Xvector
         )
     }
 
-    /// The speaker vector of samples at [`RATE`], `[width]`, of any length; see [`unit`].
+    /// The speaker vector of samples at [`RATE`], `[width]`, of any length; see [`unit()`].
     ///
     /// # Errors
     /// [`SpeakerError::Short`].

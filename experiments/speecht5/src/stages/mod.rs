@@ -20,7 +20,9 @@ use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
-use vocable_train::{Checkpoints, Event, EventWriter, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model};
+use vocable_train::{
+    Checkpoints, Event, EventWriter, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model,
+};
 
 use self::data::Datasets;
 use crate::config::{Recipe, RunConfig};

@@ -1,6 +1,7 @@
 //! The whole program on the shipped corpus: every table at scale `smoke` with a few updates, and what users type wrong.
 
 mod layers;
+mod supply;
 
 use std::path::Path;
 use std::process::{Command, Output};
