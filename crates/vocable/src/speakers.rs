@@ -1,5 +1,7 @@
-//! `vocable speakers`: recordings → vectors of their voices, and what is trained to make them.
+//! `vocable speakers`: recordings → vectors of their voices, what is trained to make them, and how well they tell voices
+//! apart.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +13,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use vocable_data::corpus::Corpus;
-use vocable_data::manifest::{Manifest, Utterance};
+use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_data::speaker;
+use vocable_metrics::equal_error_rate;
 use vocable_random::Key;
 use vocable_speakers::{RATE, SpeakerEncoder, SpeakerTask, SpeakerTraining, XVectorConfig, unit};
 use vocable_train::{Decay, Event, Objective, OptimiserConfig, Record, Schedule, TrainConfig, TrainError, train};
@@ -32,6 +35,8 @@ const VECTORS: &str = "vectors";
 pub enum Speakers {
     /// Write the vectors of the voices in recordings, or of all utterances of a manifest with a manifest that names them.
     Embed(Embed),
+    /// Measure how well the vectors of a manifest's utterances tell voices apart: equal-error rate over every two of them.
+    Verify(Verify),
     /// Train an x-vector network to tell the voices of a manifest apart. The same command continues an interrupted run.
     Train(Train),
 }
@@ -56,6 +61,24 @@ pub struct Embed {
     #[arg(long)]
     raw: bool,
     /// Print an object per recording: file, output, width, seconds.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `speakers verify`.
+#[derive(Args)]
+pub struct Verify {
+    /// The network's folder, as for `embed`.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// A manifest of 16 kHz recordings with speakers.
+    #[arg(long, value_name = "MANIFEST")]
+    manifest: PathBuf,
+    /// Which of its utterances: train, valid, test-clean (known voices) or test-other (unknown voices); several, separated by
+    /// commas, are taken together.
+    #[arg(long, value_name = "SPLITS", value_delimiter = ',', default_value = "test-clean")]
+    split: Vec<Split>,
+    /// Print an object: eer (in percent), trials, utterances, voices.
     #[arg(long)]
     json: bool,
 }
@@ -95,13 +118,14 @@ pub struct Train {
     seed: u64,
 }
 
-/// Embeds or trains, and says how the program ends.
+/// Does it, and says how the program ends.
 pub fn run(what: &Speakers) -> Ending {
     match what {
         Speakers::Embed(options) => match &options.manifest {
             Some(manifest) => embed_manifest(options, manifest),
             None => embed(options),
         },
+        Speakers::Verify(options) => verify(options),
         Speakers::Train(options) => train_encoder(options),
     }
 }
@@ -179,6 +203,44 @@ fn embed_manifest(options: &Embed, path: &Path) -> Ending {
         let object = json!({ "output": target, "utterances": count, "width": width });
         reporter.done(&object, &format!("{target}: {count} utterances with vectors of {width} values"));
     }
+    Ok(reporter.finish())
+}
+
+fn verify(options: &Verify) -> Ending {
+    let encoder = SpeakerEncoder::open(&options.model, &Device::flex())?;
+    let corpus = Corpus::new(Manifest::read(&options.manifest)?).keep(0);
+    let utterances = &corpus.manifest().utterances;
+    let chosen = |index: &usize| options.split.contains(&utterances[*index].split);
+    let indices: Vec<usize> = (0..utterances.len()).filter(chosen).collect();
+    let mut reporter = Reporter::new(options.json, indices.len());
+    let mut heard: Vec<(&str, Vec<f32>)> = Vec::with_capacity(indices.len());
+    for index in indices {
+        let utterance = &utterances[index];
+        let embedded = corpus.audio(index).map_err(|error| error.to_string()).and_then(|samples| {
+            let named = |error| format!("{}: {error}", corpus.manifest().resolve(&utterance.audio).display());
+            encoder.embed(&samples).map_err(named)
+        });
+        match embedded {
+            Ok(vector) => heard.push((&utterance.speaker, unit(vector))),
+            Err(error) => reporter.failed(&error),
+        }
+        reporter.step();
+    }
+    let trials = (0..heard.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+    let cosine = |(one, other): (usize, usize)| heard[one].1.iter().zip(&heard[other].1).map(|(a, b)| a * b).sum();
+    let scores: Vec<f32> = trials.clone().map(cosine).collect();
+    let same: Vec<bool> = trials.map(|(one, other)| heard[one].0 == heard[other].0).collect();
+    let voices = heard.iter().map(|(speaker, _)| speaker).collect::<BTreeSet<_>>().len();
+    let Some(eer) = equal_error_rate(&scores, &same) else {
+        let splits: Vec<String> = options.split.iter().map(ToString::to_string).collect();
+        let (path, splits) = (options.manifest.display(), splits.join(", "));
+        let message = format!("{path}: of {splits} no two utterances are of one voice, or none of two voices");
+        return Err(Unusable(message));
+    };
+    let object = json!({ "eer": eer, "trials": scores.len(), "utterances": heard.len(), "voices": voices });
+    let (trials, utterances) = (scores.len(), heard.len());
+    reporter
+        .done(&object, &format!("eer {eer:.2} % over {trials} trials of {utterances} utterances by {voices} voices"));
     Ok(reporter.finish())
 }
 

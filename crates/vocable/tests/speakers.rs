@@ -8,6 +8,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use program::{complaint, objects, printed, text, vocable};
+use serde_json::json;
 use vocable_data::manifest::Manifest;
 use vocable_data::speaker;
 use vocable_speakers::{SpeakerEncoder, unit};
@@ -89,6 +90,17 @@ fn what_is_trained_on_a_manifest_embeds_it() {
         assert_eq!(speaker::read(&file, 12).unwrap().len(), 12);
         assert!(after.resolve(&utterance.audio).is_file());
     }
+    // Every two of a dozen utterances are a trial; one voice alone cannot be told from any other.
+    let verify =
+        |split: &'static str| ["speakers", "verify", "--model", &out, "--manifest", &manifest, "--split", split];
+    let found = &objects(&[&verify("test-clean")[..], &["--json"]].concat())[0];
+    assert_eq!((&found["trials"], &found["utterances"]), (&json!(66), &json!(12)));
+    assert!(found["eer"].as_f64().is_some_and(|eer| (0.0..=100.0).contains(&eer)), "{found}");
+    let found = &objects(&[&verify("test-clean,test-other")[..], &["--json"]].concat())[0];
+    assert_eq!(found["utterances"], 24);
+    assert!(printed(&verify("test-clean")).starts_with("eer "));
+    assert!(complaint(2, &verify("test-other")).contains("of test-other no two utterances are of one voice, or none"));
+    assert!(complaint(2, &verify("test")).contains("expected one of train, valid, test-clean, test-other"));
     let itself = folder.path().display().to_string();
     let message = complaint(2, &["speakers", "embed", "--model", &out, "--manifest", &manifest, "-o", &itself]);
     assert!(message.contains("it is the manifest itself"), "{message}");
