@@ -1,7 +1,7 @@
 //! Files that are either whole or absent.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -21,15 +21,32 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Only Unix can sync a directory, which makes the new name as durable as the content.
-        if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+        sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
     };
     write().map_err(|source| {
         // The temporary is worthless now; that it may not exist either is no second error.
         let _ = fs::remove_file(&beside);
         Error::file("write", path)(source)
     })
+}
+
+/// Makes the names in a directory and in those below it as durable as the files they name.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn sync_directories(directory: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(directory).map_err(Error::file("list", directory))? {
+        let path = entry.map_err(Error::file("list", directory))?.path();
+        if path.is_dir() {
+            sync_directories(&path)?;
+        }
+    }
+    sync_directory(directory).map_err(Error::file("sync", directory))
+}
+
+/// Only Unix can sync a directory.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 /// Writes `value` as indented JSON with a final newline, atomically.

@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime};
 use crate::board::{Board, End};
 use crate::config;
 use crate::error::{ConfigError, Error, Interrupted};
-use crate::files::{create_dir, write_atomic};
+use crate::files::{create_dir, sync_directories, write_atomic};
 use crate::manifest::{Manifest, Provenance, Status, now};
 use crate::plan::{Plan, State, stage_dir, state};
 use crate::progress::{Progress, Style, seconds};
@@ -144,6 +144,10 @@ impl Runner {
             End::Interrupted => Status::Interrupted,
             End::Failed(_) => Status::Failed,
         };
+        if matches!(end, End::Done) {
+            // Whoever wrote them: a manifest that says done must not outlive an output.
+            sync_directories(&dir)?;
+        }
         manifest.wall_seconds += begun.elapsed().as_secs_f64();
         manifest.ended = Some(now());
         if let End::Failed(message) = &end {

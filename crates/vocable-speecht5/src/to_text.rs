@@ -272,47 +272,38 @@ impl<O: TextOutput> ToText<O> {
             text.map_or_else(Vec::new, |text| vocabulary.encode(text))
         };
         let tokens = |index: usize| encode(index).len();
-        let (task, samples, most) = (O::TASK, config.batch_samples, config.max_tokens);
-        let why = format!("longer than {task}.task.batch_samples = {samples} samples");
-        let short = |&index: &usize| dataset.declared_samples(index) <= samples;
-        let train = keep(
-            config.output.utterances(&dataset, Split::Train),
-            "training utterances",
-            &why,
-            short,
-            name,
-            &mut notes,
-        );
-        let why = format!("a text of {task}.task.max_tokens = {most} tokens or more");
-        let train = keep(train, "training utterances", &why, |&index| tokens(index) < most, name, &mut notes);
-        let why = "a text without a character of the vocabulary";
-        let train = keep(train, "training utterances", why, |&index| tokens(index) > 0, name, &mut notes);
-        let extractor = model.extractor();
         let fastest = config.speeds.iter().copied().fold(1.0, f64::max);
+        let extractor = model.extractor();
         let frames = |index: usize| extractor.frames((dataset.declared_samples(index) as f64 / fastest) as usize);
-        let why = "shorter than the receptive field of the extractor";
-        let train = keep(train, "training utterances", why, |&index| frames(index) > 0, name, &mut notes);
-        let aligns = |&index: &usize| frames(index) >= ctc_frames(&encode(index));
-        let train = match (config.ctc != 0.0, config.zero_infinity) {
-            (false, _) => train,
+        let (task, samples, most) = (O::TASK, config.batch_samples, config.max_tokens);
+        let usable = |index: &usize| frames(*index) > 0 && tokens(*index) > 0;
+        let aligns = |index: &usize| config.ctc == 0.0 || frames(*index) >= ctc_frames(&encode(*index));
+        type Fits<'a> = &'a dyn Fn(&usize) -> bool;
+        let limits: [(String, Fits); 4] = [
+            (format!("longer than {task}.task.batch_samples = {samples} samples"), &|&index| {
+                dataset.declared_samples(index) <= samples
+            }),
+            (format!("a text of {task}.task.max_tokens = {most} tokens or more"), &|&index| tokens(index) < most),
+            ("without a character, or shorter than the receptive field".into(), &usable),
             // Its loss would be infinite, and every update that meets it would be skipped.
-            (true, false) => {
-                keep(train, "training utterances", "too few frames for CTC to align the text", aligns, name, &mut notes)
-            }
-            (true, true) => {
-                let few: Vec<usize> = train.iter().copied().filter(|index| !aligns(index)).collect();
-                if !few.is_empty() {
-                    let names = dataset.names(&few).join(", ");
-                    notes.push(format!("CTC cannot align and does not count, for their text is too long: {names}"));
-                }
-                train
-            }
-        };
+            ("too few frames for CTC to align the text".into(), &|index| config.zero_infinity || aligns(index)),
+        ];
+        let all = config.output.utterances(&dataset, Split::Train);
+        let train = limits
+            .iter()
+            .fold(all, |train, (why, fits)| keep(train, "training utterances", why, fits, name, &mut notes));
+        let unaligned = train.iter().filter(|index| !aligns(index)).count();
+        if unaligned > 0 {
+            notes
+                .push(format!("CTC counts nothing for {unaligned} training utterances: too few frames for their text"));
+        }
         if train.is_empty() {
             let message = format!("no training utterance fits {task}.task.batch_samples and {task}.task.max_tokens");
             return Err(ModelError::Unsuitable { task: O::NAME, message });
         }
-        let valid = sample(&config.output.utterances(&dataset, Split::Valid), validation);
+        let mut valid = config.output.utterances(&dataset, Split::Valid);
+        valid.retain(usable);
+        let valid = sample(&valid, validation);
         let length = |index: usize| [dataset.declared_samples(index), tokens(index) + 1];
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;

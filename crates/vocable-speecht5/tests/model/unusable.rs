@@ -64,7 +64,8 @@ fn what_cannot_be_learned_is_left_out_by_name() {
     // Where CTC counts nothing for it, the decoder may still learn from it.
     let lenient = recognition(&dataset, true);
     assert_eq!(names(&lenient), ["good", "hasty", "other"]);
-    assert!(lenient.notes().iter().any(|note| note.starts_with("CTC cannot align") && note.ends_with(": hasty")));
+    let notes = lenient.notes();
+    assert!(notes.iter().any(|note| note.starts_with("CTC counts nothing for 1 training utterance")), "{notes:?}");
 }
 
 #[test]
