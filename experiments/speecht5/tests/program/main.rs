@@ -83,12 +83,36 @@ fn a_language_model_is_trained_and_has_its_say() {
     let row = record["rows"].as_array().unwrap().iter().find(|row| row["name"] == "SpeechT5 + LM").unwrap();
     assert_eq!(row["cells"].as_array().unwrap().len(), 3);
     assert!(row["cells"].as_array().unwrap().iter().all(|cell| cell["value"].as_f64().is_some_and(f64::is_finite)));
+    let outputs = |kind: &str| {
+        let mut stages = std::fs::read_dir(runs.path().join("stages")).unwrap().map(|entry| entry.unwrap().path());
+        let named = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(kind);
+        stages.find(named).unwrap_or_else(|| panic!("no stage {kind}")).join("outputs")
+    };
+    // What two updates make of speech is wrong, and can be read word by word.
+    let aligned = std::fs::read_to_string(outputs("decode-asr-").join("aligned.txt")).unwrap();
+    assert!(aligned.lines().next().is_some_and(|line| line.contains(" errors in ")), "{aligned}");
     // What the stage leaves is a folder that the command line takes.
-    let stages = std::fs::read_dir(runs.path().join("stages")).unwrap().map(|entry| entry.unwrap().path());
-    let named = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("lm-");
-    let outputs = stages.into_iter().find(named).expect("a language model was trained").join("outputs");
-    let lm = vocable_lm::LanguageModel::open(outputs, &burn::tensor::Device::flex()).unwrap();
+    let lm = vocable_lm::LanguageModel::open(outputs("lm-"), &burn::tensor::Device::flex()).unwrap();
     assert!(lm.dictionary.id("▁").is_some() && lm.dictionary.id("<mask>").is_none());
+}
+
+#[test]
+fn every_task_has_a_table_that_runs() {
+    let runs = tempfile::tempdir().unwrap();
+    for task in ["st", "tts", "vc", "se"] {
+        let updates = format!("{task}.train.updates=2");
+        let short = ["units.teacher.train.updates=2", "asr.train.updates=2", &updates, "--row", "no pre-training"];
+        let args: Vec<&str> = ["run", task, "--scale", "smoke"].into_iter().chain(short).collect();
+        let output = speecht5(runs.path(), &args);
+        assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+        let record = std::fs::read(runs.path().join(format!("tables/{task}-smoke.json"))).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let mut rows = record["rows"].as_array().unwrap().iter();
+        let row = rows.find(|row| row["name"] == "no pre-training").unwrap();
+        for cell in row["cells"].as_array().unwrap() {
+            assert!(cell["value"].as_f64().is_some_and(f64::is_finite), "{task}: {cell}");
+        }
+    }
 }
 
 #[test]
