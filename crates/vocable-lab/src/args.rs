@@ -60,6 +60,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         runs_arg(),
         name_arg(),
         file("markdown", "Write Markdown to a file"),
+        file("html", "Write a page to a file, with curves, sounds and pictures of the stages that are there"),
     ]);
     let run_dir = |name: &'static str| {
         let arg = Arg::new(name).required(true).value_parser(value_parser!(PathBuf)).value_name(name);

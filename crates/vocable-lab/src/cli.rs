@@ -17,6 +17,7 @@ use crate::error::{ConfigError, Error, lines};
 use crate::export::{self, Dialect};
 use crate::files::write_atomic;
 use crate::gc::{self, Unused};
+use crate::html;
 use crate::jobs::{self, Job, Jobs};
 use crate::manifest::Provenance;
 use crate::plan::Plan;
@@ -218,16 +219,20 @@ impl<C: Config> Cli<C> {
             let message = format!("nothing has run yet under {}; `{} run TABLE` does it", place.display(), self.name);
             return Err(ConfigError::Other(message).into());
         }
-        match matches.get_one::<PathBuf>("markdown") {
-            Some(path) => {
-                let sections = records.iter().map(|(table, record)| report::markdown(table, record));
-                write_atomic(path, sections.collect::<Vec<_>>().join("\n").as_bytes())?;
-                writeln!(out, "{}", path.display())?;
-            }
-            None => {
-                let sections = records.iter().map(|(table, record)| report::text(table, record));
-                write!(out, "{}", sections.collect::<Vec<_>>().join("\n"))?;
-            }
+        let sections = |section: fn(&Table<C>, &Record) -> String| {
+            records.iter().map(|(table, record)| section(table, record)).collect::<Vec<_>>().join("\n")
+        };
+        let [markdown, html] = ["markdown", "html"].map(|name| matches.get_one::<PathBuf>(name));
+        if let Some(path) = markdown {
+            write_atomic(path, sections(report::markdown).as_bytes())?;
+            writeln!(out, "{}", path.display())?;
+        }
+        if let Some(path) = html {
+            write_atomic(path, html::page(&records, runs(matches))?.as_bytes())?;
+            writeln!(out, "{}", path.display())?;
+        }
+        if markdown.or(html).is_none() {
+            write!(out, "{}", sections(report::text))?;
         }
         Ok(())
     }

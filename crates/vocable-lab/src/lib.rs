@@ -23,6 +23,7 @@ pub mod export;
 pub mod files;
 pub mod gc;
 mod grid;
+pub mod html;
 mod jobs;
 pub mod manifest;
 mod nearest;

@@ -8,7 +8,7 @@ use crate::record::{Record, RecordCell};
 use crate::table::{Column, Printed, Table};
 
 /// What is printed where there is no number.
-const NOTHING: &str = "—";
+pub(crate) const NOTHING: &str = "—";
 
 /// The table as aligned text.
 pub fn text<C: Config>(table: &Table<C>, record: &Record) -> String {
@@ -31,7 +31,7 @@ struct Parts {
     notes: Vec<String>,
 }
 
-fn heading<C: Config>(table: &Table<C>, record: &Record) -> String {
+pub(crate) fn heading<C: Config>(table: &Table<C>, record: &Record) -> String {
     let name = record.name.as_ref().map_or_else(String::new, |name| format!(", {name}"));
     format!("{}: {} (scale {}{name})", table.name(), table.title(), record.scale)
 }
@@ -64,7 +64,7 @@ fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
     Parts { grid, notes: notes(table, record, &footnotes) }
 }
 
-fn has_paper<C: Config>(table: &Table<C>, column: &Column<C>) -> bool {
+pub(crate) fn has_paper<C: Config>(table: &Table<C>, column: &Column<C>) -> bool {
     table.rows().iter().any(|row| table.printed(row.name(), column.name()).is_some())
 }
 
@@ -96,8 +96,14 @@ fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<St
     }
 }
 
-fn differs(cell: &RecordCell) -> bool {
+/// Whether a cell is marked as different from the first row's.
+pub(crate) fn differs(cell: &RecordCell) -> bool {
     cell.p.is_some_and(|p| p < SIGNIFICANT)
+}
+
+/// The notes below the table, footnotes among them.
+pub(crate) fn notes_of<C: Config>(table: &Table<C>, record: &Record) -> Vec<String> {
+    parts(table, record).notes
 }
 
 fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> Vec<String> {

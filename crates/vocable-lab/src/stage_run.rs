@@ -17,6 +17,9 @@ use crate::manifest::now;
 use crate::progress::Progress;
 use crate::score::Scores;
 
+/// The directory in a stage's `outputs` whose sounds (`.wav`), pictures (`.png`) and texts (`.txt`) reports show.
+pub const EXHIBITS: &str = "exhibits";
+
 /// One run of a stage in its directory.
 pub struct StageRun {
     dir: PathBuf,
@@ -49,6 +52,16 @@ impl StageRun {
     /// Where results go that other stages read.
     pub fn outputs(&self) -> PathBuf {
         self.dir.join("outputs")
+    }
+
+    /// Where sounds (`.wav`), pictures (`.png`) and texts (`.txt`) go that reports show, made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn exhibits(&self) -> Result<PathBuf, Error> {
+        let dir = self.outputs().join(EXHIBITS);
+        create_dir(&dir)?;
+        Ok(dir)
     }
 
     /// Where a step loop keeps what it needs to continue.

@@ -101,6 +101,11 @@ impl<C> Column<C> {
         format!("{}{comma}{} {}", self.name, self.unit, self.direction.arrow())
     }
 
+    /// Whether small or large values are good.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// The key of the value in `scores.json`.
     pub fn key(&self) -> &str {
         &self.key

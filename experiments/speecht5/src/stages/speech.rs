@@ -18,6 +18,7 @@ use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech}
 use vocable_train::save_model;
 
 use super::data::Datasets;
+use super::picture;
 use super::ratio::{error_rate, mean};
 use super::{MODEL, device, train};
 use crate::config::{Recipe, RunConfig};
@@ -96,7 +97,7 @@ pub fn decode<I: SpeechTask>(
     let (c, datasets) = (c.clone(), Arc::clone(datasets));
     let (task, evaluation, seed) = (&I::recipe(&c).task, c.evaluation, c.seed);
     let settings = (task.limits, task.test_pairs, &task.input, evaluation.batch, evaluation.samples, seed);
-    Stage::new(format!("decode-{}", I::TASK), 1, settings)
+    Stage::new(format!("decode-{}", I::TASK), 2, settings)
         .input("prepare", prepare)
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 10.0 })
@@ -121,18 +122,21 @@ pub fn decode<I: SpeechTask>(
                     source: dataset.utterance(source).id.clone(),
                     target: dataset.utterance(target).id.clone(),
                     frames: item.mel.len(),
-                    heard: mel.map_or(0, |mel| mel.len()),
+                    heard: mel.as_ref().map_or(0, |mel| mel.len()),
                     ended: item.ended,
                     focus: item.focus,
                 });
                 if n < evaluation.samples {
-                    let write = |name: &str, sound: &[f32]| {
-                        write_wav(run.outputs().join(format!("{n}-{name}.wav")), sound, RATE)
+                    let exhibits = run.exhibits()?;
+                    let show = |name: &str, sound: &[f32], mel: &Frames| -> anyhow::Result<()> {
+                        fs::write(exhibits.join(format!("{n}-{name}.png")), picture::log_mel(mel)?)?;
+                        Ok(write_wav(exhibits.join(format!("{n}-{name}.wav")), sound, RATE)?)
                     };
-                    write("said", &griffin_lim.samples(&item.mel, key.fold("phase").fold(n)))?;
-                    write("target", &dataset.corpus.audio(target)?)?;
-                    if let Some(sound) = &sound {
-                        write("heard", sound)?;
+                    show("said", &griffin_lim.samples(&item.mel, key.fold("phase").fold(n)), &item.mel)?;
+                    let truth = dataset.corpus.audio(target)?;
+                    show("target", &truth, &front_end.log_mel(&truth))?;
+                    if let (Some(sound), Some(mel)) = (&sound, &mel) {
+                        show("heard", sound, mel)?;
                     }
                 }
             }

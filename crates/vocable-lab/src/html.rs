@@ -1,0 +1,232 @@
+//! A report as one HTML file that needs nothing else: tables, what each row changes, curves of training, exhibits.
+
+mod chart;
+mod curves;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use self::chart::chart;
+use self::curves::{Line, curves};
+use crate::config::{Config, diff};
+use crate::error::Error;
+use crate::patch::Patch;
+use crate::record::{Record, RecordCell};
+use crate::report::{self, heading};
+use crate::stage_run::EXHIBITS;
+use crate::table::{Column, Direction, Printed, Table};
+
+/// Exhibits of one cell that are embedded at most; a report is a page, not an archive.
+const EXHIBITS_SHOWN: usize = 24;
+/// Characters of a text that are shown at most.
+const TEXT_SHOWN: usize = 20_000;
+
+/// The page for these records; curves and exhibits are read from the stages under `runs` that are still there.
+///
+/// # Errors
+/// [`Error`] when a manifest, a metrics file or an exhibit cannot be read.
+pub fn page<C: Config>(records: &[(&Table<C>, Record)], runs: &Path) -> Result<String, Error> {
+    let mut body = String::new();
+    let mut contents = String::new();
+    for (number, (table, record)) in records.iter().enumerate() {
+        let title = escape(&heading(table, record));
+        put(&mut contents, &format!("<li><a href=\"#table{number}\">{title}</a></li>\n"));
+        put(&mut body, &format!("<section id=\"table{number}\" aria-labelledby=\"title{number}\">\n"));
+        put(&mut body, &format!("<h2 id=\"title{number}\">{title}</h2>\n"));
+        body.push_str(&grid(number, table, record));
+        body.push_str(&notes(table, record));
+        body.push_str(&changes(table, record));
+        body.push_str(&training(record, runs)?);
+        body.push_str(&exhibits(record, runs)?);
+        body.push_str("</section>\n");
+    }
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Results</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n<body>\n\
+         <header><h1>Results</h1>\n<nav aria-label=\"Tables\"><ul>\n{contents}</ul></nav></header>\n<main>\n{body}</main>\n\
+         <script>\n{}</script>\n</body>\n</html>\n",
+        include_str!("html/style.css"),
+        include_str!("html/script.js")
+    ))
+}
+
+/// The table, with buttons that sort and a field that filters its rows.
+fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
+    let mut html = format!(
+        "<p class=\"filter\"><label>Rows with <input type=\"search\" data-filter=\"grid{number}\"></label></p>\n\
+         <div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"title{number}\">\n<table id=\"grid{number}\">\n<thead>\n<tr>\n"
+    );
+    let mut second = String::new();
+    html.push_str("<th scope=\"col\" rowspan=\"2\">row</th>\n");
+    for column in table.columns() {
+        let paper = report::has_paper(table, column);
+        let better = match column.direction() {
+            Direction::LowerIsBetter => "lower is better",
+            Direction::HigherIsBetter => "higher is better",
+        };
+        put(
+            &mut html,
+            &format!(
+                "<th scope=\"colgroup\" colspan=\"{}\" title=\"{better}\">{}</th>\n",
+                1 + usize::from(paper),
+                escape(&column.header())
+            ),
+        );
+        for kind in if paper { &["paper", "ours"][..] } else { &["ours"] } {
+            put(&mut second, &format!("<th scope=\"col\"><button type=\"button\" data-sort>{kind}</button></th>\n"));
+        }
+    }
+    put(&mut html, &format!("</tr>\n<tr>\n{second}</tr>\n</thead>\n<tbody>\n"));
+    for row in table.rows() {
+        let mark = if row.ours() { " <small>(ours)</small>" } else { "" };
+        put(&mut html, &format!("<tr>\n<th scope=\"row\">{}{mark}</th>\n", escape(row.name())));
+        for column in table.columns() {
+            if report::has_paper(table, column) {
+                let (words, value) = match table.printed(row.name(), column.name()) {
+                    Some(Printed::Number(number)) => (column.format(*number), number.to_string()),
+                    Some(Printed::Words(words)) => ((*words).to_owned(), String::new()),
+                    None => (report::NOTHING.to_owned(), String::new()),
+                };
+                put(&mut html, &format!("<td class=\"paper\" data-value=\"{value}\">{}</td>\n", escape(&words)));
+            }
+            html.push_str(&ours(column, record.cell(row.name(), column.name())));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody>\n</table>\n</div>\n");
+    html
+}
+
+/// Our number, with all that is known of it in its tooltip.
+fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>) -> String {
+    let nothing = |why: &str| format!("<td data-value=\"\" title=\"{}\">{}</td>\n", escape(why), report::NOTHING);
+    let Some(cell) = cell else { return nothing("has not run") };
+    let Some(value) = cell.value else { return nothing(cell.reason.as_deref().unwrap_or("has not run")) };
+    let mut title = format!("N {}", cell.n.unwrap_or_default());
+    for (seed, value) in cell.seeds.iter().zip(&cell.values) {
+        put(&mut title, &format!("; seed {seed}: {}", column.format(*value)));
+    }
+    if let Some(p) = cell.p {
+        put(&mut title, &format!("; p = {p:.3} against the first row"));
+    }
+    put(&mut title, &format!("; {}", cell.stages.join(", ")));
+    let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
+    let interval = cell.interval.map_or_else(String::new, |[low, high]| {
+        format!(" <small>[{}, {}]</small>", column.format(low), column.format(high))
+    });
+    let mark =
+        if report::differs(cell) { "<abbr title=\"differs from the first row, p &lt; 0.05\">*</abbr>" } else { "" };
+    format!(
+        "<td data-value=\"{value}\" title=\"{}\"><b>{}</b>{deviation}{interval}{mark}</td>\n",
+        escape(&title),
+        column.format(value)
+    )
+}
+
+fn notes<C: Config>(table: &Table<C>, record: &Record) -> String {
+    let items: String =
+        report::notes_of(table, record).iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
+    format!("<ul class=\"notes\">\n{items}</ul>\n")
+}
+
+/// What each row changes of the scale's base.
+fn changes<C: Config>(table: &Table<C>, record: &Record) -> String {
+    // A table that is valid at its own scale resolves; one that is not has said so before.
+    let Ok(resolved) = table.resolve(record.scale, &Patch::new()) else { return String::new() };
+    let rows = table.rows().iter().zip(&resolved.rows).map(|(row, config)| {
+        let changes = diff(&resolved.base, config);
+        let changes: Vec<String> =
+            changes.iter().map(|change| format!("<code>{}</code>", escape(&change.to_string()))).collect();
+        let changes = if changes.is_empty() { "the base as it is".to_owned() } else { changes.join("<br>") };
+        format!("<dt>{}</dt>\n<dd>{changes}</dd>\n", escape(row.name()))
+    });
+    details("What each row changes", &format!("<dl>\n{}</dl>\n", rows.collect::<String>()))
+}
+
+/// A chart for every number that training stages behind the table reported, with a line for each row.
+fn training(record: &Record, runs: &Path) -> Result<String, Error> {
+    let mut html = String::new();
+    for (kind, charts) in curves(record, runs)? {
+        let charts: String = charts
+            .iter()
+            .map(|(name, lines): (&String, &Vec<Line>)| chart(&format!("{kind}: {name}"), lines))
+            .collect();
+        html.push_str(&details(&format!("Curves of {kind}"), &format!("<div class=\"charts\">\n{charts}</div>\n")));
+    }
+    Ok(html)
+}
+
+/// Sounds, pictures and texts that the stages behind each cell put on show.
+fn exhibits(record: &Record, runs: &Path) -> Result<String, Error> {
+    let mut html = String::new();
+    let mut shown = Vec::new();
+    for row in &record.rows {
+        for cell in &row.cells {
+            let mut items = String::new();
+            for stage in cell.stages.iter().take(1) {
+                let mut dirs = vec![runs.join("stages").join(stage)];
+                if let Some(manifest) = crate::manifest::Manifest::read(&dirs[0])? {
+                    dirs.extend(manifest.inputs.values().map(|input| runs.join("stages").join(input)));
+                }
+                for dir in dirs {
+                    if !shown.contains(&dir) {
+                        for path in files(&dir.join("outputs").join(EXHIBITS)).iter().take(EXHIBITS_SHOWN) {
+                            items.push_str(&exhibit(path)?);
+                        }
+                        shown.push(dir);
+                    }
+                }
+            }
+            if !items.is_empty() {
+                let title = format!("{}, {}", row.name, cell.column);
+                html.push_str(&details(&title, &format!("<div class=\"exhibits\">\n{items}</div>\n")));
+            }
+        }
+    }
+    Ok(if html.is_empty() { html } else { format!("<h3>To see and hear</h3>\n{html}") })
+}
+
+fn exhibit(path: &Path) -> Result<String, Error> {
+    let name = escape(&path.file_stem().unwrap_or_default().to_string_lossy());
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    let data = |kind: &str| format!("data:{kind};base64,{}", STANDARD.encode(&bytes));
+    let item = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("wav") => {
+            format!("<audio controls preload=\"metadata\" aria-label=\"{name}\" src=\"{}\"></audio>", data("audio/wav"))
+        }
+        Some("png") => format!("<img alt=\"{name}\" src=\"{}\">", data("image/png")),
+        Some("txt") => {
+            let text = String::from_utf8_lossy(&bytes);
+            let shown: String = text.chars().take(TEXT_SHOWN).collect();
+            let more = if shown.len() < text.len() { "\n…" } else { "" };
+            format!("<pre tabindex=\"0\">{}{more}</pre>", escape(&shown))
+        }
+        _ => return Ok(String::new()),
+    };
+    Ok(format!("<figure>{item}<figcaption>{name}</figcaption></figure>\n"))
+}
+
+fn details(summary: &str, inner: &str) -> String {
+    format!("<details>\n<summary>{}</summary>\n{inner}</details>\n", escape(summary))
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn put(html: &mut String, words: &str) {
+    // Writing to a string never fails.
+    let _ = html.write_str(words);
+}
+
+/// Text as it may stand in an element or an attribute.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,40 @@
+//! Log-mels as pictures.
+
+use vocable_audio::Frames;
+
+/// Natural-log units from the loudest down to what is white.
+const RANGE: f32 = 9.0;
+
+/// A grey PNG of a log-mel: time to the right, frequency upwards, loud is black.
+pub fn log_mel(frames: &Frames) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = (frames.len(), frames.width);
+    let loudest = frames.data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let grey = |value: f32| (255.0 * ((loudest - value) / RANGE).clamp(0.0, 1.0)) as u8;
+    let rows = (0..height).rev().flat_map(|bin| (0..width).map(move |frame| frame * height + bin));
+    let pixels: Vec<u8> = rows.map(|index| grey(frames.data[index])).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_runs_to_the_right_and_frequency_upwards() {
+        // Three frames of two bins: only the last frame's upper bin is loud.
+        let frames = Frames::new(vec![-9.0, -9.0, -9.0, -9.0, -9.0, 0.0], 2);
+        let bytes = log_mel(&frames).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; 6];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height), (3, 2));
+        assert_eq!(pixels, [255, 255, 0, 255, 255, 255]);
+    }
+}
