@@ -67,6 +67,14 @@ test:
 test-recordings from:
     VOCABLE_FSDD={{ from }} cargo test --workspace --features speecht5-experiments/recordings --test recordings
 
+# A report in headless Chromium (Debian's `chromium`): it loads, plays, sorts and filters
+test-report:
+    cargo test --workspace --features speecht5-experiments/chromium --test chromium
+
+# What was measured, as one page with curves, sounds and pictures: just report [FILE] [ARGS ...]
+report file="report.html" *args:
+    @shift; {{ speecht5 }} report --html {{ file }} "$@"
+
 # Exported models in transformers (of PyPI), its numbers here: just test-transformers [FOLDER like fixtures/hf]
 test-transformers *args:
     bash fixtures/reference/transformers.sh "$@"

@@ -1,4 +1,4 @@
-//! Tables of what nobody has published: how much the choices inside the pre-training matter, one at a time.
+//! Tables of what nobody has published: how much single choices matter, most of them inside the pre-training.
 
 use std::rc::Rc;
 
@@ -16,6 +16,12 @@ use crate::tables::{heard, recognised, speeds};
 pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
     let sweep = |name, title| sweep(pipeline, name, title);
     vec![
+        [("weight 0", 0.0), ("weight 0.1", 0.1), ("weight 0.3", 0.3), ("weight 0.7", 0.7), ("weight 0.9", 0.9)]
+            .into_iter()
+            .fold(
+                searched(pipeline, "ctc", "How much CTC counts in the search of recognition"),
+                |table, (name, weight)| table.own_row(name, move |c| c.evaluation.search.ctc_weight = weight),
+            ),
         sweep("quantizer", "How a state chooses its code")
             .own_row("nearest, pulled", |c| quantizer(c, |q| q.codebook_loss = true))
             .own_row("Gumbel", |c| quantizer(c, |q| q.kind = Selection::Gumbel))
@@ -66,16 +72,16 @@ pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
     ]
 }
 
-/// A table of the full model, scored by recognition and by the use of the codes.
-fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Table<RunConfig> {
-    let [data, speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
+/// A table of the full model, scored by recognition.
+fn searched(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Table<RunConfig> {
+    let data = Rc::clone(pipeline);
     Table::new(name, title)
         .base(scales::base)
         .validate(validate)
         .caption(move |c| {
             format!(
-                "{} ASR: beam search (beam {}) by decoder and CTC (weight {}) together. Codes: arg-max perplexity over all \
-                 groups on the validation batch.{}",
+                "{} ASR: beam search (beam {}) by decoder and CTC (weight {}) together. Codes, where they \
+                 are counted: arg-max perplexity over all groups on the validation batch.{}",
                 heard(c, data.data_hash(&c.data).as_deref()),
                 c.evaluation.search.beam,
                 c.evaluation.search.ctc_weight,
@@ -85,6 +91,12 @@ fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Ta
         .row("SpeechT5", |_| {})
         .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
         .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
+}
+
+/// The same, scored by the use of the codes as well.
+fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Table<RunConfig> {
+    let [speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
+    searched(pipeline, name, title)
         .column(
             Column::higher("codes speech", "speech", move |c| speech.codes_score(c, Modality::Speech))
                 .unit("perplexity")

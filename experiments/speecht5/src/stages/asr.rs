@@ -76,7 +76,7 @@ pub fn decode(
         let progress = |done: usize| run.progress().step(done as u64, "transcribed");
         let transcripts = objective.write(&model, &test, batch, &search, lm.as_ref(), progress)?;
         let heard = transcripts.iter().map(|t| (t.id.as_str(), t.reference.as_str(), t.heard.joint.as_str()));
-        run.write_output(ALIGNED, aligned_errors(heard).as_bytes())?;
+        std::fs::write(run.exhibits()?.join(ALIGNED), aligned_errors(heard))?;
         Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
     })
 }
