@@ -20,7 +20,7 @@ use crate::report::{self, heading};
 use crate::stage_run::EXHIBITS;
 use crate::table::{Column, Direction, Printed, Table};
 
-/// Exhibits of one cell that are embedded at most; a report is a page, not an archive.
+/// Exhibits of one stage that are embedded at most; a report is a page, not an archive.
 const EXHIBITS_SHOWN: usize = 24;
 /// Characters of a text that are shown at most.
 const TEXT_SHOWN: usize = 20_000;
@@ -130,7 +130,7 @@ fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>) -> String {
 
 fn notes<C: Config>(table: &Table<C>, record: &Record) -> String {
     let items: String =
-        report::notes_of(table, record).iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
+        report::notes_of(table, record).iter().map(|note| format!("<li>{}</li>\n", code(&escape(note)))).collect();
     format!("<ul class=\"notes\">\n{items}</ul>\n")
 }
 
@@ -166,49 +166,64 @@ fn exhibits(record: &Record, runs: &Path) -> Result<String, Error> {
     let mut html = String::new();
     let mut shown = Vec::new();
     for row in &record.rows {
+        let mut items = String::new();
         for cell in &row.cells {
-            let mut items = String::new();
-            for stage in cell.stages.iter().take(1) {
-                let mut dirs = vec![runs.join("stages").join(stage)];
-                if let Some(manifest) = crate::manifest::Manifest::read(&dirs[0])? {
-                    dirs.extend(manifest.inputs.values().map(|input| runs.join("stages").join(input)));
-                }
-                for dir in dirs {
-                    if !shown.contains(&dir) {
-                        for path in files(&dir.join("outputs").join(EXHIBITS)).iter().take(EXHIBITS_SHOWN) {
-                            items.push_str(&exhibit(path)?);
-                        }
-                        shown.push(dir);
+            // Of several seeds the first one's.
+            let Some(stage) = cell.stages.first() else { continue };
+            let mut dirs = vec![runs.join("stages").join(stage)];
+            if let Some(manifest) = crate::manifest::Manifest::read(&dirs[0])? {
+                dirs.extend(manifest.inputs.values().map(|input| runs.join("stages").join(input)));
+            }
+            for dir in dirs {
+                if !shown.contains(&dir) {
+                    let paths = files(&dir.join("outputs").join(EXHIBITS));
+                    let paths = &paths[..paths.len().min(EXHIBITS_SHOWN)];
+                    for alike in paths.chunk_by(|a, b| a.file_stem() == b.file_stem()) {
+                        items.push_str(&exhibit(&cell.column, alike)?);
                     }
+                    shown.push(dir);
                 }
             }
-            if !items.is_empty() {
-                let title = format!("{}, {}", row.name, cell.column);
-                html.push_str(&details(&title, &format!("<div class=\"exhibits\">\n{items}</div>\n")));
-            }
+        }
+        if !items.is_empty() {
+            html.push_str(&details(&row.name, &format!("<div class=\"exhibits\">\n{items}</div>\n")));
         }
     }
     Ok(if html.is_empty() { html } else { format!("<h3>To see and hear</h3>\n{html}") })
 }
 
-fn exhibit(path: &Path) -> Result<String, Error> {
-    let name = escape(&path.file_stem().unwrap_or_default().to_string_lossy());
-    let bytes = fs::read(path).map_err(Error::file("read", path))?;
-    let data = |kind: &str| format!("data:{kind};base64,{}", STANDARD.encode(&bytes));
-    let item = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("wav") => {
-            format!("<audio controls preload=\"metadata\" aria-label=\"{name}\" src=\"{}\"></audio>", data("audio/wav"))
+/// One figure of files that share a name: a sound and its picture, say.
+fn exhibit(column: &str, paths: &[PathBuf]) -> Result<String, Error> {
+    let name = paths[0].file_stem().unwrap_or_default().to_string_lossy();
+    let name = escape(&format!("{column}: {name}"));
+    let (mut items, mut class) = (String::new(), "");
+    for path in paths {
+        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let data = |kind: &str| format!("data:{kind};base64,{}", STANDARD.encode(&bytes));
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("wav") => put(
+                &mut items,
+                &format!(
+                    "<audio controls preload=\"metadata\" aria-label=\"{name}\" src=\"{}\"></audio>",
+                    data("audio/wav")
+                ),
+            ),
+            Some("png") => put(&mut items, &format!("<img alt=\"{name}\" src=\"{}\">", data("image/png"))),
+            Some("txt") => {
+                let text = String::from_utf8_lossy(&bytes);
+                let shown: String = text.chars().take(TEXT_SHOWN).collect();
+                let more = if shown.len() < text.len() { "\n…" } else { "" };
+                put(&mut items, &format!("<pre tabindex=\"0\">{}{more}</pre>", escape(&shown)));
+                class = " class=\"text\"";
+            }
+            _ => {}
         }
-        Some("png") => format!("<img alt=\"{name}\" src=\"{}\">", data("image/png")),
-        Some("txt") => {
-            let text = String::from_utf8_lossy(&bytes);
-            let shown: String = text.chars().take(TEXT_SHOWN).collect();
-            let more = if shown.len() < text.len() { "\n…" } else { "" };
-            format!("<pre tabindex=\"0\">{}{more}</pre>", escape(&shown))
-        }
-        _ => return Ok(String::new()),
-    };
-    Ok(format!("<figure>{item}<figcaption>{name}</figcaption></figure>\n"))
+    }
+    Ok(if items.is_empty() {
+        items
+    } else {
+        format!("<figure{class}>{items}<figcaption>{name}</figcaption></figure>\n")
+    })
 }
 
 fn details(summary: &str, inner: &str) -> String {
@@ -224,6 +239,12 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn put(html: &mut String, words: &str) {
     // Writing to a string never fails.
     let _ = html.write_str(words);
+}
+
+/// Text whose backquotes mark code, as in Markdown.
+fn code(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
 }
 
 /// Text as it may stand in an element or an attribute.

@@ -48,7 +48,7 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
     }
     for (step, anchor) in [(steps[0], "start"), (steps[1], "end")] {
         let base = HEIGHT - 6.0;
-        put(format!("<text x=\"{:.1}\" y=\"{base}\" text-anchor=\"{anchor}\">{}</text>\n", x(step), short(step)));
+        put(format!("<text x=\"{:.1}\" y=\"{base}\" text-anchor=\"{anchor}\">{}</text>\n", x(step), step.round()));
     }
     for (number, line) in lines.iter().enumerate() {
         let (colour, dash) = style(number);

@@ -2,8 +2,8 @@
 
 use vocable_audio::Frames;
 
-/// Natural-log units from the loudest down to what is white.
-const RANGE: f32 = 9.0;
+/// Decades from the loudest down to what is white.
+const RANGE: f32 = 4.0;
 
 /// A grey PNG of a log-mel: time to the right, frequency upwards, loud is black.
 pub fn log_mel(frames: &Frames) -> anyhow::Result<Vec<u8>> {
