@@ -97,6 +97,7 @@ fn brew(coffee: &Coffee) -> Arc<Stage> {
     Stage::new("brew", 1, &coffee.brew).input("powder", &grind(coffee)).run(move |run: &StageRun| {
         ensure!(config.temperature >= 60.0, "water of {} °C brews nothing", config.temperature);
         let powder: u64 = serde_json::from_slice(&fs::read(run.input("powder").join("powder.json"))?)?;
+        fs::write(run.exhibits()?.join("aroma.txt"), format!("at {} °C, <strong>\n", config.temperature))?;
         let milk = config.milk.as_ref().map_or(0.0, |milk| f64::from(milk.share));
         Ok(run.write_json("cup.json", &(powder as f64 * (1.0 - milk)))?)
     })

@@ -347,6 +347,20 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
     ] {
         assert!(markdown.contains(line), "{line}?\n{markdown}");
     }
+    coffee.run(&["report", "cups", "--html", "a.html"]).ends(0).says("a.html");
+    let page = read("a.html");
+    for part in [
+        "<td data-value=\"168\" ",
+        "<b>210.0</b> <small>[189.0, 231.0]</small>",
+        "title=\"no milk, no foam\"",
+        "<summary>Curves of grind</summary>",
+        "aria-label=\"grind: sum\"",
+        "<dt>w/o heat</dt>\n<dd><code>brew.temperature: 93.0 → 20.0</code></dd>",
+        "<pre tabindex=\"0\">at 93 °C, &lt;strong&gt;\n</pre><figcaption>strength: aroma</figcaption>",
+        "<li>Command: <code>coffee run cups</code></li>",
+    ] {
+        assert!(page.contains(part), "{part}?\n{page}");
+    }
     let only = coffee.run(&["report", "cups", "--name", "robusta"]).ends(0);
     assert!(!only.out.contains("arabica"), "{}", only.out);
 }
