@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use vocable_data::manifest::Split;
-use vocable_lab::{Column, Table};
+use vocable_lab::Table;
 use vocable_objectives::quantizer::{QuantizerConfig, Selection};
 use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechPart, TextPart};
 
 use crate::config::{RunConfig, SecondUnits, validate};
 use crate::pipeline::{Modality, Pipeline};
 use crate::scales;
-use crate::tables::{heard, recognised, speeds};
+use crate::tables::{codes, heard, recognised, speeds};
 
 /// Every sweep. The first row of each is the full model.
 pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
@@ -95,18 +95,12 @@ fn searched(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) ->
 
 /// The same, scored by the use of the codes as well.
 fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Table<RunConfig> {
-    let [speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
-    searched(pipeline, name, title)
-        .column(
-            Column::higher("codes speech", "speech", move |c| speech.codes_score(c, Modality::Speech))
-                .unit("perplexity")
-                .decimals(1),
-        )
-        .column(
-            Column::higher("codes text", "text", move |c| text.codes_score(c, Modality::Text))
-                .unit("perplexity")
-                .decimals(1),
-        )
+    searched(pipeline, name, title).column(codes(pipeline, "codes speech", "speech", Modality::Speech)).column(codes(
+        pipeline,
+        "codes text",
+        "text",
+        Modality::Text,
+    ))
 }
 
 fn task(config: &mut RunConfig, change: impl FnOnce(&mut PretrainConfig)) {

@@ -40,6 +40,17 @@ pub fn recognised(pipeline: &Rc<Pipeline>, name: &'static str, score: &'static s
     Column::lower(name, score, move |c| pipeline.asr_score(c, split)).unit("WER %").decimals(1)
 }
 
+/// A column of how many codes are in use.
+pub fn codes(
+    pipeline: &Rc<Pipeline>,
+    name: &'static str,
+    score: &'static str,
+    modality: Modality,
+) -> Column<RunConfig> {
+    let pipeline = Rc::clone(pipeline);
+    Column::higher(name, score, move |c| pipeline.codes_score(c, modality)).unit("perplexity").decimals(1)
+}
+
 /// The rows of the ablation (spec section 11).
 fn rows(table: Table<RunConfig>) -> Table<RunConfig> {
     table
@@ -155,7 +166,7 @@ impl Weights {
 
 /// What the ablation's numbers rest on; it shares all of its training.
 fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
-    let [source, ended, speech, text] = std::array::from_fn(|_| Rc::clone(pipeline));
+    let [source, ended] = std::array::from_fn(|_| Rc::clone(pipeline));
     let table = Table::new("diagnostics", "What the ablation's numbers rest on")
         .base(scales::base)
         .validate(validate)
@@ -167,16 +178,8 @@ fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .column(recognised(pipeline, "attention other", "attention_wer", Split::TestOther))
         .column(Column::lower("VC unconverted", "source_mcd", move |c| source.vc_score(c)).unit("MCD dB").decimals(2))
         .column(Column::higher("VC ended", "ended", move |c| ended.vc_score(c)).unit("%").decimals(1))
-        .column(
-            Column::higher("codes speech", "speech", move |c| speech.codes_score(c, Modality::Speech))
-                .unit("perplexity")
-                .decimals(1),
-        )
-        .column(
-            Column::higher("codes text", "text", move |c| text.codes_score(c, Modality::Text))
-                .unit("perplexity")
-                .decimals(1),
-        )
+        .column(codes(pipeline, "codes speech", "speech", Modality::Speech))
+        .column(codes(pipeline, "codes text", "text", Modality::Text))
 }
 
 /// A table of one task: the full model beside one without pre-training.
