@@ -89,7 +89,7 @@ fn a_language_model_is_trained_and_has_its_say() {
         stages.find(named).unwrap_or_else(|| panic!("no stage {kind}")).join("outputs")
     };
     // What two updates make of speech is wrong, and can be read word by word.
-    let aligned = std::fs::read_to_string(outputs("decode-asr-").join("aligned.txt")).unwrap();
+    let aligned = std::fs::read_to_string(outputs("decode-asr-").join("exhibits/aligned.txt")).unwrap();
     assert!(aligned.lines().next().is_some_and(|line| line.contains(" errors in ")), "{aligned}");
     // What the stage leaves is a folder that the command line takes.
     let lm = vocable_lm::LanguageModel::open(outputs("lm-"), &burn::tensor::Device::flex()).unwrap();
