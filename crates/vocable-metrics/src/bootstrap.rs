@@ -19,6 +19,10 @@ pub struct Bootstrap {
     pub key: Key,
 }
 
+/// Utterances that a comparison needs: of fewer, not even differences that all have the same sign are evidence at 5 % (the
+/// sign test's p is 2 · 0.5ⁿ), while a bootstrap of them would be certain.
+pub const FEWEST: usize = 6;
+
 /// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -72,12 +76,12 @@ impl Bootstrap {
     /// Whether the runs of `a` and those of `b` differ in the mean of [`Self::ratio`]'s figure: the two-sided p-value of the
     /// paired bootstrap (Efron and Tibshirani 1993, section 16.4), twice the share of draws of the same utterances for both
     /// in which the difference is not on its usual side. The draw at hand counts as one, so that no p is 0. `None` where
-    /// they are not over equally many utterances.
+    /// they are not over equally many utterances, or over less than [`FEWEST`].
     ///
     /// Like the interval it is about other utterances; of other seeds it knows as much as the runs show.
     pub fn difference(&self, a: &[&[(f64, f64)]], b: &[&[(f64, f64)]]) -> Option<f64> {
         let count = utterances(a)?;
-        if utterances(b)? != count {
+        if utterances(b)? != count || count < FEWEST {
             return None;
         }
         let differences = self.draws(count, |drawn| Some(mean_of_ratios(a, drawn)? - mean_of_ratios(b, drawn)?));
@@ -227,5 +231,8 @@ mod tests {
         }
         assert_eq!(bootstrap.difference(&[&a], &[&a]), Some(1.0));
         assert_eq!(bootstrap.difference(&[&a], &[&a[1..]]), None);
+        let b: Vec<(f64, f64)> = a.iter().map(|&(x, d)| (x + 1.0, d)).collect();
+        let of_first = |count: usize| bootstrap.difference(&[&a[..count]], &[&b[..count]]);
+        assert!(of_first(FEWEST).is_some_and(|p| p < 0.01) && of_first(FEWEST - 1).is_none());
     }
 }

@@ -12,7 +12,7 @@ mod verification;
 pub use accuracy::accuracy;
 pub use align::{Alignment, Edit, EditCounts, align};
 pub use bleu::{BleuCounts, bleu};
-pub use bootstrap::{Bootstrap, Interval};
+pub use bootstrap::{Bootstrap, FEWEST, Interval};
 pub use dtw::{Path, dtw};
 pub use error_rate::{aligned_errors, character_alignment, character_errors, word_alignment, word_errors};
 pub use mel_cepstral::{LogMelCepstralDistance, log_mel_cepstral_distance};
