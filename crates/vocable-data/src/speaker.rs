@@ -84,9 +84,10 @@ fn interpolate(values: &[f64], width: usize) -> Vec<f64> {
     (0..width).map(value).collect()
 }
 
-fn normalise(vector: Vec<f64>) -> Vec<f32> {
-    let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt().max(1e-12);
-    vector.into_iter().map(|value| (value / length) as f32).collect()
+/// A vector of length 1 in the same direction, as SpeechT5's voices are kept; zeros stay zeros.
+pub fn unit<T: Copy + Into<f64>>(vector: &[T]) -> Vec<f32> {
+    let length = vector.iter().map(|&value| value.into().powi(2)).sum::<f64>().sqrt().max(1e-12);
+    vector.iter().map(|&value| (value.into() / length) as f32).collect()
 }
 
 /// One vector of the same width per voice of a corpus.
@@ -128,7 +129,7 @@ impl SpeakerVectors {
             }
             voices.values_mut().for_each(|voice| voice.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean));
         }
-        let by_speaker = voices.into_iter().map(|(speaker, values)| (speaker, normalise(values))).collect();
+        let by_speaker = voices.into_iter().map(|(speaker, values)| (speaker, unit(&values))).collect();
         Ok(Self { width, by_speaker })
     }
 

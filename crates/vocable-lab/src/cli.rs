@@ -358,13 +358,7 @@ fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(),
 
 /// The records of a table, of one scale and name if they are given: smallest scale first, the unnamed one first.
 fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>) -> Result<Vec<Record>, Error> {
-    let entries = std::fs::read_dir(runs.join("tables")).into_iter().flatten().flatten();
-    let mut records = Vec::new();
-    for path in entries.map(|entry| entry.path()) {
-        if path.extension().is_some_and(|extension| extension == "json") {
-            records.extend(Record::read(&path)?);
-        }
-    }
+    let mut records: Vec<Record> = Record::all(runs)?.into_iter().map(|(_, record)| record).collect();
     records.retain(|record| {
         let right_scale = scale.is_none_or(|scale| record.scale == scale);
         let right_name = name.is_none_or(|name| record.name.as_deref() == Some(name));

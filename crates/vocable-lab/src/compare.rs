@@ -10,6 +10,7 @@ use vocable_weights::Weights;
 use crate::config::{self, Change};
 use crate::error::Error;
 use crate::manifest::Manifest;
+use crate::plan::named_stage_dir;
 
 /// Fields of a record that tell how long it took and where, not what came out.
 const INCIDENTAL: [&str; 3] = ["seconds", "waited", "memory"];
@@ -87,7 +88,7 @@ pub fn compare(a: &Path, b: &Path) -> Result<(PathBuf, PathBuf, Comparison), Err
     pairs.sort();
     let mut last = None;
     for (_, one, other) in pairs {
-        let (one, other) = (a.join("stages").join(one), b.join("stages").join(other));
+        let (one, other) = (named_stage_dir(a, &one), named_stage_dir(b, &other));
         let comparison = compare_stages(&one, &other)?;
         let differs = !comparison.whatever_code().same();
         last = Some((one, other, comparison));

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::Error;
+use crate::files::entries;
 use crate::manifest::{Manifest, Status};
+use crate::plan::named_stage_dir;
 use crate::record::Record;
 use crate::runner::lock;
 
@@ -27,8 +29,7 @@ pub struct Unused {
 /// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
 pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
     let mut used = HashSet::new();
-    for path in entries(&runs.join("tables")) {
-        let Some(record) = Record::read(&path)? else { continue };
+    for (path, record) in Record::all(runs)? {
         for cell in record.rows.iter().flat_map(|row| &row.cells) {
             if cell.value.is_some() && cell.stages.is_empty() {
                 return Err(Error::NoStages(path));
@@ -57,27 +58,20 @@ pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
 /// # Errors
 /// [`Error::Locked`], [`Error::File`].
 pub fn remove(runs: &Path, stage: &str) -> Result<(), Error> {
-    let dir = runs.join("stages").join(stage);
+    let dir = named_stage_dir(runs, stage);
     let _lock = lock(&dir, stage)?;
     fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))
 }
 
 fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Error> {
     if used.insert(stage.to_owned())
-        && let Some(manifest) = Manifest::read(&runs.join("stages").join(stage))?
+        && let Some(manifest) = Manifest::read(&named_stage_dir(runs, stage))?
     {
         for input in manifest.inputs.values() {
             mark(runs, input, used)?;
         }
     }
     Ok(())
-}
-
-/// What is in a directory, sorted; nothing where there is none.
-fn entries(dir: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
 }
 
 fn size(path: &Path) -> u64 {

@@ -14,7 +14,10 @@ use self::chart::chart;
 use self::curves::{Line, curves};
 use crate::config::{Config, diff};
 use crate::error::Error;
+use crate::files::entries;
+use crate::manifest::Manifest;
 use crate::patch::Patch;
+use crate::plan::named_stage_dir;
 use crate::record::{Record, RecordCell};
 use crate::report::{self, heading};
 use crate::stage_run::EXHIBITS;
@@ -170,13 +173,13 @@ fn exhibits(record: &Record, runs: &Path) -> Result<String, Error> {
         for cell in &row.cells {
             // Of several seeds the first one's.
             let Some(stage) = cell.stages.first() else { continue };
-            let mut dirs = vec![runs.join("stages").join(stage)];
-            if let Some(manifest) = crate::manifest::Manifest::read(&dirs[0])? {
-                dirs.extend(manifest.inputs.values().map(|input| runs.join("stages").join(input)));
+            let mut dirs = vec![named_stage_dir(runs, stage)];
+            if let Some(manifest) = Manifest::read(&dirs[0])? {
+                dirs.extend(manifest.inputs.values().map(|input| named_stage_dir(runs, input)));
             }
             for dir in dirs {
                 if !shown.contains(&dir) {
-                    let paths = files(&dir.join("outputs").join(EXHIBITS));
+                    let paths = entries(&dir.join("outputs").join(EXHIBITS));
                     let paths = &paths[..paths.len().min(EXHIBITS_SHOWN)];
                     for alike in paths.chunk_by(|a, b| a.file_stem() == b.file_stem()) {
                         items.push_str(&exhibit(&cell.column, alike)?);
@@ -228,12 +231,6 @@ fn exhibit(column: &str, paths: &[PathBuf]) -> Result<String, Error> {
 
 fn details(summary: &str, inner: &str) -> String {
     format!("<details>\n<summary>{}</summary>\n{inner}</details>\n", escape(summary))
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
 }
 
 fn put(html: &mut String, words: &str) {

@@ -110,7 +110,12 @@ impl Plan {
 
 /// The directory of a stage under a runs directory.
 pub fn stage_dir(runs: &Path, stage: &Stage) -> PathBuf {
-    runs.join("stages").join(stage.name())
+    named_stage_dir(runs, &stage.name())
+}
+
+/// The directory of the stage of a name under a runs directory.
+pub(crate) fn named_stage_dir(runs: &Path, name: &str) -> PathBuf {
+    runs.join("stages").join(name)
 }
 
 /// Where a stage stands under a runs directory.

@@ -9,7 +9,7 @@ use vocable_random::Key;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::files::{read_json, write_json};
+use crate::files::{entries, read_json, write_json};
 use crate::manifest::{Git, Manifest, Status};
 use crate::plan::{Plan, stage_dir};
 use crate::runner::Outcome;
@@ -137,10 +137,11 @@ impl Record {
         record.code.dedup();
         let mut rows: Vec<RecordRow> =
             table.rows().iter().map(|row| RecordRow { name: row.name().to_owned(), cells: Vec::new() }).collect();
+        let seeds: Vec<Option<u64>> = trials.iter().map(Trial::seed).collect();
         for (at, column) in table.columns().iter().enumerate() {
             let mut first = Vec::new();
             for (number, row) in rows.iter_mut().enumerate() {
-                let stages = trials.iter().map(|trial| (trial.seed(), &trial.cells[number][at]));
+                let stages = seeds.iter().copied().zip(trials.iter().map(|trial| &trial.cells[number][at]));
                 let (cell, runs) = cell(column, stages, runs, outcome)?;
                 let p = if number == 0 { None } else { bootstrap(column).difference(&slices(&runs), &slices(&first)) };
                 row.cells.push(RecordCell { p, ..cell });
@@ -175,6 +176,16 @@ impl Record {
     /// [`Error::File`], [`Error::Damaged`].
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
         read_json(path)
+    }
+
+    /// All records under a runs directory, with their files, by name of these.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Damaged`].
+    pub fn all(runs: &Path) -> Result<Vec<(PathBuf, Self)>, Error> {
+        let json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        let paths = entries(&runs.join("tables")).into_iter().filter(json);
+        paths.filter_map(|path| Some(Self::read(&path).transpose()?.map(|record| (path, record)))).collect()
     }
 
     /// The cell of a row and a column.

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::files::entries;
 use crate::manifest::{Manifest, Status};
+use crate::plan::named_stage_dir;
 use crate::progress::seconds;
 
 /// The chain from a score stage's directory down to the data, as a text: what made each stage, when, from which code, and
@@ -34,7 +36,7 @@ fn add(
         line(text, &indent, &format!("{role}{stage} (above)"));
         return Ok(());
     }
-    let dir = runs.join("stages").join(stage);
+    let dir = named_stage_dir(runs, stage);
     let manifest = Manifest::read(&dir)?.ok_or_else(|| Error::Missing(dir.clone()))?;
     line(text, &indent, &format!("{role}{stage}"));
     let indent = format!("{indent}    ");
@@ -72,7 +74,8 @@ fn add(
             }
         }
     }
-    let outputs = files(&dir.join("outputs"));
+    let name = |path: PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let outputs: Vec<String> = entries(&dir.join("outputs")).into_iter().map(name).collect();
     if !outputs.is_empty() {
         line(text, &indent, &format!("outputs: {}", outputs.join(", ")));
     }
@@ -85,11 +88,4 @@ fn add(
 fn line(text: &mut String, indent: &str, words: &str) {
     // Writing to a string never fails.
     let _ = writeln!(text, "{indent}{words}");
-}
-
-fn files(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }

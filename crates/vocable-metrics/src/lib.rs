@@ -16,4 +16,4 @@ pub use bootstrap::{Bootstrap, FEWEST, Interval};
 pub use dtw::{Path, dtw};
 pub use error_rate::{aligned_errors, character_alignment, character_errors, word_alignment, word_errors};
 pub use mel_cepstral::{LogMelCepstralDistance, log_mel_cepstral_distance};
-pub use verification::equal_error_rate;
+pub use verification::{equal_error_rate, equal_error_rate_of_pairs};

@@ -33,9 +33,30 @@ pub fn equal_error_rate(scores: &[f32], same: &[bool]) -> Option<f64> {
     unreachable!("where all is accepted, nothing is refused")
 }
 
+/// The equal-error rate in percent, and the number of trials, where every two recordings are a trial: a recording is its
+/// speaker and a vector of length 1, a score the cosine of two. `None` as in [`equal_error_rate`].
+pub fn equal_error_rate_of_pairs<S: PartialEq>(recordings: &[(S, Vec<f32>)]) -> Option<(f64, usize)> {
+    let trials =
+        recordings.iter().enumerate().flat_map(|(n, one)| recordings[..n].iter().map(move |other| (one, other)));
+    let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let (scores, same): (Vec<f32>, Vec<bool>) =
+        trials.map(|(one, other)| (cosine(&one.1, &other.1), one.0 == other.0)).unzip();
+    equal_error_rate(&scores, &same).map(|rate| (rate, scores.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_two_recordings_are_a_trial() {
+        let recordings = [("a", vec![1.0, 0.0]), ("a", vec![0.8, 0.6]), ("b", vec![0.0, 1.0])];
+        // Cosines 0.8 (the same voice), 0 and 0.6.
+        assert_eq!(equal_error_rate_of_pairs(&recordings), Some((0.0, 3)));
+        assert_eq!(equal_error_rate_of_pairs(&recordings[..2]), None);
+        let swapped = [("a", vec![1.0, 0.0]), ("b", vec![0.8, 0.6]), ("a", vec![0.0, 1.0])];
+        assert_eq!(equal_error_rate_of_pairs(&swapped), Some((100.0, 3)));
+    }
 
     #[test]
     fn known_cases() {

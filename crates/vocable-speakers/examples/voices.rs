@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let manifest = corpus.manifest();
     let tested: Vec<usize> = manifest.split(Split::TestClean).into_iter().take(6).collect();
-    let vector = |&index: &usize| Ok::<_, Box<dyn Error>>(unit(encoder.embed(&corpus.audio(index)?)?));
+    let vector = |&index: &usize| Ok::<_, Box<dyn Error>>(unit(&encoder.embed(&corpus.audio(index)?)?));
     let vectors = tested.iter().map(vector).collect::<Result<Vec<_>, _>>()?;
     for (index, vector) in tested.iter().zip(&vectors) {
         let cosine = |other: &Vec<f32>| vector.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();

@@ -57,13 +57,6 @@ pub fn features(fbank: &Fbank, samples: &[f32]) -> Frames {
     frames
 }
 
-/// A vector of length 1 in the same direction, as SpeechT5's voices are kept.
-pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt().max(1e-12);
-    vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
-    vector
-}
-
 /// A network that turns recordings into speaker vectors.
 pub struct SpeakerEncoder {
     /// Where it was read from.
@@ -149,7 +142,7 @@ embedding_model: !new:speechbrain.lobes.models.Xvector.Xvector
         )
     }
 
-    /// The speaker vector of samples at [`RATE`], `[width]`, of any length; see [`unit()`].
+    /// The speaker vector of samples at [`RATE`], `[width]`, of any length; see [`unit`](crate::unit).
     ///
     /// # Errors
     /// [`SpeakerError::Short`].

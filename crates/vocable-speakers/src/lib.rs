@@ -7,7 +7,8 @@ mod model;
 mod objective;
 
 pub use config::{Tdnn, XVectorConfig};
-pub use encoder::{RATE, SpeakerEncoder, features, unit};
+pub use encoder::{RATE, SpeakerEncoder, features};
 pub use error::SpeakerError;
 pub use model::{SpeakerHead, TdnnBlock, XVector, XVectorClassifier};
 pub use objective::{SpeakerTask, SpeakerTraining};
+pub use vocable_data::speaker::unit;

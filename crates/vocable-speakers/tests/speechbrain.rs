@@ -110,6 +110,6 @@ fn mistakes_are_named() {
 
 #[test]
 fn unit_vectors_have_length_one() {
-    close(&unit(vec![3.0, -4.0]), &[0.6, -0.8], 1e-7);
-    assert_eq!(unit(vec![0.0; 3]), [0.0; 3]);
+    close(&unit(&[3.0_f32, -4.0]), &[0.6, -0.8], 1e-7);
+    assert_eq!(unit(&[0.0_f32; 3]), [0.0; 3]);
 }

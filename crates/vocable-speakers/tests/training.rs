@@ -54,7 +54,7 @@ fn recordings_of_a_voice_lie_nearer_to_each_other_than_to_others() {
     let manifest = corpus.manifest();
     let tested: Vec<usize> = manifest.split(Split::TestClean).into_iter().take(24).collect();
     let vectors: Vec<Vec<f32>> =
-        tested.iter().map(|&index| unit(encoder.embed(&corpus.audio(index).unwrap()).unwrap())).collect();
+        tested.iter().map(|&index| unit(&encoder.embed(&corpus.audio(index).unwrap()).unwrap())).collect();
     let speaker = |n: usize| &manifest.utterances[tested[n]].speaker;
     let cosine = |a: usize, b: usize| vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum::<f32>();
     let others = |n: usize| (0..tested.len()).filter(move |&m| m != n);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use vocable_data::crop;
 use vocable_data::manifest::Split;
 use vocable_data::sampler::Limits;
+use vocable_data::speaker;
 use vocable_nn::Mode;
 use vocable_objectives::{Losses, Margin, speaker_loss};
 use vocable_random::Key;
@@ -213,8 +214,7 @@ impl Identification {
             let waveform = Waveforms::new(&[self.dataset.corpus.audio(index)?], &device);
             let state = model.states(waveform.samples, &waveform.lengths, Mode::Eval);
             let state = state.try_into_vec_as::<f32>().expect("states are floats");
-            let length = state.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt().max(1e-12);
-            found.push(state.iter().map(|&value| (f64::from(value) / length) as f32).collect());
+            found.push(speaker::unit(&state));
             progress(found.len());
         }
         Ok(found)

@@ -1,6 +1,7 @@
 //! The tasks that turn speech into text, by attention and, for transcripts, CTC together: one recipe and one objective
 //! for whatever text it is (spec sections 6.1 and 6.3).
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -267,17 +268,21 @@ impl<O: TextOutput> ToText<O> {
     ) -> Result<Self, ModelError> {
         let mut notes = Vec::new();
         let name = |&index: &usize| dataset.utterance(index).id.clone();
-        let encode = |index: usize| {
-            let text = config.output.text(dataset.utterance(index));
-            text.map_or_else(Vec::new, |text| vocabulary.encode(text))
+        let [all, mut valid] = [Split::Train, Split::Valid].map(|split| config.output.utterances(&dataset, split));
+        // Of every text its tokens, and the frames that CTC needs for them.
+        let needs = |&index: &usize| {
+            let encoded = config.output.text(dataset.utterance(index)).map(|text| vocabulary.encode(text));
+            let encoded = encoded.unwrap_or_default();
+            (index, [encoded.len(), ctc_frames(&encoded)])
         };
-        let tokens = |index: usize| encode(index).len();
+        let texts: HashMap<usize, [usize; 2]> = all.iter().chain(&valid).map(needs).collect();
+        let tokens = |index: usize| texts[&index][0];
         let fastest = config.speeds.iter().copied().fold(1.0, f64::max);
         let extractor = model.extractor();
         let frames = |index: usize| extractor.frames((dataset.declared_samples(index) as f64 / fastest) as usize);
         let (task, samples, most) = (O::TASK, config.batch_samples, config.max_tokens);
         let usable = |index: &usize| frames(*index) > 0 && tokens(*index) > 0;
-        let aligns = |index: &usize| config.ctc == 0.0 || frames(*index) >= ctc_frames(&encode(*index));
+        let aligns = |index: &usize| config.ctc == 0.0 || frames(*index) >= texts[index][1];
         type Fits<'a> = &'a dyn Fn(&usize) -> bool;
         let limits: [(String, Fits); 4] = [
             (format!("longer than {task}.task.batch_samples = {samples} samples"), &|&index| {
@@ -288,7 +293,6 @@ impl<O: TextOutput> ToText<O> {
             // Its loss would be infinite, and every update that meets it would be skipped.
             ("too few frames for CTC to align the text".into(), &|index| config.zero_infinity || aligns(index)),
         ];
-        let all = config.output.utterances(&dataset, Split::Train);
         let train = limits
             .iter()
             .fold(all, |train, (why, fits)| keep(train, "training utterances", why, fits, name, &mut notes));
@@ -301,7 +305,6 @@ impl<O: TextOutput> ToText<O> {
             let message = format!("no training utterance fits {task}.task.batch_samples and {task}.task.max_tokens");
             return Err(ModelError::Unsuitable { task: O::NAME, message });
         }
-        let mut valid = config.output.utterances(&dataset, Split::Valid);
         valid.retain(usable);
         let valid = sample(&valid, validation);
         let length = |index: usize| [dataset.declared_samples(index), tokens(index) + 1];

@@ -143,22 +143,21 @@ impl Extractor {
 
     /// The features of a recording, and its duration in seconds.
     fn frames(&self, input: &Input) -> Result<(Frames, f64), String> {
-        if let Self::SpeechT5(model, layer) = self {
-            let (folder, model) = &**model;
-            let (samples, seconds) = waveform(folder, input)?;
-            let waveform = Waveforms::new(&[samples], &Device::flex());
-            let states = model.hidden_states(waveform.samples, &waveform.lengths, *layer);
-            let values = states.try_into_vec_as::<f32>().expect("states are floats");
-            return Ok((Frames::new(values, self.width()), seconds));
-        }
-        let (samples, seconds) = input.samples(RATE)?;
+        let (samples, seconds) = match self {
+            Self::SpeechT5(model, _) => waveform(&model.0, input)?,
+            _ => input.samples(RATE)?,
+        };
         let frames = match self {
             Self::Mel(log_mel) => log_mel.log_mel(&samples),
             Self::Mfcc { step } => Mfcc::new(RATE).mfcc_with_deltas(&samples).every(*step),
             Self::Hubert(hubert, layer) => {
                 hubert.hidden_states(&samples, *layer).map_err(|error| format!("{}: {error}", input.name))?
             }
-            Self::SpeechT5(..) => unreachable!("handled above"),
+            Self::SpeechT5(model, layer) => {
+                let waveform = Waveforms::new(std::slice::from_ref(&samples), &Device::flex());
+                let states = model.1.hidden_states(waveform.samples, &waveform.lengths, *layer);
+                Frames::new(states.try_into_vec_as::<f32>().expect("states are floats"), self.width())
+            }
         };
         match frames.is_empty() {
             true => Err(format!("{}: {} samples are too few for a frame", input.name, samples.len())),

@@ -15,7 +15,7 @@ use serde_json::json;
 use vocable_data::corpus::Corpus;
 use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_data::speaker;
-use vocable_metrics::equal_error_rate;
+use vocable_metrics::equal_error_rate_of_pairs;
 use vocable_random::Key;
 use vocable_speakers::{RATE, SpeakerEncoder, SpeakerTask, SpeakerTraining, XVectorConfig, unit};
 use vocable_train::{Decay, Event, Objective, OptimiserConfig, Record, Schedule, TrainConfig, TrainError, train};
@@ -134,7 +134,7 @@ pub fn run(what: &Speakers) -> Ending {
 fn vector(encoder: &SpeakerEncoder, options: &Embed, samples: &[f32]) -> Result<Vec<f32>, String> {
     let vector = encoder.embed(samples).map_err(|error| error.to_string())?;
     match vector.iter().all(|value| value.is_finite()) {
-        true => Ok(if options.raw { vector } else { unit(vector) }),
+        true => Ok(if options.raw { vector } else { unit(&vector) }),
         false => Err("its vector holds a value that is not finite".into()),
     }
 }
@@ -221,24 +221,20 @@ fn verify(options: &Verify) -> Ending {
             encoder.embed(&samples).map_err(named)
         });
         match embedded {
-            Ok(vector) => heard.push((&utterance.speaker, unit(vector))),
+            Ok(vector) => heard.push((&utterance.speaker, unit(&vector))),
             Err(error) => reporter.failed(&error),
         }
         reporter.step();
     }
-    let trials = (0..heard.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
-    let cosine = |(one, other): (usize, usize)| heard[one].1.iter().zip(&heard[other].1).map(|(a, b)| a * b).sum();
-    let scores: Vec<f32> = trials.clone().map(cosine).collect();
-    let same: Vec<bool> = trials.map(|(one, other)| heard[one].0 == heard[other].0).collect();
     let voices = heard.iter().map(|(speaker, _)| speaker).collect::<BTreeSet<_>>().len();
-    let Some(eer) = equal_error_rate(&scores, &same) else {
+    let Some((eer, trials)) = equal_error_rate_of_pairs(&heard) else {
         let splits: Vec<String> = options.split.iter().map(ToString::to_string).collect();
         let (path, splits) = (options.manifest.display(), splits.join(", "));
         let message = format!("{path}: of {splits} no two utterances are of one voice, or none of two voices");
         return Err(Unusable(message));
     };
-    let object = json!({ "eer": eer, "trials": scores.len(), "utterances": heard.len(), "voices": voices });
-    let (trials, utterances) = (scores.len(), heard.len());
+    let utterances = heard.len();
+    let object = json!({ "eer": eer, "trials": trials, "utterances": utterances, "voices": voices });
     reporter
         .done(&object, &format!("eer {eer:.2} % over {trials} trials of {utterances} utterances by {voices} voices"));
     Ok(reporter.finish())

@@ -44,7 +44,7 @@ fn vectors_of_recordings_are_written() {
     for name in ["voice.npy", "voice.safetensors"] {
         let found = objects(&["speakers", "embed", "--model", &model, &wav, "-o", &path(name), "--json"]);
         assert_eq!(found[0]["width"], 12);
-        assert_eq!(speaker::read(Path::new(&path(name)), 12).unwrap(), unit(expected.clone()));
+        assert_eq!(speaker::read(Path::new(&path(name)), 12).unwrap(), unit(&expected));
     }
     let said = printed(&["speakers", "embed", "--model", &model, "--raw", &wav, "-o", &path("raw.npy")]);
     assert!(said.ends_with("raw.npy: 12 values\n"), "{said}");
@@ -54,7 +54,7 @@ fn vectors_of_recordings_are_written() {
     let output = vocable(&["speakers", "embed", "--model", &model, &wav, &path("short.wav"), "-o", &path("many")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("short.wav: 100 samples are too few for a speaker vector: 480 are needed"));
-    assert_eq!(speaker::read(Path::new(&path("many/asr_0.npy")), 12).unwrap(), unit(expected));
+    assert_eq!(speaker::read(Path::new(&path("many/asr_0.npy")), 12).unwrap(), unit(&expected));
     let message = complaint(2, &["speakers", "embed", "--model", &path("many"), &wav, "-o", &path("x.npy")]);
     assert!(message.contains("embedding_model.ckpt"), "{message}");
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::manifest::Manifest;
+use crate::plan::named_stage_dir;
 use crate::record::Record;
 
 /// Points of a line at most: neighbours beyond that are averaged.
@@ -78,7 +79,7 @@ fn collect(
     if !seen.insert(stage.to_owned()) {
         return Ok(());
     }
-    let dir = runs.join("stages").join(stage);
+    let dir = named_stage_dir(runs, stage);
     let Some(manifest) = Manifest::read(&dir)? else { return Ok(()) };
     if dir.join("metrics.jsonl").exists() {
         found.entry(manifest.kind).or_default().insert(stage.to_owned());
@@ -88,7 +89,7 @@ fn collect(
 
 /// A run's numbers: every number of every line that says its step, nested names joined by dots.
 fn numbers(runs: &Path, stage: &str) -> Result<Numbers, Error> {
-    let path = runs.join("stages").join(stage).join("metrics.jsonl");
+    let path = named_stage_dir(runs, stage).join("metrics.jsonl");
     let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
     let mut numbers = Numbers::new();
     for line in text.lines() {

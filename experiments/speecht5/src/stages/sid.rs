@@ -6,7 +6,7 @@ use anyhow::Context;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
-use vocable_metrics::{Bootstrap, equal_error_rate};
+use vocable_metrics::{Bootstrap, equal_error_rate_of_pairs};
 use vocable_random::Key;
 use vocable_speecht5::sid::{Hearing, Identification, Identified, SidConfig};
 use vocable_speecht5::{ModelConfig, Regularisation, SpeakerClassifier};
@@ -106,16 +106,12 @@ pub fn verify(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let test = objective.test();
             run.progress().start(test.len() as u64, "utterances");
             let states = objective.embed(&model, &test, |done| run.progress().step(done as u64, "heard"))?;
-            let trials = (0..test.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
-            let cosine =
-                |(one, other): (usize, usize)| states[one].iter().zip(&states[other]).map(|(a, b)| a * b).sum();
-            let scores: Vec<f32> = trials.clone().map(cosine).collect();
-            let same: Vec<bool> =
-                trials.map(|(one, other)| objective.speaker(test[one]) == objective.speaker(test[other])).collect();
-            let value = equal_error_rate(&scores, &same)
+            let voices = test.iter().map(|&index| objective.speaker(index));
+            let heard: Vec<(&str, Vec<f32>)> = voices.zip(states).collect();
+            let (value, trials) = equal_error_rate_of_pairs(&heard)
                 .context("no two test utterances are by one voice of the training split, or all are")?;
-            run.log(format!("eer {value:.2} over {} trials", scores.len()))?;
-            Ok(run.write_scores(&Scores::new().with("eer", Score::new(value, scores.len() as u64)))?)
+            run.log(format!("eer {value:.2} over {trials} trials"))?;
+            Ok(run.write_scores(&Scores::new().with("eer", Score::new(value, trials as u64)))?)
         })
 }
 
