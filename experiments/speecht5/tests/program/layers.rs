@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "vocable-random",
     "vocable-audio",
     "vocable-text",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 22] = [
     "vocable-speakers",
     "vocable-speecht5",
     "vocable",
+    "experiment-template",
     "speecht5-experiments",
     "vocable-benches",
 ];
