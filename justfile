@@ -91,6 +91,10 @@ soak seconds="1200":
 golden:
     VOCABLE_GOLDEN=1 cargo test --release --workspace --test reliability -- processes_threads
 
+# Write docs/reference anew: the command lines and the configuration as they are
+reference:
+    VOCABLE_REFERENCE=1 cargo test --workspace --no-fail-fast --test reference
+
 # Event files of training, read by PyPI's tensorboard
 test-tensorboard:
     bash fixtures/reference/tensorboard.sh
