@@ -104,7 +104,7 @@ impl Before {
     /// The first paragraph, with links as their texts.
     fn docs(&self) -> String {
         let first = self.docs.iter().take_while(|line| !line.is_empty());
-        unlinked(&first.map(String::as_str).collect::<Vec<_>>().join(" "))
+        unsourced(&unlinked(&first.map(String::as_str).collect::<Vec<_>>().join(" ")))
     }
 
     fn renamed(&self, name: &str, rule: &str) -> String {
@@ -138,6 +138,19 @@ fn unlinked(text: &str) -> String {
         rest = target.map_or(after, |(_, after)| after);
     }
     out + rest
+}
+
+/// Documentation without the places in the specification that it names in brackets, which a reader of the page may not have.
+fn unsourced(text: &str) -> String {
+    let mut parts = text.split(" (");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((source, after)) if ["table D", "spec "].iter().any(|start| source.starts_with(start)) => out += after,
+            _ => out = out + " (" + part,
+        }
+    }
+    out
 }
 
 fn field(line: &str, before: &Before) -> Option<Field> {
