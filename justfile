@@ -93,7 +93,7 @@ golden:
 
 # Write docs/reference anew: the command lines and the configuration as they are
 reference:
-    VOCABLE_REFERENCE=1 cargo test --workspace --no-fail-fast --test reference
+    VOCABLE_REFERENCE=1 cargo test --release --workspace --no-fail-fast --test reference
 
 # Event files of training, read by PyPI's tensorboard
 test-tensorboard:
