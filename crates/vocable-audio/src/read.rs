@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -42,8 +43,12 @@ impl Audio {
     }
 }
 
-/// Samples that a file may hold (18 hours at 16 kHz): a few bytes of a compressed format can stand for any silence.
-const LONGEST: usize = 1 << 30;
+/// Samples that a file may hold (9 hours at 16 kHz): a few bytes of a compressed format can stand for any silence.
+const LONGEST: usize = 1 << 29;
+/// Rates that a file may have, in Hz: the lower it is, the more another rate makes of each sample.
+const RATES: RangeInclusive<u32> = 4_000..=1_000_000;
+/// Samples for which there is room before any was decoded.
+const ROOM: u64 = 1 << 20;
 
 /// What a file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,8 @@ impl Header {
 /// channels (averaged). The content decides on the format, not the file's name.
 ///
 /// Errors: see [`AudioError`]. A file that is shorter than it declares, has no end-of-stream page (Ogg) or fails its
-/// checksum (FLAC) is refused rather than read in part.
+/// checksum (FLAC) is refused rather than read in part. So is one of more than 2²⁹ samples (9 hours at 16 kHz), of a rate
+/// below 4 kHz or above 1 MHz, and what is no regular file.
 pub fn read(path: impl AsRef<Path>) -> Result<Audio, AudioError> {
     Stream::open(path.as_ref())?.read()
 }
@@ -117,6 +123,11 @@ fn mean(frame: &[f32]) -> f32 {
 
 impl Stream {
     fn open(path: &Path) -> Result<Self, AudioError> {
+        let kind = std::fs::metadata(path).map_err(failed(path))?;
+        // A pipe would be waited for, and a device need not end.
+        if !(kind.is_file() || kind.is_dir()) {
+            return Err(failed(path)(std::io::Error::new(ErrorKind::InvalidInput, "is no regular file")));
+        }
         let file = File::open(path).map_err(failed(path))?;
         Self::new(file, path)
     }
@@ -143,6 +154,13 @@ impl Stream {
             .sample_rate
             .filter(|&rate| rate > 0)
             .ok_or_else(|| not_audio("it declares no sample rate".into()))?;
+        if !RATES.contains(&rate) {
+            let (least, most) = (RATES.start(), RATES.end());
+            return Err(not_audio(format!("it declares {rate} Hz, beyond the {least} to {most} Hz that are read")));
+        }
+        if track.num_frames.is_some_and(|declared| declared > LONGEST as u64) {
+            return Err(too_long(path));
+        }
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
             .map_err(|error| not_audio(error.to_string()))?;
@@ -151,7 +169,7 @@ impl Stream {
     }
 
     fn read(mut self) -> Result<Audio, AudioError> {
-        let mut samples = Vec::with_capacity(self.declared.unwrap_or(0).min(1 << 22) as usize);
+        let mut samples = Vec::with_capacity(self.declared.unwrap_or(0).min(ROOM) as usize);
         self.decode_into(&mut samples)?;
         if samples.is_empty() {
             return Err(AudioError::Empty { path: self.path });
@@ -183,8 +201,7 @@ impl Stream {
             }
             decoded.copy_to_vec_interleaved(&mut interleaved);
             if samples.len() + decoded.frames() > LONGEST {
-                let reason = format!("it is longer than {LONGEST} samples; cut it into parts");
-                return Err(AudioError::NotAudio { path: self.path.clone(), reason });
+                return Err(too_long(&self.path));
             }
             samples.extend(interleaved.chunks_exact(channels).map(self.mix));
         }
@@ -212,6 +229,11 @@ impl Stream {
             other => AudioError::Damaged { path, reason: format!("{other} after {found} samples") },
         }
     }
+}
+
+fn too_long(path: &Path) -> AudioError {
+    let reason = format!("it is longer than the {LONGEST} samples that are read; cut it into parts");
+    AudioError::NotAudio { path: path.into(), reason }
 }
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> AudioError {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
 use crate::manifest::hex;
+use crate::{DataError, bounded};
 
 /// Writes `path` through `fill`: beside it first, then flushed to disk, then renamed, so that a reader never sees a
 /// part and an interrupted run leaves what was there before. Missing parent folders are made.
@@ -42,13 +42,26 @@ pub fn folder_hash(folder: &Path) -> Result<String, DataError> {
     let mut hash = Sha256::new();
     for path in entries(folder)?.into_iter().filter(|path| path.is_file()) {
         let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
-        let mut file = File::open(&path).map_err(DataError::io(&path))?;
-        let length = file.metadata().map_err(DataError::io(&path))?.len();
         hash.update(name.len().to_le_bytes());
         hash.update(name);
-        hash.update(length.to_le_bytes());
-        std::io::copy(&mut file, &mut Hasher(&mut hash)).map_err(DataError::io(&path))?;
+        hash_file(&path, &mut hash)?;
     }
+    Ok(hex(&hash.finalize()))
+}
+
+/// Adds length and bytes of a file to a hash.
+pub(crate) fn hash_file(path: &Path, hash: &mut Sha256) -> Result<(), DataError> {
+    let mut file = bounded::open(path)?;
+    let length = file.metadata().map_err(DataError::io(path))?.len();
+    hash.update(length.to_le_bytes());
+    std::io::copy(&mut file, &mut Hasher(hash)).map(drop).map_err(DataError::io(path))
+}
+
+/// SHA-256, in hex, of a file.
+pub(crate) fn file_sha256(path: &Path) -> Result<String, DataError> {
+    let mut hash = Sha256::new();
+    let mut file = bounded::open(path)?;
+    std::io::copy(&mut file, &mut Hasher(&mut hash)).map_err(DataError::io(path))?;
     Ok(hex(&hash.finalize()))
 }
 

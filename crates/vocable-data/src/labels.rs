@@ -1,29 +1,29 @@
 //! Files of unit labels: `.km`, one utterance per line, its cluster ids separated by spaces.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use crate::DataError;
 use crate::files::write_atomically;
+use crate::{DataError, bounded};
 
 /// Reads the labels of all utterances; line n belongs to the n-th utterance of the manifest it was made from.
 ///
 /// # Errors
-/// With file and line: something that is not a number.
+/// With file and line: something that is not a number, a line of more than a megabyte.
 pub fn read(path: &Path) -> Result<Vec<Vec<u32>>, DataError> {
-    let content = fs::read_to_string(path).map_err(DataError::io(path))?;
-    let line = |(index, line): (usize, &str)| {
+    let mut labels = Vec::new();
+    bounded::lines(path, |number, line| {
         let ids = line.split_ascii_whitespace().map(|word| {
             word.parse().map_err(|_| DataError::Line {
                 path: path.to_owned(),
-                line: index + 1,
-                message: format!("`{word}` is not a cluster id, expected numbers separated by spaces"),
+                line: number,
+                message: format!("`{word:.40}` is not a cluster id, expected numbers separated by spaces"),
             })
         });
-        ids.collect()
-    };
-    content.lines().enumerate().map(line).collect()
+        labels.push(ids.collect::<Result<_, _>>()?);
+        Ok(())
+    })?;
+    Ok(labels)
 }
 
 /// Writes the labels of all utterances, whole or not at all.
@@ -42,6 +42,8 @@ pub fn write(path: &Path, labels: &[Vec<u32>]) -> Result<(), DataError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

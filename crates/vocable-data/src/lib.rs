@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bounded;
 pub mod corpus;
 pub mod crop;
 mod error;

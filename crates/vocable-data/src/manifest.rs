@@ -4,22 +4,22 @@
 //! {"id": "a1", "audio": "wav/a1.wav", "speaker": "anna", "text": "good morning", "seconds": 1.25, "split": "train"}
 //! ```
 //! `text` may be left out where nothing is transcribed; `text_de`, `text_fr`, `speaker_vector` (a file) and `sha256` (of
-//! the recording) are optional. Paths are relative to the manifest's folder. A large manifest is a folder of such files
+//! the recording) are optional. Paths are relative to the manifest's folder, without `..`, or absolute. A large manifest is a folder of such files
 //! (*shards*), in the order of their names; its paths are relative to the folder that the shards' folder is in.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
-use crate::files::write_atomically;
+use crate::files::{hash_file, write_atomically};
+use crate::{DataError, bounded};
 
 /// The part an utterance plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -171,6 +171,12 @@ impl Utterance {
         if self.audio.as_os_str().is_empty() {
             return Some(format!("`audio` of `{}` is empty", self.id));
         }
+        let paths = [("audio", Some(&self.audio)), ("speaker_vector", self.speaker_vector.as_ref())];
+        let leaves = |path: &PathBuf| path.components().any(|part| part == Component::ParentDir);
+        if let Some((field, Some(path))) = paths.iter().find(|(_, path)| path.is_some_and(leaves)) {
+            let path = path.display();
+            return Some(format!("`{field}` of `{}` leads out with `..`: `{path}`; tell its absolute path", self.id));
+        }
         if !(self.seconds.is_finite() && self.seconds > 0.0) {
             return Some(format!("`seconds` of `{}` is {}, expected a positive duration", self.id, self.seconds));
         }
@@ -193,7 +199,7 @@ impl Manifest {
     ///
     /// # Errors
     /// With file and line: not a JSON object, an unknown, missing or mistyped field, an unknown split, an empty id,
-    /// speaker or text, a duration that is not positive, an id seen before. A manifest without utterances.
+    /// speaker or text, a duration that is not positive, a path with `..`, an id seen before, a line of more than a megabyte. A manifest without utterances.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let shards = if path.is_dir() { shards(path)? } else { vec![path.to_owned()] };
@@ -273,12 +279,8 @@ impl Manifest {
             for file in [audio, utterance.speaker_vector.as_ref()].into_iter().flatten() {
                 if seen.insert(file) {
                     let path = self.resolve(file);
-                    match fs::read(&path) {
-                        Ok(bytes) => {
-                            hash.update((bytes.len() as u64).to_le_bytes());
-                            hash.update(bytes);
-                        }
-                        Err(_) => hash.update(u64::MAX.to_le_bytes()),
+                    if hash_file(&path, &mut hash).is_err() {
+                        hash.update(u64::MAX.to_le_bytes());
                     }
                 }
             }
@@ -294,13 +296,17 @@ struct Line {
 }
 
 fn read_lines(path: &Path) -> Result<Vec<Line>, DataError> {
-    let content = fs::read_to_string(path).map_err(DataError::io(path))?;
-    let read = |(index, line): (usize, &str)| {
-        let fail = |message| DataError::Line { path: path.to_owned(), line: index + 1, message };
-        let utterance: Utterance = serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
-        utterance.fault().map_or(Ok(Line { number: index + 1, utterance }), |fault| Err(fail(fault)))
-    };
-    content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
+    let mut read = Vec::new();
+    bounded::lines(path, |number, line| {
+        let fail = |message| DataError::Line { path: path.to_owned(), line: number, message };
+        if !line.trim().is_empty() {
+            let utterance: Utterance = serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
+            utterance.fault().map_or(Ok(()), |fault| Err(fail(fault)))?;
+            read.push(Line { number, utterance });
+        }
+        Ok(())
+    })?;
+    Ok(read)
 }
 
 fn write_lines(path: &Path, utterances: &[Utterance]) -> Result<(), DataError> {
@@ -371,6 +377,17 @@ mod tests {
             assert!(!message.contains("line 1 column"), "{message}");
         }
         assert!(read("\n").unwrap_err().to_string().contains("lists no utterance"));
+    }
+
+    #[test]
+    fn paths_with_dots_are_named() {
+        for path in ["../a1.wav", "wav/../../a1.wav", "/data/../etc/a1.wav"] {
+            let message = read(&GOOD.replace("a1.wav", path)).unwrap_err().to_string();
+            assert!(message.contains(&format!("manifest.jsonl:1: `audio` of `a1` leads out with `..`: `{path}`")), "{message}");
+            let vector = GOOD.replace("}", &format!(",\"speaker_vector\":\"{path}\"}}"));
+            assert!(read(&vector).unwrap_err().to_string().contains("`speaker_vector` of `a1` leads out"));
+        }
+        assert!(read(&GOOD.replace("a1.wav", "/data/a..1.wav")).is_ok());
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! The vector that stands for a voice: statistics of its spectrum, or a file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use npyz::{NpyFile, TypeChar, WriterBuilder};
+use npyz::{TypeChar, WriterBuilder};
 use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use vocable_audio::{Frames, LogMel};
 
-use crate::DataError;
+use crate::bounded::{self, LARGEST_VALUE};
 use crate::corpus::Corpus;
 use crate::files::write_atomically;
 use crate::manifest::Split;
+use crate::DataError;
 
 /// Mean and deviation of log-mel frames, per band.
 #[derive(Clone, Debug)]
@@ -163,15 +163,9 @@ impl SpeakerVectors {
 /// normalisation. Safetensors must hold a single float32 tensor; NumPy files float32 or float64.
 ///
 /// # Errors
-/// A file that is missing, of another format, type or shape, or holds a value that is not finite.
+/// A file that is missing, of more than a megabyte, of another format, type or shape, or holds a value that is not finite.
 pub fn read(path: &Path, width: usize) -> Result<Vec<f32>, DataError> {
-    let bytes = fs::read(path).map_err(DataError::io(path))?;
-    let (shape, values) = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npy") => npy(&bytes),
-        Some("safetensors") => single_tensor(&bytes),
-        _ => Err("speaker vectors are read from .npy and .safetensors files".into()),
-    }
-    .map_err(|message| DataError::file(path, message))?;
+    let (shape, values) = tensor(path, &bounded::read(path, LARGEST_VALUE)?)?;
     if shape != [width] && shape != [1, width] {
         return Err(DataError::file(path, format!("the speaker vector has shape {shape:?}, expected [{width}]")));
     }
@@ -209,8 +203,24 @@ fn npy_bytes(vector: &[f32]) -> std::io::Result<Vec<u8>> {
 
 type Tensor = (Vec<usize>, Vec<f32>);
 
+/// Shape and values of the content of a file.
+fn tensor(path: &Path, bytes: &[u8]) -> Result<Tensor, DataError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => npy(bytes),
+        Some("safetensors") => single_tensor(bytes),
+        _ => Err("speaker vectors are read from .npy and .safetensors files".into()),
+    }
+    .map_err(|message| DataError::file(path, message))
+}
+
+/// The content of a file, after a look that it is a speaker vector of whatever width: other files are not copied.
+pub(crate) fn content(path: &Path) -> Result<Vec<u8>, DataError> {
+    let bytes = bounded::read(path, LARGEST_VALUE)?;
+    tensor(path, &bytes).map(|_| bytes)
+}
+
 fn npy(bytes: &[u8]) -> Result<Tensor, String> {
-    let file = NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error}"))?;
+    let file = bounded::npy(bytes)?;
     let shape = file.shape().iter().map(|&n| n as usize).collect();
     let npyz::DType::Plain(kind) = file.dtype() else {
         return Err("a structured array is no vector".into());
@@ -238,6 +248,8 @@ fn single_tensor(bytes: &[u8]) -> Result<Tensor, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use rand::RngExt;
     use vocable_audio::LogMelConfig;
     use vocable_random::Key;

@@ -1,14 +1,13 @@
 //! Which audio files of a manifest cannot be used, and why: all of them, not just the first.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use vocable_audio::Audio;
 
-use crate::manifest::{Manifest, Utterance, hex};
+use crate::files::file_sha256;
+use crate::manifest::{Manifest, Utterance};
 
 /// Seconds by which a manifest may differ from its recordings: rounding, or a codec's frame.
 pub const TOLERANCE_SECONDS: f64 = 0.05;
@@ -55,15 +54,11 @@ pub fn check(manifest: &Manifest, rate: u32, progress: &(dyn Fn() + Sync)) -> Ve
 fn read(path: &Path, sha256: Option<&str>, rate: u32) -> Result<Audio, BadFile> {
     let bad = |error: &dyn fmt::Display| BadFile::new(path, error);
     let audio = match sha256 {
-        None => vocable_audio::read(path),
-        Some(expected) => match fs::read(path) {
-            Ok(bytes) if hex(&Sha256::digest(&bytes)) != expected => {
-                return Err(bad(&"its SHA-256 is not the manifest's; prepare it again"));
-            }
-            Ok(bytes) => vocable_audio::read_bytes(bytes, path),
-            // Reading says best what is the matter.
-            Err(_) => vocable_audio::read(path),
-        },
+        Some(expected) if file_sha256(path).is_ok_and(|found| found != expected) => {
+            return Err(bad(&"its SHA-256 is not the manifest's; prepare it again"));
+        }
+        // Where there is none to compare, reading says best what is the matter.
+        _ => vocable_audio::read(path),
     };
     audio.and_then(|audio| audio.expect_rate(rate)).map_err(|error| bad(&error))
 }
@@ -81,8 +76,12 @@ pub(crate) fn check_duration(path: &Path, audio: &Audio, utterance: &Utterance) 
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use std::fs;
+
+    use sha2::{Digest, Sha256};
+
     use super::*;
-    use crate::manifest::Split;
+    use crate::manifest::{Split, hex};
 
     #[test]
     fn every_kind_of_bad_file_is_listed_by_name_and_reason() {

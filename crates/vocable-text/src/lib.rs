@@ -16,6 +16,7 @@
 //! ```
 
 mod error;
+mod files;
 pub mod grammar;
 mod infilling;
 pub mod mini;

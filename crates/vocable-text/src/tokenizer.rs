@@ -1,13 +1,12 @@
 //! The tokenizer of a published model: a character model and the tokens added behind it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::sentencepiece::{CharModel, Encoded, SPACE};
-use crate::vocabulary::write_whole;
+use crate::files::{self, write_whole};
 use crate::{CharVocabulary, TextError};
 
 /// Names of the files of a folder.
@@ -34,7 +33,7 @@ impl Tokenizer {
         let path = folder.join(ADDED);
         let mut added = BTreeMap::new();
         if path.exists() {
-            let text = fs::read(&path).map_err(|source| TextError::Io { path: path.clone(), source })?;
+            let text = files::read(&path)?;
             let wrong = |reason: String| TextError::Pieces { what: path.display().to_string(), reason };
             let tokens: BTreeMap<String, u32> =
                 serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;

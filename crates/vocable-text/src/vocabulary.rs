@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::TextError;
+use crate::files::{read_text, write_whole};
 use crate::normalise::normalise_spelling;
 
 /// Identifiers 0 to 4, in this order.
@@ -124,7 +123,7 @@ impl CharVocabulary {
     /// The file cannot be read, a piece is longer than a character, or a character is listed twice.
     pub fn read_list(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|source| TextError::Io { path: path.into(), source })?;
+        let text = read_text(path)?;
         let mut characters = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let Some(piece) = line.split_whitespace().next() else {
@@ -154,7 +153,7 @@ impl CharVocabulary {
     /// The file cannot be read or is no vocabulary.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|source| TextError::Io { path: path.into(), source })?;
+        let text = read_text(path)?;
         serde_json::from_str(&text)
             .map_err(|error| TextError::Pieces { what: path.display().to_string(), reason: error.to_string() })
     }
@@ -308,18 +307,10 @@ fn named(error: TextError, path: &Path) -> TextError {
     }
 }
 
-/// Writes beside the final name, then renames, so that no partial file is ever read.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// The vocabulary of the released models as far as spec section 3.3 knows it; the others are filled up.

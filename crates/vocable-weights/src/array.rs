@@ -1,8 +1,8 @@
-use std::fs;
 use std::path::Path;
 
 use npyz::{DType, NpyFile, Order, TypeChar};
 
+use crate::weights::map;
 use crate::{Weights, WeightsError};
 
 /// Shape and values, row-major, of a file that holds one array of floating-point numbers: NumPy's `.npy`, a safetensors file
@@ -14,8 +14,7 @@ pub fn read_array(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>), Weig
     let path = path.as_ref();
     let wrong = |reason: String| WeightsError::NotWeights { path: path.into(), reason };
     if path.extension().is_some_and(|extension| extension == "npy") {
-        let bytes = fs::read(path).map_err(|source| WeightsError::Io { path: path.into(), source })?;
-        return npy(&bytes).map_err(wrong);
+        return npy(&map(path)?).map_err(wrong);
     }
     let weights = Weights::open(path)?;
     let mut tensors = weights.tensors();

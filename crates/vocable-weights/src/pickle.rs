@@ -8,6 +8,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+/// Instructions that a pickle may have: a value of a byte takes some fifty in memory. A checkpoint has some ten for each
+/// of its tensors, its optimiser's and its dictionary's words.
+const MOST_INSTRUCTIONS: usize = 1 << 23;
+
 /// A value, small enough to copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -63,7 +67,7 @@ impl<'a> Pickle<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let mut machine =
             Machine { rest: bytes, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), nodes: Vec::new() };
-        loop {
+        for _ in 0..MOST_INSTRUCTIONS {
             let at = bytes.len() - machine.rest.len();
             match machine.step() {
                 Ok(None) => {}
@@ -74,6 +78,7 @@ impl<'a> Pickle<'a> {
                 Err(reason) => return Err(format!("the pickle is broken at byte {at}: {reason}")),
             }
         }
+        Err(format!("the pickle has more than the {MOST_INSTRUCTIONS} instructions that are read"))
     }
 
     /// What it refers to outside of itself.

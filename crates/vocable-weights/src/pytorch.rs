@@ -265,10 +265,11 @@ fn length(value: Value) -> Option<usize> {
 
 /// Whether the elements lie one behind the other; the stride of a dimension of length 1 says nothing.
 fn row_major(shape: &[usize], strides: &[usize]) -> bool {
-    let mut step = 1;
+    let mut step: usize = 1;
     shape.iter().zip(strides).rev().all(|(&length, &stride)| {
         let fits = length == 1 || stride == step;
-        step *= length;
+        // Of no elements the other lengths may be any.
+        step = step.wrapping_mul(length);
         fits
     })
 }

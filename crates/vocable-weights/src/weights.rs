@@ -1,6 +1,7 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use memmap2::Mmap;
@@ -20,6 +21,9 @@ pub struct Weights {
     places: Vec<(usize, Place)>,
     by_name: HashMap<String, usize>,
 }
+
+/// Bytes that an index of shards may have: a hundred for each of 100,000 tensors, and more.
+const LARGEST_INDEX: usize = 1 << 24;
 
 /// What a folder's weights are called, in the order in which they are looked for.
 const NAMES: [&str; 4] =
@@ -100,24 +104,27 @@ impl Weights {
 
     fn add_shards(&mut self, index: &Path) -> Result<(), WeightsError> {
         let damaged = |reason: String| WeightsError::Damaged { path: index.into(), reason };
-        let text = fs::read(index).map_err(|source| WeightsError::Io { path: index.into(), source })?;
+        let text = map(index)?;
+        if text.len() > LARGEST_INDEX {
+            return Err(damaged(format!("it has {} bytes, more than the {LARGEST_INDEX} of an index", text.len())));
+        }
         let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         let map = json["weight_map"].as_object().ok_or_else(|| damaged("it has no `weight_map`".into()))?;
-        let mut shards: Vec<&str> = Vec::new();
+        let (mut shards, mut seen): (Vec<&str>, HashSet<&str>) = Default::default();
         for (tensor, shard) in map {
             let shard = shard.as_str().ok_or_else(|| damaged(format!("the file of {tensor} has no name")))?;
             // A name with a folder in it could reach any file.
             if !matches!(Path::new(shard).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
                 return Err(damaged(format!("`{shard}` is not the name of a file beside it")));
             }
-            if !shards.contains(&shard) {
+            if seen.insert(shard) {
                 shards.push(shard);
             }
         }
         for shard in shards {
             self.add(&index.with_file_name(shard))?;
         }
-        let found: std::collections::HashSet<&str> = self.places.iter().map(|(_, place)| place.name.as_str()).collect();
+        let found: HashSet<&str> = self.places.iter().map(|(_, place)| place.name.as_str()).collect();
         match map.keys().find(|name| !found.contains(name.as_str())) {
             Some(missing) => Err(damaged(format!("no shard holds {missing}"))),
             None => Ok(()),
@@ -131,8 +138,13 @@ impl fmt::Debug for Weights {
     }
 }
 
-fn map(path: &Path) -> Result<Mmap, WeightsError> {
+/// The content of a file, read when it is looked at.
+pub(crate) fn map(path: &Path) -> Result<Mmap, WeightsError> {
     let io = |source| WeightsError::Io { path: path.into(), source };
+    // A pipe would be waited for, and a device has no end.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(io(Error::new(ErrorKind::InvalidInput, "is no regular file")));
+    }
     let file = File::open(path).map_err(io)?;
     if file.metadata().map_err(io)?.len() == 0 {
         return Err(WeightsError::Damaged { path: path.into(), reason: "it is empty".into() });

@@ -1,12 +1,10 @@
 //! Files that are damaged or made to do harm: thousands of mutations of every kind of file that is read, of which none
 //! panics, none takes long, and none allocates more than its size warrants.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use burn::tensor::Device;
 use rand::RngExt;
@@ -15,30 +13,8 @@ use vocable_random::Key;
 use vocable_text::Tokenizer;
 use vocable_weights::{Weights, read_array};
 
-/// Counts what is allocated.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
-        MOST.fetch_max(held, Relaxed);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+#[path = "../../vocable-audio/tests/memory/mod.rs"]
+mod memory;
 
 /// Mutations of each file.
 const ROUNDS: usize = 600;
@@ -102,15 +78,12 @@ fn survives(names: &[&str], into: &str, read: impl Fn(&Path) -> bool) {
         for round in 0..ROUNDS {
             let bytes = mutated(&whole, Key::new(11).fold(*name).fold(round));
             fs::write(&path, &bytes).unwrap();
-            let (before, started) = (HELD.load(Relaxed), Instant::now());
-            MOST.store(before, Relaxed);
-            let good = catch_unwind(AssertUnwindSafe(|| read(&path)));
-            let most = MOST.load(Relaxed).saturating_sub(before);
+            let (good, most, took) = memory::cost(|| catch_unwind(AssertUnwindSafe(|| read(&path))));
             let good = good.unwrap_or_else(|_| panic!("round {round} of {name} panics"));
             refused += usize::from(!good);
             let limit = BUFFERS + PER_BYTE * bytes.len();
             assert!(most <= limit, "round {round} of {name}: {most} bytes for a file of {}", bytes.len());
-            assert!(started.elapsed() < PATIENCE, "round {round} of {name} took {:?}", started.elapsed());
+            assert!(took < PATIENCE, "round {round} of {name} took {took:?}");
         }
     }
     // Mutations that change a value alone are still files; most are not.

@@ -410,7 +410,7 @@ pub(super) fn copy_vectors(
         let copy = copies.entry(vector.clone()).or_insert_with(|| format!("vectors/{number}-{name}").into());
         let (path, target) = (resolve(vector), to.join(&*copy));
         if !not_older(&target, &path) {
-            let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+            let bytes = crate::speaker::content(&path)?;
             crate::files::write_atomically(&target, |out| std::io::Write::write_all(out, &bytes))?;
         }
         *vector = copy.clone();

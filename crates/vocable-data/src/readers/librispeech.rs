@@ -17,6 +17,7 @@ use super::libri::{self, Chapter};
 use super::text::{Lines, difference, stem};
 use super::{Progress, claim};
 use crate::DataError;
+use crate::bounded::LONGEST_LINE;
 use crate::files::{entries, write_atomically};
 use crate::manifest::Utterance;
 use crate::verify::BadFile;
@@ -91,8 +92,6 @@ fn published_speakers(root: &Path, set: &str) -> Result<BTreeSet<String>, DataEr
 pub const TEXT: &str = "text.txt";
 /// Lines of `librispeech-lm-norm.txt.gz`.
 const PUBLISHED_LINES: usize = 40_418_260;
-/// Bytes of the longest line that is read.
-const LONGEST_LINE: u64 = 1 << 20;
 /// Lines between two reports of progress.
 const REPORT: usize = 100_000;
 
@@ -136,15 +135,19 @@ pub fn prepare_text(from: &Path, to: &Path, partial: bool, progress: &dyn Progre
         loop {
             line.clear();
             number += 1;
-            let read = Read::by_ref(&mut reader).take(LONGEST_LINE).read_line(&mut line);
+            let read = Read::by_ref(&mut reader).take(LONGEST_LINE as u64).read_line(&mut line);
             let message = match read {
                 Ok(0) => break,
-                Ok(bytes) if bytes as u64 == LONGEST_LINE => "is longer than a megabyte".to_owned(),
+                Ok(bytes) if bytes == LONGEST_LINE => "is longer than a megabyte".to_owned(),
                 Ok(_) => {
                     let sentence = line.trim();
                     if !sentence.is_empty() {
                         writeln!(out, "{}", sentence.to_lowercase())?;
                         lines += 1;
+                    }
+                    // What goes on for ever is noticed before it fills the disk.
+                    if lines > PUBLISHED_LINES && !partial {
+                        break;
                     }
                     if number % REPORT == 0 {
                         progress.done();

@@ -3,16 +3,15 @@
 //! Its public layout is `LibriTTS/SET/SPEAKER/CHAPTER/` with `NAME.wav`, `NAME.normalized.txt` and `NAME.original.txt`. The text is
 //! the normalised one, as it is; the sets' parts are those of LibriSpeech.
 
-use std::fs;
 use std::path::Path;
 
 use super::convert::{Listing, Source};
 use super::libri::{self, Chapter};
 use super::text::stem;
-use crate::DataError;
 use crate::files::entries;
 use crate::manifest::Utterance;
 use crate::verify::BadFile;
+use crate::{DataError, bounded};
 
 /// Utterances of the seven sets, in the order of `libri::SETS`.
 const PUBLISHED: [usize; 7] = [33_236, 116_500, 205_044, 5_736, 4_613, 4_837, 5_120];
@@ -33,7 +32,7 @@ fn list_chapter(chapter: &Chapter) -> Result<Listing, DataError> {
     let ends = |end: &'static str| files.iter().filter(move |file| file.to_string_lossy().ends_with(end));
     for recording in ends(".wav") {
         let (id, text) = (stem(recording), recording.with_extension("normalized.txt"));
-        match fs::read_to_string(&text) {
+        match words(&text) {
             Ok(text) if !text.trim().is_empty() => {
                 let mut utterance = Utterance::new(&id, format!("wav/{set}/{speaker}/{id}.wav"), speaker, *split);
                 utterance.text = text.trim().to_owned();
@@ -50,4 +49,9 @@ fn list_chapter(chapter: &Chapter) -> Result<Listing, DataError> {
         }
     }
     Ok(listing)
+}
+
+fn words(path: &Path) -> Result<String, DataError> {
+    let bytes = bounded::read(path, bounded::LARGEST_VALUE)?;
+    String::from_utf8(bytes).map_err(|_| DataError::file(path, "is not UTF-8"))
 }

@@ -24,6 +24,9 @@ const SETS: [(&str, Split, [usize; 2]); 4] = [
     ("tst-HE", Split::TestOther, [600, 544]),
 ];
 
+/// Bytes of the longest line of the YAML file that is parsed; those of the corpus have some hundred.
+const LONGEST_SEGMENT: usize = 4096;
+
 /// A line of the YAML file, a list of one mapping: more keys than these are allowed.
 #[derive(Deserialize)]
 struct Segment {
@@ -74,7 +77,13 @@ fn list_set(
     // Where a talk is in the listing, and how many of its sentences were seen.
     let mut talks: HashMap<String, (usize, usize)> = HashMap::new();
     for (place, line) in segments.lines.iter().enumerate() {
-        let parsed: Result<[Segment; 1], _> = serde_saphyr::from_str(&line.text);
+        if line.text.len() > LONGEST_SEGMENT {
+            let message = format!("is longer than the {LONGEST_SEGMENT} bytes that a segment may have");
+            return Err(segments.fault(line, message));
+        }
+        // Segments refer to nothing, and a few references to references could stand for any number of values.
+        let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_anchors: 0 } };
+        let parsed: Result<[Segment; 1], _> = serde_saphyr::from_str_with_options(&line.text, options);
         let [segment] =
             parsed.map_err(|error| segments.fault(line, error.to_string().lines().next().unwrap_or_default()))?;
         let (talk, seen) = talks.entry(segment.wav.clone()).or_insert((listing.sources.len(), 0));

@@ -4,7 +4,6 @@
 //! Rows are read as a stream, so that memory holds some hundred recordings. The bytes are those of a WAV, FLAC or Ogg
 //! Vorbis file.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,9 +15,9 @@ use ::parquet::schema::types::Type;
 
 use super::convert::{Lenience, Piece, Sound, Source, prepare_stream};
 use super::{Prepared, Progress};
-use crate::DataError;
 use crate::files::entries;
 use crate::manifest::{Split, Utterance};
+use crate::{DataError, bounded};
 
 /// The names of the columns that are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub fn prepare_all(
         }
     }
     let from = parts.first().map(|(_, path)| path.as_path()).unwrap_or(Path::new("."));
-    let rows = tables.iter().map(|table| table.rows).sum();
+    let rows = tables.iter().fold(0, |sum: usize, table| sum.saturating_add(table.rows));
     let sources = tables.into_iter().flatten();
     prepare_stream("parquet", from, sources, rows, to, lenience, progress)
 }
@@ -96,7 +95,7 @@ struct Table {
 impl Table {
     fn open(path: PathBuf, split: Split, columns: &Columns) -> Result<Self, DataError> {
         let unreadable = |error: ParquetError| DataError::file(&path, error);
-        let file = File::open(&path).map_err(DataError::io(&path))?;
+        let file = bounded::open(&path)?;
         let reader = SerializedFileReader::new(file).map_err(unreadable)?;
         let metadata = reader.metadata().file_metadata();
         let rows = usize::try_from(metadata.num_rows()).unwrap_or(0);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::DataError;
+use crate::{DataError, bounded};
 
 /// Bytes that a list of a corpus may have; the longest public ones have some 30 MB.
 const LARGEST: u64 = 1 << 30;
@@ -36,12 +36,12 @@ impl Lines {
         if size > LARGEST {
             return Err(DataError::file(path, format!("has {size} bytes, more than a list of recordings needs")));
         }
-        let content = String::from_utf8(fs::read(path).map_err(DataError::io(path))?).map_err(|error| {
-            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-            DataError::Line { path: path.to_owned(), line, message: "is not UTF-8".into() }
+        let mut lines = Vec::new();
+        bounded::lines(path, |number, text| {
+            lines.push(Line { number, text: text.to_owned() });
+            Ok(())
         })?;
-        let line = |(index, text): (usize, &str)| Line { number: index + 1, text: text.to_owned() };
-        Ok(Self { path: path.to_owned(), lines: content.lines().enumerate().map(line).collect() })
+        Ok(Self { path: path.to_owned(), lines })
     }
 
     /// The error that a line is.

@@ -8,6 +8,8 @@ use vocable_data::{DataError, Split, labels};
 
 use crate::miniature::{ANY, Folders, STRICT, assert_absent, assert_tone, counts, find};
 
+const VECTOR: [f32; 3] = [0.25, -1.0, 3.0];
+
 /// Three recordings with units to train on, one of them with a speaker vector; one with letters to validate.
 fn corpus() -> Folders {
     let folders = Folders::new();
@@ -17,7 +19,7 @@ fn corpus() -> Folders {
         folders.flac(&format!("audio/{name}.flac"), 16_000, 0.5, 200.0 + 50.0 * number as f64);
     }
     folders.wav("audio/short.wav", 16_000, 1, 0.25, 300.0);
-    folders.write("audio/xvector/26-495-0000.npy", "a vector, which is not read here");
+    vocable_data::speaker::write(&folders.at("audio/xvector/26-495-0000.npy"), &VECTOR).unwrap();
     folders.write(
         "manifests/train.tsv",
         &format!(
@@ -47,7 +49,7 @@ fn recordings_texts_units_and_vectors_stay_together() {
     let utterance = find(&manifest, "26-495-26-495-0000");
     assert_eq!((utterance.speaker.as_str(), utterance.text.as_str()), ("26", ""));
     let vector = manifest.resolve(utterance.speaker_vector.as_deref().unwrap());
-    assert_eq!(fs::read(vector).unwrap(), b"a vector, which is not read here");
+    assert_eq!(vocable_data::speaker::read(&vector, VECTOR.len()).unwrap(), VECTOR);
     let utterance = find(&manifest, "short");
     assert_eq!((utterance.text.as_str(), utterance.speaker.as_str()), ("HELLO YOU", "unknown"));
     assert_eq!(utterance.audio, Path::new("wav/short.wav"));

@@ -6,12 +6,11 @@ mod protobuf;
 mod unigram;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
 use crate::TextError;
-use crate::vocabulary::write_whole;
+use crate::files::{self, write_whole};
 use file::{CHARACTERS, Content, Index, Kind, Piece, field, literal_at};
 use normaliser::Normaliser;
 use protobuf::{Field, Fields, write};
@@ -65,7 +64,7 @@ impl CharModel {
     /// A file that cannot be read, is no SentencePiece model, or one of another type than `char`.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| TextError::Io { path: path.into(), source })?;
+        let bytes = files::read(path)?;
         Self::parse(&bytes).map_err(|reason| TextError::Pieces { what: path.display().to_string(), reason })
     }
 

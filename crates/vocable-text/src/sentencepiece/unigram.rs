@@ -1,13 +1,12 @@
 //! Unigram models (Kudo 2018): the most probable pieces of a text.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use super::file::{Content, Index, Kind, Piece, UNIGRAM, literal_at};
 use super::normaliser::Normaliser;
 use super::{Encoded, SPACE};
-use crate::TextError;
+use crate::{TextError, files};
 
 /// By how much an unknown character is less probable than the least probable piece, in nats.
 const UNKNOWN_PENALTY: f32 = 10.0;
@@ -48,7 +47,7 @@ impl UnigramModel {
     /// A file that cannot be read, is no SentencePiece model, or one of another type than `unigram`.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| TextError::Io { path: path.into(), source })?;
+        let bytes = files::read(path)?;
         Self::parse(&bytes).map_err(|reason| TextError::Pieces { what: path.display().to_string(), reason })
     }
 

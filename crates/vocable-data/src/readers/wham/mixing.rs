@@ -6,18 +6,18 @@
 //! is scaled, and both are added over the length of the noise.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use npyz::{NpyFile, Order};
+use npyz::Order;
 use vocable_audio::{Audio, AudioError, read_first_channel};
 use zip::ZipArchive;
 
 use super::SETS;
-use crate::DataError;
 use crate::corpus::RATE;
 use crate::readers::convert::{Listing, Make, Piece, Sound, Source};
 use crate::readers::text::{Lines, below, difference};
+use crate::{DataError, bounded};
 
 /// Bytes that an array of gains may have; the longest public one has 320,000.
 const LARGEST: u64 = 1 << 24;
@@ -175,8 +175,7 @@ fn columns(path: &Path, names: [&str; 2]) -> Result<(Lines, Rows), DataError> {
 
 /// The gains of `count` mixtures.
 fn gains(path: &Path, count: usize) -> Result<Vec<Gains>, DataError> {
-    let file = File::open(path).map_err(DataError::io(path))?;
-    let mut archive = ZipArchive::new(file).map_err(|error| DataError::file(path, error))?;
+    let mut archive = ZipArchive::new(bounded::open(path)?).map_err(|error| DataError::file(path, error))?;
     // The first column of an array.
     let mut array = |name: &str, width: usize| -> Result<Vec<f64>, DataError> {
         let fault = |message: String| DataError::file(path, format!("{name}: {message}"));
@@ -184,7 +183,9 @@ fn gains(path: &Path, count: usize) -> Result<Vec<Gains>, DataError> {
         if entry.size() > LARGEST {
             return Err(fault(format!("has {} bytes, more than gains need", entry.size())));
         }
-        let file = NpyFile::new(entry).map_err(|error| fault(error.to_string()))?;
+        let mut bytes = Vec::new();
+        entry.take(LARGEST).read_to_end(&mut bytes).map_err(|error| fault(error.to_string()))?;
+        let file = bounded::npy(&bytes).map_err(fault)?;
         if file.shape().iter().product::<u64>() != (count * width) as u64 {
             return Err(fault(format!("has shape {:?} for {count} mixtures", file.shape())));
         }

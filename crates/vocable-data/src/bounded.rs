@@ -1,0 +1,71 @@
+//! Files of others, read within limits: a list that came with a corpus may be of any size, a pipe or a device.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
+use std::path::Path;
+
+use npyz::NpyFile;
+
+use crate::DataError;
+
+/// Bytes of the longest line of a manifest or list; those of an utterance have some hundred, its units some thousand.
+pub const LONGEST_LINE: usize = 1 << 20;
+/// Bytes of the largest file that holds one value: a speaker's vector, an utterance's text.
+pub const LARGEST_VALUE: usize = 1 << 20;
+
+/// Opens a regular file, also through links: a pipe would be waited for, and a device need not end.
+pub(crate) fn open(path: &Path) -> Result<File, DataError> {
+    let kind = std::fs::metadata(path).map_err(DataError::io(path))?;
+    if !(kind.is_file() || kind.is_dir()) {
+        return Err(DataError::io(path)(Error::new(ErrorKind::InvalidInput, "is no regular file")));
+    }
+    File::open(path).map_err(DataError::io(path))
+}
+
+/// The content of a file of at most `limit` bytes.
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, DataError> {
+    let mut bytes = Vec::new();
+    open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(DataError::io(path))?;
+    if bytes.len() > limit {
+        return Err(DataError::file(path, format!("has more than the {limit} bytes that such a file may have")));
+    }
+    Ok(bytes)
+}
+
+/// Hands every line of a UTF-8 file to `each`, with its number (from 1) and without its end.
+///
+/// # Errors
+/// By file and line: one of more than [`LONGEST_LINE`] bytes, other bytes than UTF-8; what `each` returns.
+pub(crate) fn lines(
+    path: &Path,
+    mut each: impl FnMut(usize, &str) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut reader = BufReader::new(open(path)?);
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        let fault = |message: String| DataError::Line { path: path.to_owned(), line: number, message };
+        bytes.clear();
+        let limited = Read::by_ref(&mut reader).take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut bytes);
+        if limited.map_err(DataError::io(path))? == 0 {
+            break;
+        }
+        let line = bytes.strip_suffix(b"\n").map_or(&bytes[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
+        if line.len() > LONGEST_LINE {
+            return Err(fault(format!("is longer than the {LONGEST_LINE} bytes that a line may have")));
+        }
+        each(number, std::str::from_utf8(line).map_err(|_| fault("is not UTF-8".into()))?)?;
+    }
+    Ok(())
+}
+
+/// A NumPy file in memory. The library reserves what lengths claim, here that of the header.
+pub(crate) fn npy(bytes: &[u8]) -> Result<NpyFile<&[u8]>, String> {
+    let header = match *bytes {
+        [0x93, _, _, _, _, _, (2..), _, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    };
+    if header as usize > bytes.len() {
+        return Err("not a NumPy file: its header is cut short".into());
+    }
+    NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error}"))
+}
