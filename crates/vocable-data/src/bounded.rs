@@ -36,10 +36,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, DataError> {
 ///
 /// # Errors
 /// By file and line: one of more than [`LONGEST_LINE`] bytes, other bytes than UTF-8; what `each` returns.
-pub(crate) fn lines(
-    path: &Path,
-    mut each: impl FnMut(usize, &str) -> Result<(), DataError>,
-) -> Result<(), DataError> {
+pub(crate) fn lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<(), DataError>) -> Result<(), DataError> {
     let mut reader = BufReader::new(open(path)?);
     let mut bytes = Vec::new();
     for number in 1.. {

@@ -383,7 +383,10 @@ mod tests {
     fn paths_with_dots_are_named() {
         for path in ["../a1.wav", "wav/../../a1.wav", "/data/../etc/a1.wav"] {
             let message = read(&GOOD.replace("a1.wav", path)).unwrap_err().to_string();
-            assert!(message.contains(&format!("manifest.jsonl:1: `audio` of `a1` leads out with `..`: `{path}`")), "{message}");
+            assert!(
+                message.contains(&format!("manifest.jsonl:1: `audio` of `a1` leads out with `..`: `{path}`")),
+                "{message}"
+            );
             let vector = GOOD.replace("}", &format!(",\"speaker_vector\":\"{path}\"}}"));
             assert!(read(&vector).unwrap_err().to_string().contains("`speaker_vector` of `a1` leads out"));
         }

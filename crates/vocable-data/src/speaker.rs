@@ -10,11 +10,11 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use vocable_audio::{Frames, LogMel};
 
+use crate::DataError;
 use crate::bounded::{self, LARGEST_VALUE};
 use crate::corpus::Corpus;
 use crate::files::write_atomically;
 use crate::manifest::Split;
-use crate::DataError;
 
 /// Mean and deviation of log-mel frames, per band.
 #[derive(Clone, Debug)]

@@ -69,10 +69,14 @@ fn lists_are_read_within_limits() {
     lengthen(&text);
     let (listing, held, _) = memory::cost(|| libritts::list(dir.path(), &[]).unwrap());
     assert!(held < BUFFERS);
-    assert_eq!(listing.bad[0].to_string(), format!("{}: has more than the 1048576 bytes that such a file may have", text.display()));
+    assert_eq!(
+        listing.bad[0].to_string(),
+        format!("{}: has more than the 1048576 bytes that such a file may have", text.display())
+    );
 
     // YAML: aliases of aliases, which stand for 9^12 values, and nesting, short and long.
-    let mut bomb = String::from("- {duration: 1.0, offset: 0.0, speaker_id: s, wav: t.wav, a0: &a0 [x, x, x, x, x, x, x, x, x]");
+    let mut bomb =
+        String::from("- {duration: 1.0, offset: 0.0, speaker_id: s, wav: t.wav, a0: &a0 [x, x, x, x, x, x, x, x, x]");
     for level in 1..12 {
         let alias = format!("*a{}", level - 1);
         bomb += &format!(", a{level}: &a{level} [{}]", vec![alias; 9].join(", "));
@@ -102,7 +106,10 @@ fn lists_are_read_within_limits() {
     fs::write(&vector, &npy).unwrap();
     assert!(refused(|| speaker::read(&vector, 4)).contains("v.npy: "));
     lengthen(&vector);
-    assert!(refused(|| speaker::read(&vector, 4)).ends_with("v.npy: has more than the 1048576 bytes that such a file may have"));
+    assert!(
+        refused(|| speaker::read(&vector, 4))
+            .ends_with("v.npy: has more than the 1048576 bytes that such a file may have")
+    );
     let header = [&(1_u64 << 62).to_le_bytes()[..], b"{\"a\":"].concat();
     let tensor = dir.path().join("v.safetensors");
     fs::write(&tensor, header).unwrap();

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::sentencepiece::{CharModel, Encoded, SPACE};
 use crate::files::{self, write_whole};
+use crate::sentencepiece::{CharModel, Encoded, SPACE};
 use crate::{CharVocabulary, TextError};
 
 /// Names of the files of a folder.

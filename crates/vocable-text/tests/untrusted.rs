@@ -14,6 +14,9 @@ const BUFFERS: usize = 1 << 20;
 /// Refusing takes milliseconds; machines are busy.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Reads a file, and forgets what it holds.
+type Reader<'a> = &'a dyn Fn(&Path) -> Result<(), TextError>;
+
 /// The message of what is refused for little.
 #[track_caller]
 fn refused<T>(read: impl FnOnce() -> Result<T, TextError>) -> String {
@@ -53,7 +56,7 @@ fn vocabularies_are_read_within_limits() {
     let limit = "has more than the 67108864 bytes that a vocabulary may have";
     let huge = at("dict.txt");
     File::create(&huge).unwrap().set_len(200_000_000).unwrap();
-    let readers: [(&str, &dyn Fn(&Path) -> Result<(), TextError>); 4] = [
+    let readers: [(&str, Reader); 4] = [
         ("char model", &|path| CharModel::read(path).map(drop)),
         ("unigram model", &|path| UnigramModel::read(path).map(drop)),
         ("list", &|path| CharVocabulary::read_list(path).map(drop)),

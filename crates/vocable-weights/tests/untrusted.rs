@@ -33,9 +33,8 @@ fn claims_beyond_the_content_are_refused_at_once() {
     };
 
     // Headers: longer than the file, than any header, than any file.
-    let safetensors = |length: u64, header: &str, data: &[u8]| {
-        [&length.to_le_bytes()[..], header.as_bytes(), data].concat()
-    };
+    let safetensors =
+        |length: u64, header: &str, data: &[u8]| [&length.to_le_bytes()[..], header.as_bytes(), data].concat();
     for length in [1_000, 99_999_999, 1 << 30, 1 << 62, u64::MAX] {
         refused(&safetensors(length, "{\"a\":1}", b""), "damaged: ");
     }
@@ -60,7 +59,12 @@ fn claims_beyond_the_content_are_refused_at_once() {
     // Pickles: a million values of a byte, which would each take fifty in memory; lists in lists.
     let pickle = |program: &[u8]| archive(program, &[("0", &[0; 16])]);
     let (message, held, took) = cost(&pickle(&vec![b'N'; 20_000_000]));
-    assert!(message.ends_with("damaged: the pickle has more than the 8388608 instructions that are read; copy or download it again"), "{message}");
+    assert!(
+        message.ends_with(
+            "damaged: the pickle has more than the 8388608 instructions that are read; copy or download it again"
+        ),
+        "{message}"
+    );
     assert!(held < 300 << 20 && took < PATIENCE, "{held} bytes were held, for {took:?}");
     let (_, held, took) = cost(&pickle(&[&[b']'; 200_000][..], &[b'a'; 199_999], b"."].concat()));
     assert!(held < 40 << 20 && took < PATIENCE, "{held} bytes were held, for {took:?}");
@@ -86,7 +90,10 @@ fn claims_beyond_the_content_are_refused_at_once() {
     let index = folder.path().join("model.safetensors.index.json");
     File::create(&index).unwrap().set_len(200_000_000).unwrap();
     let (message, held, _) = memory::cost(|| Weights::open(&index).unwrap_err().to_string());
-    assert!(message.contains("it has 200000000 bytes, more than the 16777216 of an index") && held < BUFFERS, "{message}");
+    assert!(
+        message.contains("it has 200000000 bytes, more than the 16777216 of an index") && held < BUFFERS,
+        "{message}"
+    );
     for shard in ["../model.safetensors", "/etc/passwd", "a/b", ".."] {
         fs::write(&index, format!("{{\"weight_map\":{{\"w\":\"{shard}\"}}}}")).unwrap();
         let message = Weights::open(&index).unwrap_err().to_string();
@@ -96,7 +103,8 @@ fn claims_beyond_the_content_are_refused_at_once() {
     // An array of a shape that no file could hold.
     let array = folder.path().join("a.npy");
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }";
-    fs::write(&array, [&b"\x93NUMPY\x01\0\x76\0"[..], format!("{header:<117}\n").as_bytes(), &[0; 16]].concat()).unwrap();
+    fs::write(&array, [&b"\x93NUMPY\x01\0\x76\0"[..], format!("{header:<117}\n").as_bytes(), &[0; 16]].concat())
+        .unwrap();
     let (message, held, _) = memory::cost(|| read_array(&array).unwrap_err().to_string());
     assert!(message.contains("a.npy: it claims the shape [4611686018427387904, 4]") && held < BUFFERS, "{message}");
 

@@ -4,6 +4,7 @@
 //! Rows are read as a stream, so that memory holds some hundred recordings. The bytes are those of a WAV, FLAC or Ogg
 //! Vorbis file.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ impl Table {
     fn open(path: PathBuf, split: Split, columns: &Columns) -> Result<Self, DataError> {
         let unreadable = |error: ParquetError| DataError::file(&path, error);
         let file = bounded::open(&path)?;
-        let reader = SerializedFileReader::new(file).map_err(unreadable)?;
+        let reader = caught(&path, || SerializedFileReader::new(file))?.map_err(unreadable)?;
         let metadata = reader.metadata().file_metadata();
         let rows = usize::try_from(metadata.num_rows()).unwrap_or(0);
         let schema = metadata.schema();
@@ -151,11 +152,19 @@ impl Iterator for Table {
     type Item = Result<Source, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.iterator.next()?;
+        let row = match caught(&self.path, || self.iterator.next()) {
+            Ok(row) => row?,
+            Err(error) => return Some(Err(error)),
+        };
         self.row += 1;
         let fault = |error| DataError::file(&self.path, format!("row {}: {error}", self.row));
         Some(row.map_err(fault).map(|row| self.source(row)))
     }
+}
+
+/// What the library answers: of some damage it panics, which here is an error like others.
+fn caught<T>(path: &Path, read: impl FnOnce() -> T) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(read)).map_err(|_| DataError::file(path, "is damaged; copy or download it again"))
 }
 
 /// The bytes of an audio column and the name of the file they were; no bytes where it has none.

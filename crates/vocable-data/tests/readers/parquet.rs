@@ -127,3 +127,33 @@ fn damaged_files_missing_columns_and_bad_rows_are_named() {
     folders
         .assert_refused(prepare(&folders, &Columns::default(), ANY), &["data/validation: no .parquet file is there"]);
 }
+
+#[test]
+fn no_damage_brings_the_reader_down() {
+    let folders = corpus();
+    let path = folders.at("data/damaged.parquet");
+    let parts = [(Split::Train, path.clone())];
+    // Of some damage the library panics.
+    let (mut refused, mut caught, mut read) = (0, 0, 0);
+    for name in ["validation-00000-of-00001", "train-00001-of-00002"] {
+        let whole = fs::read(folders.at(&format!("data/{name}.parquet"))).unwrap();
+        // Damage of sound is another matter: here it is pages' headers and lengths, texts, and the footer.
+        let ends = (0..40).chain((whole.len() - 1500..whole.len()).step_by(12));
+        for (at, value) in ends.flat_map(|at| [0, 0xff].map(|value| (at, value))) {
+            let mut bytes = whole.clone();
+            bytes[at] = value;
+            fs::write(&path, &bytes).unwrap();
+            match prepare_all(&parts, &Columns::default(), &folders.to(), STRICT, &()) {
+                Ok(_) => read += 1,
+                Err(error) => {
+                    refused += 1;
+                    caught += usize::from(error.to_string().ends_with("is damaged; copy or download it again"));
+                    // A name of a row that is none for a file is told by itself.
+                    let named = ["damaged.parquet", "the id `"].iter().any(|name| error.to_string().contains(name));
+                    assert!(named, "byte {at} of {name}: {error}");
+                }
+            }
+        }
+    }
+    assert!(refused > 100 && caught > 0 && read > 100, "{refused} refused, {caught} caught, {read} read");
+}
