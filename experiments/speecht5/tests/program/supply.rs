@@ -1,6 +1,6 @@
 //! What the workspace is built from on this platform, by its lock file: registries and licences.
 //!
-//! Known vulnerabilities are another matter: the list of advisories has to be fetched, which this test cannot.
+//! Known vulnerabilities and yanked versions have to be asked for, which `.ci/advisories.sh` does.
 
 use std::process::Command;
 
