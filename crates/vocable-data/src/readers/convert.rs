@@ -125,6 +125,8 @@ pub struct Listing {
     pub bad: Vec<BadFile>,
     /// How the parts differ from the published corpus, a line each.
     pub missing: Vec<String>,
+    /// Published hours of the parts that are complete, by the folder that their files are prepared in.
+    pub hours: Vec<(PathBuf, f64)>,
 }
 
 /// What a preparation puts up with.
@@ -173,8 +175,23 @@ pub fn prepare(
     let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
     let sources = listing.sources.into_iter().map(Ok);
     let prepared = prepare_stream(reader, from, sources, pieces, to, lenience, progress)?;
+    let utterances = &prepared.manifest.utterances;
+    listing.missing.extend(listing.hours.iter().filter_map(|(folder, hours)| duration(utterances, folder, *hours)));
     let skipped = skipped.into_iter().chain(prepared.skipped).collect();
     Ok(Prepared { skipped, missing: listing.missing, ..prepared })
+}
+
+/// Share by which hours may differ from the published ones: those are rounded, and not always of the final
+/// recordings.
+const HOURS_TOLERANCE: f64 = 0.05;
+
+/// What differs between the hours of the utterances in a folder and the published ones.
+fn duration(utterances: &[Utterance], folder: &Path, published: f64) -> Option<String> {
+    let inside = utterances.iter().filter(|utterance| utterance.audio.starts_with(folder));
+    let hours = inside.fold(0.0, |hours, utterance| hours + utterance.seconds / 3600.0);
+    let part = folder.display();
+    ((hours - published).abs() > HOURS_TOLERANCE * published)
+        .then(|| format!("{part}: {hours:.2} of {published} hours"))
 }
 
 /// The same of recordings that are not known before they come: `pieces` utterances in all.

@@ -1,5 +1,6 @@
 //! The folders that LibriSpeech and LibriTTS share: `SET/SPEAKER/CHAPTER/`, seven sets.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -21,6 +22,19 @@ const SETS: [(&str, Split); 7] = [
     ("test-other", Split::TestOther),
 ];
 
+/// What is published of a set.
+pub(super) struct Published {
+    pub utterances: usize,
+    pub speakers: usize,
+    pub hours: f64,
+}
+
+impl Published {
+    pub const fn new(utterances: usize, speakers: usize, hours: f64) -> Self {
+        Self { utterances, speakers, hours }
+    }
+}
+
 /// A chapter's folder.
 pub(super) struct Chapter {
     pub set: &'static str,
@@ -37,14 +51,14 @@ pub(super) fn root(from: &Path, name: &str) -> PathBuf {
 
 /// Lists the sets that were asked for, or where none were, those that are there, chapter by chapter.
 ///
-/// `published` are the sets' numbers of utterances; `absent` may say more of a set that has another number, by its name and chapters.
+/// `published` are the sets' sizes; `absent` may say more of a set that has another number, by its name and chapters.
 ///
 /// # Errors
 /// A set that the corpus does not have or the folder lacks, a folder without any; what `chapter` finds.
 pub(super) fn list(
     root: &Path,
     asked: &[String],
-    published: [usize; 7],
+    published: &[Published; 7],
     chapter: impl Fn(&Chapter) -> Result<Listing, DataError> + Sync,
     absent: impl Fn(&str, &[Chapter]) -> Result<String, DataError>,
 ) -> Result<Listing, DataError> {
@@ -68,9 +82,14 @@ pub(super) fn list(
             all.sources.extend(listing.sources);
             all.bad.extend(listing.bad);
         }
-        if let Some(line) = difference(set, all.sources.len() - before, published, "utterances") {
-            all.missing.push(line + &absent(set, &chapters)?);
+        let utterances = difference(set, all.sources.len() - before, published.utterances, "utterances");
+        let speakers = all.sources[before..].iter().flat_map(|source| &source.pieces).map(|p| &p.utterance.speaker);
+        let speakers = difference(set, speakers.collect::<HashSet<_>>().len(), published.speakers, "speakers");
+        match utterances {
+            Some(line) => all.missing.push(line + &absent(set, &chapters)?),
+            None => all.hours.push((Path::new("wav").join(set), published.hours)),
         }
+        all.missing.extend(speakers);
     }
     if found { Ok(all) } else { Err(DataError::file(root, format!("holds none of the folders {}", names()))) }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::convert::{Listing, Source};
-use super::libri::{self, Chapter};
+use super::libri::{self, Chapter, Published};
 use super::text::{Lines, difference, stem};
 use super::{Progress, claim};
 use crate::DataError;
@@ -22,8 +22,16 @@ use crate::files::{entries, write_atomically};
 use crate::manifest::Utterance;
 use crate::verify::BadFile;
 
-/// Utterances of the seven sets, in the order of `libri::SETS`.
-const PUBLISHED: [usize; 7] = [28_539, 104_014, 148_688, 2_703, 2_864, 2_620, 2_939];
+/// The seven sets in the order of `libri::SETS`: utterances of the archives, speakers and hours of the paper's table 1.
+const PUBLISHED: [Published; 7] = [
+    Published::new(28_539, 251, 100.6),
+    Published::new(104_014, 921, 363.6),
+    Published::new(148_688, 1_166, 496.7),
+    Published::new(2_703, 40, 5.4),
+    Published::new(2_864, 33, 5.3),
+    Published::new(2_620, 40, 5.4),
+    Published::new(2_939, 33, 5.1),
+];
 
 /// What there is of the sets called `sets`, or of all that are there, in `from` (`LibriSpeech`, or the folder it was unpacked in).
 ///
@@ -31,7 +39,7 @@ const PUBLISHED: [usize; 7] = [28_539, 104_014, 148_688, 2_703, 2_864, 2_620, 2_
 /// A set that does not exist or is not there; a line of a transcript that is not of the layout, by file and line.
 pub fn list(from: &Path, sets: &[String]) -> Result<Listing, DataError> {
     let root = libri::root(from, "LibriSpeech");
-    libri::list(&root, sets, PUBLISHED, list_chapter, |set, chapters| {
+    libri::list(&root, sets, &PUBLISHED, list_chapter, |set, chapters| {
         let mut absent = published_speakers(&root, set)?;
         absent.retain(|name| chapters.iter().all(|chapter| chapter.speaker != *name));
         let absent: Vec<String> = absent.into_iter().collect();

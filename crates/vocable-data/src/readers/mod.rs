@@ -64,7 +64,8 @@ pub struct Prepared {
     pub skipped: Vec<BadFile>,
     /// Recordings kept from an earlier run.
     pub kept: usize,
-    /// How the corpus differs from the published one; empty unless the caller asked to take it all the same.
+    /// How the corpus differs from the published one: in its hours, or where the caller asked to take it all the same, in
+    /// its numbers.
     pub missing: Vec<String>,
 }
 

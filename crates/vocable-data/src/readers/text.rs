@@ -65,7 +65,9 @@ pub(super) fn stem(path: &Path) -> String {
 
 /// What differs between a number found and a number published.
 pub(super) fn difference(part: &str, found: usize, published: usize, what: &str) -> Option<String> {
-    (found != published).then(|| format!("{part}: {found} of {published} {what}"))
+    let surplus = found.saturating_sub(published);
+    let note = if surplus > 0 { format!(" ({surplus} too many)") } else { String::new() };
+    (found != published).then(|| format!("{part}: {found} of {published} {what}{note}"))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::manifest::{Split, Utterance};
 const PARTS: [(&str, Split, usize); 3] =
     [("1", Split::Train, 138_361), ("2", Split::Valid, 6_904), ("3", Split::TestClean, 8_251)];
 const SPEAKERS: usize = 1_251;
+const HOURS: f64 = 352.0;
 
 /// What `iden_split.txt` in `from` lists, below `from/wav`.
 ///
@@ -43,5 +44,8 @@ pub fn list(from: &Path) -> Result<Listing, DataError> {
         listing.missing.extend(difference(&format!("part {part} ({split})"), count, published, "utterances"));
     }
     listing.missing.extend(difference("VoxCeleb1", speakers.len(), SPEAKERS, "speakers"));
+    if listing.missing.is_empty() {
+        listing.hours.push(("wav".into(), HOURS));
+    }
     Ok(listing)
 }

@@ -72,12 +72,14 @@ fn another_size_than_the_published_one_is_refused_with_what_is_missing() {
         prepare(&folders, &[], STRICT),
         &[
             "train-clean-100: 5 of 28539 utterances; no recording by 118\n",
+            "train-clean-100: 2 of 251 speakers\n",
             "dev-other: 2 of 2864 utterances\n",
-            "test-clean: 1 of 2620 utterances",
+            "test-clean: 1 of 2620 utterances\n",
         ],
     );
     assert_absent(&folders.to());
-    assert_eq!(prepare(&folders, &["dev-other"], PARTIAL).unwrap().missing, ["dev-other: 2 of 2864 utterances"]);
+    let missing = ["dev-other: 2 of 2864 utterances", "dev-other: 1 of 33 speakers"];
+    assert_eq!(prepare(&folders, &["dev-other"], PARTIAL).unwrap().missing, missing);
 }
 
 #[test]
@@ -167,4 +169,22 @@ fn the_text_is_unpacked_and_cut_or_strange_ones_are_refused() {
         let message = prepare(true).unwrap_err().to_string();
         assert!(message.contains(expected), "{message} lacks {expected}");
     }
+}
+
+#[test]
+fn other_hours_than_the_published_ones_are_told_and_end_nothing() {
+    let folders = corpus();
+    let prepare = |hours: f64| {
+        let mut listing = librispeech::list(&folders.from(), &["train-clean-100".into()]).unwrap();
+        // As if these recordings were the whole set.
+        listing.missing.clear();
+        listing.hours = vec![("wav/train-clean-100".into(), hours), ("wav/dev-other".into(), 5.3)];
+        readers::prepare("librispeech", &folders.from(), listing, &folders.to(), STRICT, &()).unwrap()
+    };
+    let elsewhere = "wav/dev-other: 0.00 of 5.3 hours";
+    let seconds: f64 = prepare(1.0).manifest.utterances.iter().map(|utterance| utterance.seconds).sum();
+    for share in [0.97, 1.04] {
+        assert_eq!(prepare(share * seconds / 3600.0).missing, [elsewhere]);
+    }
+    assert_eq!(prepare(4.0).missing, ["wav/train-clean-100: 0.00 of 4 hours", elsewhere]);
 }

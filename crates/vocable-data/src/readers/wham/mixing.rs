@@ -146,7 +146,7 @@ impl Mixtures {
             Source { sound, pieces: vec![Piece { span: None, utterance }] }
         };
         let sources = self.mixtures.iter().map(source).collect();
-        Listing { sources, bad: Vec::new(), missing: self.missing.clone() }
+        Listing { sources, bad: Vec::new(), missing: self.missing.clone(), hours: Vec::new() }
     }
 }
 
