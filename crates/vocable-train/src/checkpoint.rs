@@ -148,10 +148,15 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// Those in `directory`, which belongs to another process.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_path_buf() }
+    }
+
     /// Opens `directory`, creating it if need be, and removes what an interrupted write left there.
     pub fn open(directory: &Path) -> Result<Self, TrainError> {
         fs::create_dir_all(directory).map_err(TrainError::io("create the directory", directory))?;
-        let checkpoints = Self { directory: directory.to_path_buf() };
+        let checkpoints = Self::at(directory);
         for name in checkpoints.names()? {
             if name.starts_with(".step-") {
                 let path = directory.join(name);

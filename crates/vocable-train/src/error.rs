@@ -70,6 +70,27 @@ pub enum TrainError {
         checkpoint: PathBuf,
     },
 
+    /// Another rank gave up.
+    #[error("rank {rank}: {reason}")]
+    Rank {
+        /// Its number.
+        rank: usize,
+        /// Why.
+        reason: String,
+    },
+
+    /// Ranks that should have the same weights do not.
+    #[error(
+        "after update {update} the weights of ranks {ranks:?} are not those of rank 0: do all ranks run the same program on \
+         processors of one kind? The last checkpoint continues"
+    )]
+    Diverged {
+        /// Number of updates done.
+        update: usize,
+        /// The ranks that differ from rank 0.
+        ranks: Vec<usize>,
+    },
+
     /// A checkpoint does not belong to this run, or none is intact.
     #[error("{}: {reason}", path.display())]
     Checkpoint {

@@ -9,9 +9,12 @@ mod items;
 mod loader;
 mod means;
 pub mod memory;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod objective;
 pub mod optimiser;
 pub mod parameters;
+pub mod ranks;
 pub mod records;
 pub mod schedule;
 mod step_loop;
@@ -25,9 +28,12 @@ pub use error::TrainError;
 pub use items::{Items, keep, update_key};
 pub use loader::Loading;
 pub use memory::Memory;
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 pub use objective::{Batch, BatchId, LeftOut, Objective, ObjectiveError, Sequences, Unusable, usable};
 pub use optimiser::{Optimiser, OptimiserConfig};
+pub use ranks::{Alone, Ranks};
 pub use records::Record;
 pub use schedule::{Decay, Schedule};
-pub use step_loop::{Event, train};
+pub use step_loop::{Event, train, train_together};
 pub use tensorboard::EventWriter;

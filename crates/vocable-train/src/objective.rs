@@ -1,6 +1,7 @@
 //! What a task gives the step loop: batches and their losses, for training and for validation.
 
 use burn::module::Module;
+use serde::{Deserialize, Serialize};
 use vocable_objectives::Losses;
 
 /// Any error of a task; the step loop adds the update and the batch.
@@ -20,6 +21,16 @@ pub enum BatchId {
     Valid(usize),
 }
 
+impl BatchId {
+    /// Its place among the batches of its update, or of its validation.
+    pub(crate) fn position(self) -> usize {
+        match self {
+            Self::Train { micro, .. } => micro,
+            Self::Valid(index) => index,
+        }
+    }
+}
+
 /// A batch in host memory.
 #[derive(Clone, Debug)]
 pub struct Batch<T> {
@@ -36,7 +47,7 @@ pub struct Batch<T> {
 }
 
 /// An utterance that is not in its batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// Its name.
     pub utterance: String,
@@ -108,8 +119,13 @@ impl Sequences {
 
     /// The share of padding, from 0 to 1.
     pub fn padding(&self) -> f64 {
-        if self.padded == 0 { 0.0 } else { 1.0 - self.valid as f64 / self.padded as f64 }
+        padding(self.valid, self.padded)
     }
+}
+
+/// The share of padding in sequences that are `valid` long, `padded` with padding.
+pub(crate) fn padding(valid: usize, padded: usize) -> f64 {
+    if padded == 0 { 0.0 } else { 1.0 - valid as f64 / padded as f64 }
 }
 
 /// What is minimised and how it is watched.

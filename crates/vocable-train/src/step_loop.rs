@@ -10,12 +10,17 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 
 use crate::checkpoint::{BestSoFar, State};
-use crate::loader::{self, Loaded, Loader};
+use crate::loader::{self, Loader};
 use crate::means::Means;
 use crate::memory;
 use crate::parameters::parameters;
+use crate::ranks::{self, Alone, Ranks};
 use crate::records::{Record, Writer};
-use crate::{Batch, BatchId, Checkpoints, LeftOut, Objective, Optimiser, Sequences, TrainConfig, TrainError, Unusable};
+use crate::{BatchId, Checkpoint, Checkpoints, LeftOut, Objective, Optimiser, TrainConfig, TrainError, Unusable};
+
+mod micro;
+
+use micro::{Contents, Micro};
 
 /// What an observer hears of a run.
 #[derive(Debug)]
@@ -79,6 +84,51 @@ pub fn train<M: Module, O: Objective<M>>(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<M, TrainError> {
+    train_together(&Alone, config, seed, model, objective, directory, interrupt, observe)
+}
+
+/// [`train`] with the work of every update shared by `ranks`, all of which call this with the same arguments and return
+/// the same model.
+///
+/// `directory` is one that all ranks see; rank 0 alone writes there. It gives the others its weights at the beginning, and
+/// all compare theirs whenever rank 0 saves. An update is that of one process up to the order in which gradients are added;
+/// running statistics are means over the ranks. The interrupt of any rank counts.
+///
+/// # Errors
+///
+/// Those of [`train`]; what happens to one rank ends the loop of all of them, with [`TrainError::Rank`] on the others.
+#[allow(clippy::too_many_arguments)]
+pub fn train_together<M: Module, O: Objective<M>>(
+    ranks: &dyn Ranks,
+    config: &TrainConfig,
+    seed: u64,
+    model: M,
+    objective: &O,
+    directory: &Path,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(Event),
+) -> Result<M, TrainError> {
+    let trained = train_as_one(ranks, config, seed, model, objective, directory, interrupt, observe);
+    match &trained {
+        // All ranks know of these.
+        Ok(_) | Err(TrainError::Interrupted { .. } | TrainError::Rank { .. } | TrainError::Diverged { .. }) => {}
+        Err(error) => ranks::fail(ranks, &error.to_string()),
+    }
+    trained
+}
+
+/// The loop of one rank; an error that it does not share with all others is still to be told.
+#[allow(clippy::too_many_arguments)]
+fn train_as_one<M: Module, O: Objective<M>>(
+    ranks: &dyn Ranks,
+    config: &TrainConfig,
+    seed: u64,
+    model: M,
+    objective: &O,
+    directory: &Path,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(Event),
+) -> Result<M, TrainError> {
     config.check()?;
     check_model(&model)?;
     if objective.micro_batches() == 0 {
@@ -89,7 +139,8 @@ pub fn train<M: Module, O: Objective<M>>(
                        data, or take the last checkpoint with outcome.kind=last";
         return Err(TrainError::Config(message.into()));
     }
-    let (mut run, mut model) = Run::open(config, seed, model, objective, directory, observe)?;
+    let (mut run, mut model) = Run::open(ranks, config, seed, model, objective, directory, observe)?;
+    let (rank, size) = (ranks.rank(), ranks.size());
     thread::scope(|scope| {
         let order = loader::order(
             run.state.update,
@@ -97,7 +148,8 @@ pub fn train<M: Module, O: Objective<M>>(
             objective.micro_batches(),
             objective.validation_batches(),
             |done| config.validates_after(done),
-        );
+        )
+        .filter(move |id| id.position() % size == rank);
         let mut loader = Loader::start(scope, config.loading, order, |id| objective.prepare(id));
         while run.state.update < config.updates {
             model = run.update(model, &mut loader)?;
@@ -107,7 +159,8 @@ pub fn train<M: Module, O: Objective<M>>(
             if config.saves_after(run.state.update) {
                 run.save(&model)?;
             }
-            if interrupt.load(Ordering::Relaxed) && run.state.update < config.updates {
+            let interrupted = ranks::exchange(ranks, interrupt.load(Ordering::Relaxed))?.contains(&true);
+            if interrupted && run.state.update < config.updates {
                 let checkpoint = run.save(&model)?;
                 return Err(TrainError::Interrupted { update: run.state.update, checkpoint });
             }
@@ -137,13 +190,15 @@ fn check_model<M: Module>(model: &M) -> Result<(), TrainError> {
 
 /// A run between two updates.
 struct Run<'a, O> {
+    ranks: &'a dyn Ranks,
     config: &'a TrainConfig,
     objective: &'a O,
     observe: &'a mut dyn FnMut(Event),
     optimiser: Optimiser,
     state: State,
     checkpoints: Checkpoints,
-    records: Writer,
+    /// Rank 0's.
+    records: Option<Writer>,
     /// The update of the newest checkpoint.
     saved: Option<usize>,
     /// When this process began and with which update, for the estimate of the remaining time.
@@ -153,6 +208,7 @@ struct Run<'a, O> {
 impl<'a, O> Run<'a, O> {
     /// Starts a run, or takes it and its model up where the newest intact checkpoint left them.
     fn open<M: Module>(
+        ranks: &'a dyn Ranks,
         config: &'a TrainConfig,
         seed: u64,
         model: M,
@@ -160,8 +216,7 @@ impl<'a, O> Run<'a, O> {
         directory: &Path,
         observe: &'a mut dyn FnMut(Event),
     ) -> Result<(Self, M), TrainError> {
-        let checkpoints = Checkpoints::open(&directory.join("checkpoints"))?;
-        let checkpoint = checkpoints.newest_intact(|path, reason| observe(Event::Damaged { path, reason }))?;
+        let (checkpoints, checkpoint) = newest_intact(ranks, &directory.join("checkpoints"), observe)?;
         let mut optimiser = Optimiser::new(&config.optimiser);
         let (model, state) = match &checkpoint {
             Some(checkpoint) => {
@@ -192,11 +247,17 @@ impl<'a, O> Run<'a, O> {
                 (model, state)
             }
         };
-        let records = Writer::open(directory.join("metrics.jsonl"), state.metrics_bytes)?;
+        let records = match ranks.rank() {
+            0 => Some(Writer::open(directory.join("metrics.jsonl"), state.metrics_bytes)?),
+            _ => None,
+        };
+        // From here on all ranks have what they need.
+        ranks::exchange(ranks, ())?;
+        let model = ranks::as_on_rank_0(ranks, model);
         let from = checkpoint.as_ref().map(|checkpoint| checkpoint.path.as_path());
         observe(Event::Started { update: state.update, from });
         let (saved, began) = (from.map(|_| state.update), (Instant::now(), state.update));
-        Ok((Self { config, objective, observe, optimiser, state, checkpoints, records, saved, began }, model))
+        Ok((Self { ranks, config, objective, observe, optimiser, state, checkpoints, records, saved, began }, model))
     }
 
     /// Makes or skips one update, and records it.
@@ -210,66 +271,71 @@ impl<'a, O> Run<'a, O> {
         self.state.update += 1;
         let update = self.state.update;
 
-        let (mut total, mut terms) = (0.0, Means::default());
-        let mut contents = Contents::default();
-        let mut gradients = GradientsAccumulator::new();
-        let mut reason = None;
-        for micro in 0..micro_batches {
+        let (mut own, mut gradients) = (Vec::new(), GradientsAccumulator::new());
+        let mut usable = true;
+        for micro in (self.ranks.rank()..micro_batches).step_by(self.ranks.size()) {
             let failed = |source| TrainError::Loss { update, micro, source };
-            let batch = match self.taken(timed(&mut waited, || loader.next()))? {
+            let batch = match timed(&mut waited, || loader.next()) {
                 Ok(batch) => batch,
-                Err(source) => match source.downcast::<Unusable>() {
-                    Ok(unusable) => {
-                        reason.get_or_insert(format!("micro-batch {micro}: {unusable}"));
-                        contents.utterances.extend(unusable.0.into_iter().map(|left| left.utterance));
-                        continue;
-                    }
-                    Err(source) => return Err(failed(source)),
-                },
+                Err(source) => {
+                    let unusable = source.downcast::<Unusable>().map_err(failed)?;
+                    usable = false;
+                    own.push(Micro::unusable(micro, *unusable));
+                    continue;
+                }
             };
-            contents.add(&batch);
-            if reason.is_some() {
-                continue;
+            let mut done = Micro::new(micro, &batch);
+            if usable {
+                let id = BatchId::Train { update: index, micro };
+                let loss = self.objective.losses(&model, &batch.data, id).map_err(failed)?;
+                drop(batch);
+                usable = done.lost(f64::from(loss.total.clone().into_scalar::<f32>()), loss.terms);
+                // A loss without any trainable part, such as one of frozen weights, has no graph.
+                if usable && loss.total.is_tracked() {
+                    let gradient = GradientsParams::from_grads(loss.total.backward(), &model);
+                    gradients.accumulate(&model, gradient);
+                }
             }
-            let id = BatchId::Train { update: index, micro };
-            let loss = self.objective.losses(&model, &batch.data, id).map_err(failed)?;
-            drop(batch);
-            let value = f64::from(loss.total.clone().into_scalar::<f32>());
-            total += value;
-            terms.add(1.0, loss.terms);
-            if !value.is_finite() {
-                reason = Some(format!("the loss of micro-batch {micro} is {value}"));
-                continue;
-            }
-            // A loss without any trainable part, such as one of frozen weights, has no graph.
-            if loss.total.is_tracked() {
-                let gradient = GradientsParams::from_grads(loss.total.backward(), &model);
-                gradients.accumulate(&model, gradient);
-            }
+            own.push(done);
         }
+        let mut gradients = gradients.grads();
+        let touched = ranks::touched(&model, &gradients);
+        let told = ranks::exchange(self.ranks, (own, touched))?;
+        let touched =
+            (0..told[0].1.len()).map(|index| told.iter().any(|(_, touched)| touched[index])).collect::<Vec<_>>();
+        let mut micros: Vec<Micro> = told.into_iter().flat_map(|(micros, _)| micros).collect();
+        micros.sort_by_key(|micro| micro.index);
+        for micro in &micros {
+            self.note(&micro.left_out)?;
+        }
+        let mut reason = micros.iter().find_map(|micro| micro.reason.clone());
 
         let learning_rate = self.config.schedule.rate(index, self.config.updates, self.config.learning_rate);
         let mut gradient_norm = 0.0;
         if reason.is_none() {
-            (model, gradient_norm) = self.optimiser.step(model, gradients.grads(), micro_batches, learning_rate);
+            gradients = ranks::sum_gradients(self.ranks, &model, gradients, &touched);
+            (model, gradient_norm) = self.optimiser.step(model, gradients, micro_batches, learning_rate);
             if !gradient_norm.is_finite() {
                 reason = Some(format!("the gradient norm is {gradient_norm}"));
             }
         }
+        model = ranks::mean_statistics(self.ranks, model);
 
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
+        let contents = Contents::of(micros);
+        let padding = contents.padding();
         match reason {
             None => {
                 self.state.skipped_in_a_row = 0;
                 self.record(Record::Update {
                     update,
-                    loss: total / micro_batches as f64,
-                    terms: terms.finish(),
+                    loss: contents.loss / micro_batches as f64,
+                    terms: contents.terms.finish(),
                     gradient_norm,
                     learning_rate,
                     utterances: contents.utterances.len(),
                     frames: contents.frames,
-                    padding: contents.padding(),
+                    padding,
                     seconds,
                     waited,
                     memory: memory::memory(),
@@ -297,16 +363,23 @@ impl<'a, O> Run<'a, O> {
         let (start, mut waited) = (Instant::now(), Duration::ZERO);
         let update = self.state.update;
         let failed = |source| TrainError::Validation { update, source };
-        let (plain, mut means) = (model.valid(), Means::default());
-        for index in 0..self.objective.validation_batches() {
-            let batch = match self.taken(timed(&mut waited, || loader.next()))? {
-                Ok(batch) => batch,
+        let (plain, mut own) = (model.valid(), Vec::new());
+        for index in (self.ranks.rank()..self.objective.validation_batches()).step_by(self.ranks.size()) {
+            own.push(match timed(&mut waited, || loader.next()) {
+                Ok(batch) => {
+                    let losses = self.objective.losses(&plain, &batch.data, BatchId::Valid(index)).map_err(failed)?;
+                    (index, batch.utterances.len(), losses.terms, batch.left_out.clone())
+                }
                 // The mean is over what is left.
-                Err(source) if source.is::<Unusable>() => continue,
-                Err(source) => return Err(failed(source)),
-            };
-            let losses = self.objective.losses(&plain, &batch.data, BatchId::Valid(index)).map_err(failed)?;
-            means.add(batch.utterances.len() as f64, losses.terms);
+                Err(source) => (index, 0, Vec::new(), source.downcast::<Unusable>().map_err(failed)?.0),
+            });
+        }
+        let mut told: Vec<_> = ranks::exchange(self.ranks, own)?.into_iter().flatten().collect();
+        told.sort_by_key(|&(index, ..)| index);
+        let mut means = Means::default();
+        for (_, utterances, terms, left_out) in told {
+            self.note(&left_out)?;
+            means.add(utterances as f64, terms);
         }
         let numbers = means.finish();
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
@@ -334,12 +407,8 @@ impl<'a, O> Run<'a, O> {
         Ok(())
     }
 
-    /// Counts and records what is left out of a batch that was loaded, and passes it on.
-    fn taken<T>(&mut self, loaded: Loaded<T>) -> Result<Loaded<T>, TrainError> {
-        let left_out = match &loaded {
-            Ok(batch) => batch.left_out.as_slice(),
-            Err(error) => error.downcast_ref::<Unusable>().map_or(&[][..], |unusable| &unusable.0),
-        };
+    /// Counts and records what was left out of a batch.
+    fn note(&mut self, left_out: &[LeftOut]) -> Result<(), TrainError> {
         let update = self.state.update;
         for LeftOut { utterance, reason } in left_out {
             if self.state.left_out.insert(reason.clone()) {
@@ -351,11 +420,13 @@ impl<'a, O> Run<'a, O> {
             let reasons = self.state.left_out.iter().cloned().collect();
             return Err(TrainError::BadFiles { update, limit, reasons });
         }
-        Ok(loaded)
+        Ok(())
     }
 
     fn record(&mut self, record: Record) -> Result<(), TrainError> {
-        self.records.write(&record)?;
+        if let Some(records) = &mut self.records {
+            records.write(&record)?;
+        }
         let (began, first) = self.began;
         let done = self.state.update - first;
         let remaining = began.elapsed().mul_f64((self.config.updates - self.state.update) as f64 / done as f64);
@@ -365,42 +436,44 @@ impl<'a, O> Run<'a, O> {
 
     /// Saves the run as it stands, once per update, and returns where.
     fn save<M: Module>(&mut self, model: &M) -> Result<PathBuf, TrainError> {
+        let path = self.checkpoints.path(self.state.update);
         if self.saved == Some(self.state.update) {
-            return Ok(self.checkpoints.path(self.state.update));
+            return Ok(path);
         }
-        self.state.metrics_bytes = self.records.sync()?;
-        let path = self.checkpoints.save(model, &self.optimiser, &self.state)?;
+        ranks::compare_weights(self.ranks, model, self.state.update)?;
+        if let Some(records) = &mut self.records {
+            self.state.metrics_bytes = records.sync()?;
+            self.checkpoints.save(model, &self.optimiser, &self.state)?;
+            self.checkpoints.prune(self.config.keep_last, self.state.best.as_ref().map(|best| best.update))?;
+        }
+        // Only what is on disk counts as saved, to any rank.
+        ranks::exchange(self.ranks, ())?;
         self.saved = Some(self.state.update);
-        self.checkpoints.prune(self.config.keep_last, self.state.best.as_ref().map(|best| best.update))?;
         (self.observe)(Event::Saved { path: &path });
         Ok(path)
     }
 }
 
-/// What the batches of an update hold.
-#[derive(Default)]
-struct Contents {
-    utterances: Vec<String>,
-    frames: usize,
-    sequences: Vec<Sequences>,
-}
-
-impl Contents {
-    fn add<T>(&mut self, batch: &Batch<T>) {
-        self.utterances.extend(batch.utterances.iter().cloned());
-        self.frames += batch.sequences.first().map_or(0, |input| input.valid);
-        for &more in &batch.sequences {
-            match self.sequences.iter_mut().find(|known| known.name == more.name) {
-                Some(known) => (known.valid, known.padded) = (known.valid + more.valid, known.padded + more.padded),
-                None => self.sequences.push(more),
-            }
+/// The checkpoints of a run and the newest that is intact: rank 0 looks, and the others read what it found.
+fn newest_intact(
+    ranks: &dyn Ranks,
+    directory: &Path,
+    observe: &mut dyn FnMut(Event),
+) -> Result<(Checkpoints, Option<Checkpoint>), TrainError> {
+    let (checkpoints, mut checkpoint) = match ranks.rank() {
+        0 => {
+            let checkpoints = Checkpoints::open(directory)?;
+            let found = checkpoints.newest_intact(|path, reason| observe(Event::Damaged { path, reason }))?;
+            (checkpoints, found)
         }
+        _ => (Checkpoints::at(directory), None),
+    };
+    let found = ranks::exchange(ranks, checkpoint.as_ref().map(|checkpoint| checkpoint.state.update))?[0];
+    if let (Some(update), None) = (found, &checkpoint) {
+        let path = checkpoints.path(update);
+        checkpoint = Some(Checkpoint::read(&path).map_err(|reason| TrainError::Checkpoint { path, reason })?);
     }
-
-    /// The share of padding in each kind of sequence.
-    fn padding(&self) -> Vec<(String, f64)> {
-        self.sequences.iter().map(|sequences| (sequences.name.to_owned(), sequences.padding())).collect()
-    }
+    Ok((checkpoints, checkpoint))
 }
 
 /// Adds the time that `work` takes to `total`.
@@ -413,3 +486,5 @@ fn timed<R>(total: &mut Duration, work: impl FnOnce() -> R) -> R {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together_tests;

@@ -1,12 +1,15 @@
 //! A model and an objective small enough to train in a test.
 
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use vocable_objectives::Losses;
 use vocable_random::Key;
 
-use crate::{Batch, BatchId, Objective, ObjectiveError, OptimiserConfig, Schedule, Sequences, TrainConfig};
+use crate::{Batch, BatchId, Objective, ObjectiveError, OptimiserConfig, Ranks, Schedule, Sequences, TrainConfig};
 
 /// Two layers, and a weight that only some batches touch.
 #[derive(Module, Debug)]
@@ -141,5 +144,65 @@ pub(crate) fn config() -> TrainConfig {
         checkpoint_every: 5,
         keep_last: 10,
         ..TrainConfig::new(20, 0.05, Schedule::Linear { warmup: 0.2 }, optimiser)
+    }
+}
+
+/// Ranks that are threads of one process.
+#[derive(Clone)]
+pub(crate) struct Threads {
+    rank: usize,
+    barrier: Arc<Barrier>,
+    given: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Threads {
+    /// What `work` returns on each of `size` ranks.
+    pub(crate) fn run<R: Send>(size: usize, work: impl Fn(&Self) -> R + Sync) -> Vec<R> {
+        let (barrier, given) = (Arc::new(Barrier::new(size)), Arc::new(Mutex::new(vec![Vec::new(); size])));
+        thread::scope(|scope| {
+            let start = |rank| {
+                let (ranks, work) = (Self { rank, barrier: Arc::clone(&barrier), given: Arc::clone(&given) }, &work);
+                scope.spawn(move || work(&ranks))
+            };
+            let threads: Vec<_> = (0..size).map(start).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a rank does not panic")).collect()
+        })
+    }
+
+    fn floats(&self, values: &[f32]) -> Vec<Vec<f32>> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let read = |bytes: Vec<u8>| {
+            bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
+        };
+        self.gather(&bytes).into_iter().map(read).collect()
+    }
+}
+
+impl Ranks for Threads {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.given.lock().unwrap().len()
+    }
+
+    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.given.lock().unwrap()[self.rank] = bytes.to_vec();
+        self.barrier.wait();
+        let all = self.given.lock().unwrap().clone();
+        self.barrier.wait();
+        all
+    }
+
+    fn sum(&self, values: &mut [f32]) {
+        let all = self.floats(values);
+        for (index, value) in values.iter_mut().enumerate() {
+            *value = all.iter().map(|values| values[index]).sum();
+        }
+    }
+
+    fn broadcast(&self, values: &mut [f32]) {
+        values.copy_from_slice(&self.floats(values)[0]);
     }
 }

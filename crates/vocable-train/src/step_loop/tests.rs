@@ -7,7 +7,7 @@ use vocable_objectives::Losses;
 
 use super::*;
 use crate::testing::{Regression, Tiny, config};
-use crate::{Best, Direction, Loading, ObjectiveError, Outcome, Schedule, records};
+use crate::{Batch, Best, Direction, Loading, ObjectiveError, Outcome, Schedule, records};
 
 /// Runs with seed 7 from wherever `directory` stands, setting the interrupt flag after the update `stop`.
 fn run(
@@ -35,7 +35,7 @@ fn run(
 }
 
 /// Everything a finished run leaves that may not depend on how often it was interrupted.
-fn outcome(directory: &Path, update: usize) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
+pub(super) fn outcome(directory: &Path, update: usize) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
     let checkpoint = Checkpoints::open(&directory.join("checkpoints")).unwrap().path(update);
     let mut lines = records::read(&directory.join("metrics.jsonl")).unwrap();
     for line in &mut lines {
