@@ -39,10 +39,10 @@ const INTERRUPTED: u8 = 130;
 
 /// A program over tables of one configuration type.
 pub struct Cli<C> {
-    name: &'static str,
-    version: &'static str,
-    tables: Vec<Table<C>>,
-    aliases: Vec<Alias>,
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) tables: Vec<Table<C>>,
+    pub(crate) aliases: Vec<Alias>,
 }
 
 impl<C: Config> Cli<C> {
@@ -130,10 +130,7 @@ impl<C: Config> Cli<C> {
 
     fn run(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
         // Before anything else, which may compute already.
-        if let Some(threads) = threads(matches) {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-            pool.map_err(|error| ConfigError::Other(format!("--threads {threads}: {error}")))?;
-        }
+        use_threads(matches)?;
         let jobs = self.jobs(matches)?;
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
@@ -391,8 +388,15 @@ fn command_line(name: &str, args: &[OsString]) -> String {
     std::iter::once(name.to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
+/// Computes on as many threads as the arguments say.
+pub(crate) fn use_threads(matches: &ArgMatches) -> Result<(), ConfigError> {
+    let Some(threads) = threads(matches) else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    pool.map_err(|error| ConfigError::Other(format!("--threads {threads}: {error}")))
+}
+
 /// The first Ctrl-C asks stages to stop, the second one ends the process at once.
-fn on_interrupt(flag: Arc<AtomicBool>) {
+pub(crate) fn on_interrupt(flag: Arc<AtomicBool>) {
     let handler = move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());

@@ -21,6 +21,7 @@ pub mod config;
 pub mod error;
 pub mod export;
 pub mod files;
+mod follow;
 pub mod gc;
 mod grid;
 pub mod html;

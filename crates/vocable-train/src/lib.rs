@@ -29,7 +29,7 @@ pub use items::{Items, keep, update_key};
 pub use loader::Loading;
 pub use memory::Memory;
 #[cfg(feature = "mpi")]
-pub use mpi::Mpi;
+pub use mpi::{Joined, Mpi};
 pub use objective::{Batch, BatchId, LeftOut, Objective, ObjectiveError, Sequences, Unusable, usable};
 pub use optimiser::{Optimiser, OptimiserConfig};
 pub use ranks::{Alone, Ranks};

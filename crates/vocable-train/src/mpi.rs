@@ -14,21 +14,24 @@ use crate::ranks::Ranks;
 /// If one of them dies, `mpirun` ends the others and says which one it was; what is saved continues.
 pub struct Mpi {
     world: SimpleCommunicator,
-    /// MPI ends when this is dropped.
+}
+
+/// Keeps a process in its MPI job; MPI ends when it is dropped.
+#[must_use = "MPI ends when this is dropped"]
+pub struct Joined {
     _universe: Universe,
 }
 
 impl Mpi {
-    /// Joins the job; `None` if MPI was started in this process before. Collectives must come from the thread that calls
-    /// this.
-    pub fn start() -> Option<Self> {
-        let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
-        Some(Self { world: universe.world(), _universe: universe })
+    /// Joins the job; `None` if this process joined before. The calling thread is the one that may exchange.
+    pub fn join() -> Option<Joined> {
+        mpi::initialize_with_threading(Threading::Funneled).map(|(universe, _)| Joined { _universe: universe })
     }
 
-    /// Ends the whole job, the other ranks too, with this exit status.
-    pub fn abort(&self, status: i32) -> ! {
-        self.world.abort(status)
+    /// The job that this process has joined, if it has.
+    pub fn joined() -> Option<Self> {
+        let alive = mpi::environment::is_initialized() && !mpi::environment::is_finalized();
+        alive.then(|| Self { world: SimpleCommunicator::world() })
     }
 }
 
@@ -48,6 +51,10 @@ impl Ranks for Mpi {
         let starts: Vec<i32> =
             lengths.iter().scan(0, |next, length| Some(std::mem::replace(next, *next + length))).collect();
         let mut all = vec![0_u8; lengths.iter().sum::<i32>() as usize];
+        if all.is_empty() {
+            // MPI refuses to move nothing.
+            return vec![Vec::new(); lengths.len()];
+        }
         self.world.all_gather_varcount_into(bytes, &mut PartitionMut::new(&mut all[..], &lengths[..], &starts[..]));
         let part = |(&start, &length): (&i32, &i32)| all[start as usize..(start + length) as usize].to_vec();
         starts.iter().zip(&lengths).map(part).collect()

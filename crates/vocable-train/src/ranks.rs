@@ -58,6 +58,27 @@ impl Ranks for Alone {
     fn broadcast(&self, _: &mut [f32]) {}
 }
 
+/// The ranks of the MPI job that this process has joined; without one, or without feature `mpi`, it is alone.
+pub fn joined() -> Box<dyn Ranks> {
+    #[cfg(feature = "mpi")]
+    if let Some(mpi) = crate::Mpi::joined() {
+        return Box::new(mpi);
+    }
+    Box::new(Alone)
+}
+
+/// Tells the other ranks, which [`hear`] it, what is to be done next.
+pub fn announce(ranks: &dyn Ranks, work: &str) {
+    if ranks.size() > 1 {
+        ranks.gather(work.as_bytes());
+    }
+}
+
+/// What rank 0 announces.
+pub fn hear(ranks: &dyn Ranks) -> String {
+    String::from_utf8_lossy(&ranks.gather(&[])[0]).into_owned()
+}
+
 /// What ranks tell one another.
 #[derive(Serialize, Deserialize)]
 enum Message<T> {
@@ -188,39 +209,59 @@ pub(crate) fn as_on_rank_0<M: Module>(ranks: &dyn Ranks, module: M) -> M {
     if ranks.size() == 1 {
         return module;
     }
-    module.map(&mut Replace { frozen_only: false, values: |values: &mut [f32]| ranks.broadcast(values) })
+    module.map(&mut Replace { fixed_only: false, values: |values: &mut Vec<f32>| ranks.broadcast(values) })
 }
 
-/// The module with the means over the ranks of what no gradient reaches: the running statistics, which follow each rank's
-/// own micro-batches. Equal values stay as they are, to the bit.
-pub(crate) fn mean_statistics<M: Module>(ranks: &dyn Ranks, module: M) -> M {
-    let size = ranks.size();
-    if size == 1 {
+/// The values that no gradient reaches: the running statistics, which follow each rank's own micro-batches, and what is
+/// frozen.
+pub(crate) fn fixed<M: Module>(ranks: &dyn Ranks, module: &M) -> Vec<Vec<f32>> {
+    let mut found = Fixed(Vec::new());
+    if ranks.size() > 1 {
+        module.visit(&mut found);
+    }
+    found.0
+}
+
+struct Fixed(Vec<Vec<f32>>);
+
+impl ModuleVisitor for Fixed {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            self.0.push(floats(param.val()));
+        }
+    }
+}
+
+/// The module with the changes of all ranks in what no gradient reaches, added to what it was `before`.
+pub(crate) fn sum_changes<M: Module>(ranks: &dyn Ranks, module: M, before: Vec<Vec<f32>>) -> M {
+    if ranks.size() == 1 {
         return module;
     }
-    let values = |values: &mut [f32]| {
-        let own: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let all = ranks.gather(&own);
-        for (index, value) in values.iter_mut().enumerate() {
-            let of =
-                |bytes: &Vec<u8>| f32::from_le_bytes(bytes[4 * index..4 * index + 4].try_into().expect("four bytes"));
-            // In f64 the sum of equal values is exact, and so is its mean.
-            *value = (all.iter().map(|bytes| f64::from(of(bytes))).sum::<f64>() / size as f64) as f32;
-        }
+    let mut before = before.into_iter();
+    let values = |values: &mut Vec<f32>| {
+        let before = before.next().expect("one before for every one now");
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let all: Vec<Vec<f32>> = ranks.gather(&bytes).iter().map(|bytes| from_bytes(bytes)).collect();
+        // In f64 a change that one rank alone made is exact, and so is no change.
+        let changed = |(index, before): (usize, f32)| {
+            let before = f64::from(before);
+            (before + all.iter().map(|values| f64::from(values[index]) - before).sum::<f64>()) as f32
+        };
+        *values = before.into_iter().enumerate().map(changed).collect();
     };
-    module.map(&mut Replace { frozen_only: true, values })
+    module.map(&mut Replace { fixed_only: true, values })
 }
 
 /// Changes the values of parameters in place, keeping which of them are trained.
 struct Replace<F> {
-    frozen_only: bool,
+    fixed_only: bool,
     values: F,
 }
 
-impl<F: FnMut(&mut [f32])> ModuleMapper for Replace<F> {
+impl<F: FnMut(&mut Vec<f32>)> ModuleMapper for Replace<F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let trainable = param.is_require_grad();
-        if self.frozen_only && trainable {
+        if self.fixed_only && trainable {
             return param;
         }
         param.map(|tensor| {
@@ -230,6 +271,10 @@ impl<F: FnMut(&mut [f32])> ModuleMapper for Replace<F> {
             Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trainable)
         })
     }
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
 }
 
 fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -92,7 +92,7 @@ pub fn train<M: Module, O: Objective<M>>(
 ///
 /// `directory` is one that all ranks see; rank 0 alone writes there. It gives the others its weights at the beginning, and
 /// all compare theirs whenever rank 0 saves. An update is that of one process up to the order in which gradients are added;
-/// running statistics are means over the ranks. The interrupt of any rank counts.
+/// running statistics change by the sum of what they change by on each rank. The interrupt of any rank counts.
 ///
 /// # Errors
 ///
@@ -271,6 +271,7 @@ impl<'a, O> Run<'a, O> {
         self.state.update += 1;
         let update = self.state.update;
 
+        let fixed = ranks::fixed(self.ranks, &model);
         let (mut own, mut gradients) = (Vec::new(), GradientsAccumulator::new());
         let mut usable = true;
         for micro in (self.ranks.rank()..micro_batches).step_by(self.ranks.size()) {
@@ -319,7 +320,7 @@ impl<'a, O> Run<'a, O> {
                 reason = Some(format!("the gradient norm is {gradient_norm}"));
             }
         }
-        model = ranks::mean_statistics(self.ranks, model);
+        model = ranks::sum_changes(self.ranks, model, fixed);
 
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
         let contents = Contents::of(micros);

@@ -12,11 +12,23 @@ mod tables;
 use std::process::ExitCode;
 
 use vocable_lab::Cli;
+use vocable_train::ranks;
 
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
-    Cli::new("speecht5", env!("CARGO_PKG_VERSION"), tables::all())
+    let cli = Cli::new("speecht5", env!("CARGO_PKG_VERSION"), tables::all())
         .alias("--data", "data.manifest", "JSONL manifest of another corpus (default: the shipped Vocable mini)")
-        .flag("--skip-bad", "data.skip_bad", "Leave unusable recordings out instead of stopping")
-        .main()
+        .flag("--skip-bad", "data.skip_bad", "Leave unusable recordings out instead of stopping");
+    #[cfg(feature = "mpi")]
+    let _joined = vocable_train::Mpi::join();
+    let ranks = ranks::joined();
+    if ranks.rank() > 0 {
+        let args: Vec<_> = std::env::args_os().collect();
+        let next = || Some(ranks::hear(&*ranks)).filter(|name| !name.is_empty());
+        cli.follow(&args, next, |reason| ranks::fail(&*ranks, reason));
+        return ExitCode::SUCCESS;
+    }
+    let code = cli.main();
+    ranks::announce(&*ranks, "");
+    code
 }

@@ -16,7 +16,7 @@ use crate::{Batch, ObjectiveError, records};
 /// Runs on `size` ranks with seed 7; rank 0 is told to stop after the update `stop`.
 fn run(
     size: usize,
-    objective: &(impl Objective<Tiny, Data = Points> + Sync),
+    objective: &impl Objective<Tiny, Data = Points>,
     directory: &Path,
     stop: Option<usize>,
 ) -> Vec<Result<Tiny, TrainError>> {

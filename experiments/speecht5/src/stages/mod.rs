@@ -22,7 +22,8 @@ use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
 use vocable_train::{
-    Checkpoints, Event, EventWriter, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model,
+    Checkpoints, Event, EventWriter, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model, ranks,
+    train_together,
 };
 
 use self::data::Datasets;
@@ -103,6 +104,9 @@ pub fn weights(run: &StageRun, input: &str, model: SpeechT5) -> anyhow::Result<S
 }
 
 /// Runs the step loop in a stage's directory with its progress, and returns the model that the recipe takes for the result.
+///
+/// Where this process has joined an MPI job, its ranks share the updates: rank 0 announces the stage, and the others, which
+/// run the same body, end here with [`Interrupted`].
 pub fn train<M: Module, O: Objective<M>>(
     run: &StageRun,
     config: &TrainConfig,
@@ -117,19 +121,32 @@ pub fn train<M: Module, O: Objective<M>>(
              utterances to it, or take the last checkpoint with TASK.train.outcome.kind=last"
         );
     }
+    let config = &TrainConfig { loading, ..config.clone() };
+    let (ranks, interrupt) = (ranks::joined(), run.interrupt_flag());
+    if ranks.rank() > 0 {
+        // Rank 0 hears of what goes wrong here, and says it.
+        let _ = train_together(&*ranks, config, seed, model, objective, run.dir(), &interrupt, &mut |_| ());
+        return Err(Interrupted.into());
+    }
+    if ranks.size() > 1 {
+        if rayon::current_thread_index().is_some() {
+            bail!("{} ranks share the updates of one stage at a time: leave out --jobs", ranks.size());
+        }
+        run.log(format!("{} ranks share the updates", ranks.size()))?;
+        let name = run.dir().file_name().expect("a stage has a directory");
+        ranks::announce(&*ranks, &name.to_string_lossy());
+    }
     for note in objective.notes() {
         run.log(note)?;
     }
     run.progress().start(config.updates as u64, "updates");
-    let config = &TrainConfig { loading, ..config.clone() };
-    let interrupt = run.interrupt_flag();
     let (mut log_error, mut curves) = (None, None);
     let mut observe = |event: Event| {
         if let Err(error) = hear(run, &event).and_then(|()| draw(run, &mut curves, &event)) {
             log_error.get_or_insert(error);
         }
     };
-    let trained = vocable_train::train(config, seed, model, objective, run.dir(), &interrupt, &mut observe);
+    let trained = train_together(&*ranks, config, seed, model, objective, run.dir(), &interrupt, &mut observe);
     match (trained, log_error) {
         (Err(TrainError::Interrupted { .. }), None) => Err(Interrupted.into()),
         (Ok(model), None) => Ok(Checkpoints::open(&run.checkpoints())?.outcome(&config.outcome, model)?),
