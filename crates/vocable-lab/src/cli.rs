@@ -19,7 +19,7 @@ use crate::files::write_atomic;
 use crate::gc::{self, Unused};
 use crate::html;
 use crate::jobs::{self, Job, Jobs};
-use crate::manifest::Provenance;
+use crate::manifest::{Build, Provenance};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::report;
@@ -43,19 +43,28 @@ pub struct Cli<C> {
     pub(crate) version: &'static str,
     pub(crate) tables: Vec<Table<C>>,
     pub(crate) aliases: Vec<Alias>,
+    build: Build,
 }
 
 impl<C: Config> Cli<C> {
     /// A program of this name and version (`env!("CARGO_PKG_VERSION")`) over these tables. `--seed N` stands for the
     /// key `seed`.
     pub fn new(name: &'static str, version: &'static str, tables: Vec<Table<C>>) -> Self {
-        Self { name, version, tables, aliases: Vec::new() }.alias("--seed", "seed", "Seed of everything random")
+        let (aliases, build) = (Vec::new(), Build::default());
+        Self { name, version, tables, aliases, build }.alias("--seed", "seed", "Seed of everything random")
     }
 
     /// Adds an option with a value that stands for a configuration key: `.alias("--data", "data.manifest", "…")`.
     #[must_use]
     pub fn alias(mut self, option: &'static str, path: &'static str, help: &'static str) -> Self {
         self.aliases.push(Alias::new(option, path, help, false));
+        self
+    }
+
+    /// Says what the program was built from, for the manifests of what it runs.
+    #[must_use]
+    pub fn built(mut self, build: Build) -> Self {
+        self.build = build;
         self
     }
 
@@ -135,7 +144,7 @@ impl<C: Config> Cli<C> {
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
-        let provenance = Provenance::of_this_process(command.to_owned(), self.version);
+        let provenance = Provenance::of_this_process(command.to_owned(), self.version, self.build.clone());
         let runner = Runner::new(runs.to_owned(), provenance, interrupt);
         let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
         if let Some(stage) = matches.get_one::<String>("stage") {

@@ -197,7 +197,11 @@ fn code(one: &Manifest, other: &Manifest) -> Option<String> {
         Some(git) => format!("{:.10}{}", git.commit, if git.dirty { " with changes" } else { "" }),
         None => "unknown commit".to_owned(),
     };
-    let described = |m: &Manifest| format!("{}, version {}, contract {}", named(m), m.provenance.version, m.contract);
+    let described = |m: &Manifest| {
+        let build = m.provenance.build.to_string();
+        let build = if build.is_empty() { build } else { format!(", {build}") };
+        format!("{}, version {}, contract {}{build}", named(m), m.provenance.version, m.contract)
+    };
     let (one, other) = (described(one), described(other));
     (one != other).then(|| format!("{one} → {other}"))
 }
@@ -317,7 +321,7 @@ mod tests {
     use vocable_weights::{OwnedTensor, write_safetensors};
 
     use super::*;
-    use crate::manifest::{Git, Provenance};
+    use crate::manifest::{Build, Git, Provenance};
     use crate::{Plan, Runner, Stage};
 
     /// Runs a loop on a corpus; `spoilt` is the step at which its numbers go another way.
@@ -336,7 +340,8 @@ mod tests {
             Ok(write_safetensors(&run.outputs().join("model.safetensors"), tensors.to_vec(), None)?)
         });
         let git = Some(Git { commit: commit.into(), dirty: false });
-        let provenance = Provenance { command: String::new(), version: "1".into(), git, cores: 1 };
+        let provenance =
+            Provenance { command: String::new(), version: "1".into(), git, cores: 1, build: Build::default() };
         let runner = Runner::new(directory.path().to_owned(), provenance, Arc::new(AtomicBool::new(false)));
         assert!(runner.run(&Plan::new([&train])).unwrap().failed.is_empty());
         directory
@@ -374,6 +379,14 @@ mod tests {
         assert_eq!(found.step.as_deref(), Some("step 3: loss: 1.0 → 0.5"));
         assert_eq!(found.tensor.as_deref(), Some("outputs/model.safetensors: a: 1 of 3 values, by 5.000e-1 at most"));
         assert_eq!((found.configuration, found.code, found.outputs), (None, None, None));
+
+        let other = run("x", 0.1, "abc", 9);
+        let mut manifest = Manifest::read(&train(&other)).unwrap().unwrap();
+        manifest.provenance.build = Build::new("burn 1", "flex", &[("mpi", true), ("cuda", false)]);
+        manifest.write(&train(&other)).unwrap();
+        let code = compare(&train(&base), &train(&other)).unwrap().2.code.unwrap();
+        assert!(code.starts_with("abc, version 1, contract 1 → abc, version 1, contract 1, lock file "), "{code}");
+        assert!(code.ends_with(", device flex, features mpi"), "{code}");
 
         let (.., found) = compare(&train(&base), &train(&run("y", 0.1, "abc", 9))).unwrap();
         let data = found.data.unwrap();

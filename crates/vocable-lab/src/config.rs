@@ -29,7 +29,12 @@ pub fn tree(config: &impl Serialize) -> Value {
 pub fn hash(tree: &Value) -> String {
     let mut tree = tree.clone();
     tree.sort_all_objects();
-    hex(&Sha256::digest(tree.to_string()))
+    text_hash(&tree.to_string())
+}
+
+/// The SHA-256 of a text, as 64 hexadecimal digits.
+pub(crate) fn text_hash(text: &str) -> String {
+    hex(&Sha256::digest(text))
 }
 
 /// Lower-case hexadecimal digits.

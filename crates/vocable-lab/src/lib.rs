@@ -45,6 +45,7 @@ pub mod verify;
 pub use cli::Cli;
 pub use config::{Change, Config, diff};
 pub use error::{ConfigError, Error, Interrupted};
+pub use manifest::Build;
 pub use patch::Patch;
 pub use plan::Plan;
 pub use progress::Progress;

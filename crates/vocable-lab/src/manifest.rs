@@ -1,12 +1,14 @@
 //! The record of a stage's run: what it was made from, by which command and code, when, and whether it is done.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config;
 use crate::error::Error;
 use crate::files::{read_json, write_json};
 
@@ -33,6 +35,42 @@ pub struct Git {
     pub dirty: bool,
 }
 
+/// What a program was built from and what it computes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Build {
+    /// The SHA-256 of the lock file that names the version of every dependency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_file: Option<String>,
+    /// Features of the build that change how it computes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// The kind of device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+}
+
+impl Build {
+    /// The build from a lock file of this text, for a kind of device, with those of the features that are on.
+    pub fn new(lock_file: &str, device: &str, features: &[(&str, bool)]) -> Self {
+        Self {
+            lock_file: Some(config::text_hash(lock_file)),
+            features: features.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect(),
+            device: Some(device.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Build {
+    /// The parts that are known, such as "lock file 0123456789, device flex, features mpi".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lock_file = self.lock_file.as_ref().map(|hash| format!("lock file {hash:.10}"));
+        let device = self.device.as_ref().map(|device| format!("device {device}"));
+        let features = (!self.features.is_empty()).then(|| format!("features {}", self.features.join(" ")));
+        let known: Vec<String> = [lock_file, device, features].into_iter().flatten().collect();
+        f.write_str(&known.join(", "))
+    }
+}
+
 /// Who makes a result: the command and the code. The same for all stages of a process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -44,13 +82,16 @@ pub struct Provenance {
     pub git: Option<Git>,
     /// Processor cores available.
     pub cores: usize,
+    /// What the program was built from.
+    #[serde(flatten)]
+    pub build: Build,
 }
 
 impl Provenance {
-    /// This process's, for a program of the given version and command line.
-    pub fn of_this_process(command: String, version: &str) -> Self {
+    /// This process's, for a program of the given version, build and command line.
+    pub fn of_this_process(command: String, version: &str, build: Build) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, Into::into);
-        Self { command, version: version.to_owned(), git: git(), cores }
+        Self { command, version: version.to_owned(), git: git(), cores, build }
     }
 }
 

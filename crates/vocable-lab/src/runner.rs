@@ -252,11 +252,13 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::manifest::Build;
     use crate::score::{Score, Scores};
 
     fn runner(runs: &Path) -> (Runner, Arc<AtomicBool>) {
         let interrupt = Arc::new(AtomicBool::new(false));
-        let provenance = Provenance { command: "test".into(), version: "0".into(), git: None, cores: 1 };
+        let provenance =
+            Provenance { command: "test".into(), version: "0".into(), git: None, cores: 1, build: Build::default() };
         (Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)), interrupt)
     }
 

@@ -63,6 +63,10 @@ fn add(
         |git| format!("commit {}{}", git.commit, if git.dirty { " with uncommitted changes" } else { "" }),
     );
     line(text, &indent, &format!("code: {code}, version {}", manifest.provenance.version));
+    let build = manifest.provenance.build.to_string();
+    if !build.is_empty() {
+        line(text, &indent, &format!("built with: {build}, on {} cores", manifest.provenance.cores));
+    }
     line(text, &indent, &format!("command: {}", manifest.provenance.command));
     line(text, &indent, &format!("identity: {}", manifest.identity));
     line(text, &indent, &format!("settings: {}", dir.join("config.toml").display()));

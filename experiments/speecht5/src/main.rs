@@ -11,12 +11,15 @@ mod tables;
 
 use std::process::ExitCode;
 
-use vocable_lab::Cli;
+use vocable_lab::{Build, Cli};
 use vocable_train::ranks;
 
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
+    let features = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu")), ("mpi", cfg!(feature = "mpi"))];
+    let build = Build::new(include_str!("../../../Cargo.lock"), stages::DEVICE, &features);
     let cli = Cli::new("speecht5", env!("CARGO_PKG_VERSION"), tables::all())
+        .built(build)
         .alias("--data", "data.manifest", "JSONL manifest of another corpus (default: the shipped Vocable mini)")
         .flag("--skip-bad", "data.skip_bad", "Leave unusable recordings out instead of stopping");
     #[cfg(feature = "mpi")]

@@ -33,6 +33,15 @@ use crate::pipeline::Inputs;
 /// Where a finished training stage leaves its weights.
 pub const MODEL: &str = "model.safetensors";
 
+/// The kind of device that the build's features choose.
+pub const DEVICE: &str = if cfg!(feature = "cuda") {
+    "cuda"
+} else if cfg!(feature = "wgpu") {
+    "wgpu"
+} else {
+    "flex"
+};
+
 /// The device of the build's features, with autodiff.
 pub fn device() -> Device {
     #[cfg(feature = "cuda")]
