@@ -75,6 +75,10 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         runs_arg(),
         name_arg(),
     ]);
+    let watch = Command::new("watch")
+        .about("Serves the report of a run under way to browsers on this machine; takes what `run` takes");
+    let port = Arg::new("port").long("port").value_name("PORT").value_parser(value_parser!(u16)).default_value("0");
+    let port = port.help("Port of the loopback interface; 0 takes any that is free");
     let verify = Command::new("verify").about("Computes scores again from what is stored and compares them");
     let gc = Command::new("gc")
         .about("Shows the stages that no table uses")
@@ -94,6 +98,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .subcommand(settings(plan).arg(export))
         .subcommand(settings(run).args([dry_run, name_arg(), threads_arg(), jobs_arg(), progress_arg(), stage]))
         .subcommand(report)
+        .subcommand(settings(watch).arg(port))
         .subcommand(diff)
         .subcommand(trace)
         .subcommand(settings(verify))
@@ -178,6 +183,11 @@ pub fn runs(matches: &ArgMatches) -> &Path {
 /// What tells the record from others of the same table and scale.
 pub fn label(matches: &ArgMatches) -> Option<&str> {
     matches.get_one::<String>("name").map(String::as_str)
+}
+
+/// The port to serve on.
+pub fn port(matches: &ArgMatches) -> u16 {
+    matches.get_one("port").copied().expect("it has a default")
 }
 
 /// The number of seeds.

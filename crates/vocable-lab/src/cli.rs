@@ -1,4 +1,5 @@
-//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `diff`, `trace`, `verify`, `gc`.
+//! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `watch`, `diff`, `trace`, `verify`,
+//! `gc`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -29,6 +30,7 @@ use crate::score::Scores;
 use crate::table::{Column, Row, Table};
 use crate::trace::trace;
 use crate::verify::{Verdict, verify};
+use crate::watch::watch;
 
 /// Exit code of a run in which something failed.
 const FAILED: u8 = 1;
@@ -117,6 +119,7 @@ impl<C: Config> Cli<C> {
             "show" => show(&self.jobs(matches)?, out)?,
             "plan" => self.plan(matches, command, out)?,
             "report" => self.report(matches, out)?,
+            "watch" => watch(&self.jobs(matches)?, runs(matches), args::port(matches), out)?,
             "trace" => self.trace(matches, out)?,
             "verify" => return verify_all(&self.jobs(matches)?, runs(matches), out),
             "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,

@@ -33,7 +33,25 @@ const TEXT_SHOWN: usize = 20_000;
 /// # Errors
 /// [`Error`] when a manifest, a metrics file or an exhibit cannot be read.
 pub fn page<C: Config>(records: &[(&Table<C>, Record)], runs: &Path) -> Result<String, Error> {
-    let mut body = String::new();
+    whole(records, runs, "", "")
+}
+
+/// The page of a run under way: beneath `progress`, and loading itself again whenever what is at `/state` changes.
+pub(crate) fn live_page<C: Config>(
+    records: &[(&Table<C>, Record)],
+    runs: &Path,
+    progress: &str,
+) -> Result<String, Error> {
+    whole(records, runs, progress, include_str!("html/live.js"))
+}
+
+fn whole<C: Config>(
+    records: &[(&Table<C>, Record)],
+    runs: &Path,
+    beginning: &str,
+    more_script: &str,
+) -> Result<String, Error> {
+    let mut body = beginning.to_owned();
     let mut contents = String::new();
     for (number, (table, record)) in records.iter().enumerate() {
         let title = escape(&heading(table, record));
@@ -52,7 +70,7 @@ pub fn page<C: Config>(records: &[(&Table<C>, Record)], runs: &Path) -> Result<S
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Results</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n<body>\n\
          <header><h1>Results</h1>\n<nav aria-label=\"Tables\"><ul>\n{contents}</ul></nav></header>\n<main>\n{body}</main>\n\
-         <script>\n{}</script>\n</body>\n</html>\n",
+         <script>\n{}{more_script}</script>\n</body>\n</html>\n",
         include_str!("html/style.css"),
         include_str!("html/script.js")
     ))
@@ -245,6 +263,6 @@ fn code(text: &str) -> String {
 }
 
 /// Text as it may stand in an element or an attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

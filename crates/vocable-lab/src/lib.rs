@@ -41,6 +41,7 @@ pub mod stage_run;
 pub mod table;
 pub mod trace;
 pub mod verify;
+mod watch;
 
 pub use cli::Cli;
 pub use config::{Change, Config, diff};

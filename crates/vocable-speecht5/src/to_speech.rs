@@ -287,6 +287,28 @@ impl<I: SpeechInput> ToSpeech<I> {
             .collect())
     }
 
+    /// How the decoder attends to its input while it says this log-mel for a pair: for every step the weights over the
+    /// encoder's positions, of the sharpest head of any layer. The log-mel is given, so that one pass shows all steps.
+    ///
+    /// # Errors
+    /// An unusable recording, by name.
+    pub fn alignment(&self, model: &SpeechT5, pair: Pair, mel: &Frames) -> Result<Frames, ModelError> {
+        let device = self.device.clone().inner();
+        let input = &self.config.input;
+        let data = input.read(&self.dataset, &[pair], self.key.fold("test"))?;
+        let (memory, lengths) = input.encode(model, &input.batch(&data, &device), Mode::Eval);
+        let target = self.target(&[mel], &input.voices(&self.dataset, &[pair])?, &device);
+        let (speaker, noise) = (Some(target.speaker), Some(self.key.fold("alignment")));
+        let decoded =
+            model.decode_speech(target.input, &target.steps, speaker, memory, &lengths, noise, true, Mode::Eval);
+        let heads = decoded.cross_weights.into_iter().flat_map(|layer| layer.iter_dim(1).collect::<Vec<_>>());
+        let sharpness = |head: &Tensor<4>| head.clone().max_dim(3).mean().into_scalar::<f32>();
+        let sharpest = heads.max_by(|a, b| sharpness(a).total_cmp(&sharpness(b))).expect("a decoder has layers");
+        let positions = sharpest.dims()[3];
+        let weights = sharpest.try_into_vec_as::<f32>().expect("attention weights are readable floats");
+        Ok(Frames::new(weights, positions))
+    }
+
     /// Of a log-mel `[1, frames, mel]`.
     fn spoken(&self, pair: Pair, mel: Tensor<3>, ended: bool, focus: f64) -> Spoken {
         let data = mel.try_into_vec_as::<f32>().expect("log-mels are readable floats");

@@ -29,7 +29,12 @@ fn main() {
         }
         if ranks.rank() == 0 {
             let megabytes = 4.0 * size as f64 / 1e6;
-            println!("{} ranks, {megabytes:.0} MB: {:.1} ms, {:.2} GB/s", ranks.size(), 1e3 * best, megabytes / 1e3 / best);
+            println!(
+                "{} ranks, {megabytes:.0} MB: {:.1} ms, {:.2} GB/s",
+                ranks.size(),
+                1e3 * best,
+                megabytes / 1e3 / best
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The example program as a user runs it: whole processes, killed, interrupted, in competition and with mistakes.
 
+mod live;
 mod provenance;
 mod schedule;
 mod seeds;

@@ -138,6 +138,8 @@ pub fn decode<I: SpeechTask>(
                     if let (Some(sound), Some(mel)) = (&sound, &mel) {
                         show("heard", sound, mel)?;
                     }
+                    let alignment = objective.alignment(&model, item.pair, &item.mel)?;
+                    fs::write(exhibits.join(format!("{n}-alignment.png")), picture::alignment(&alignment)?)?;
                 }
             }
             run.write_output(SPOKEN_MELS, &said)?;
