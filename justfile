@@ -36,20 +36,34 @@ se *args:
 sid *args:
     @{{ just_executable() }} run sid "$@"
 
-# Any table by name (`speecht5 list`): just run TABLE [scale=...] [seeds=N] [jobs=N] [KEY=VALUE ...]
+# Any table by name (`speecht5 list`): just run TABLE [scale=...] [seeds=N] [jobs=N] [data=fsdd|MANIFEST] [KEY=VALUE ...]
 run table *args:
+    @{{ just_executable() }} _speecht5 run "$@"
+
+# The report of a run under way, on this machine: just watch TABLE, with what `just run` was given
+watch table *args:
+    @{{ just_executable() }} _speecht5 watch "$@"
+
+_speecht5 command table *args:
     #!/usr/bin/env bash
     set -euo pipefail
-    shift
+    shift 2
     scale=smoke rest=()
     for arg in "$@"; do
         case $arg in
             scale=*) scale=${arg#scale=} ;;
-            seeds=* | jobs=*) rest+=("--${arg%%=*}" "${arg#*=}") ;;
+            seeds=*) rest+=("--${arg%%=*}" "${arg#*=}") ;;
+            jobs=*) [ {{ command }} != run ] || rest+=("--${arg%%=*}" "${arg#*=}") ;;
+            # What `just digits` prepares.
+            data=fsdd)
+                rest+=(--data data/digits/manifest.jsonl)
+                [ {{ command }} != run ] || rest+=(--name digits)
+                ;;
+            data=*) rest+=(--data "${arg#data=}") ;;
             *) rest+=("$arg") ;;
         esac
     done
-    exec {{ speecht5 }} run {{ table }} --scale "$scale" "${rest[@]}"
+    exec {{ speecht5 }} {{ command }} {{ table }} --scale "$scale" "${rest[@]}"
 
 # What a table would do, without doing it: just plan TABLE [ARGS ...]
 plan table *args:
@@ -98,6 +112,10 @@ reference:
 # Event files of training, read by PyPI's tensorboard
 test-tensorboard:
     bash fixtures/reference/tensorboard.sh
+
+# Runs shared by processes; needs Debian's openmpi-bin, libopenmpi-dev and libclang-dev
+test-mpi:
+    cargo test --release --workspace --features speecht5-experiments/mpi --test mpi
 
 # Regenerate the shipped corpus from Debian's flite, festival and vorbis-tools
 corpus:
