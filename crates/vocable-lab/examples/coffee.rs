@@ -109,6 +109,8 @@ fn taste(coffee: &Coffee) -> Result<Arc<Stage>, Unavailable> {
         // Twelve people taste it; some find everything strong.
         let found = |person: u32| (cup + 0.1 * (f64::from(person) - 5.5), 1.0);
         let strength = Score::new(cup, 12).interval(cup * 0.9, cup * 1.1).parts((0..12).map(found).collect());
+        // They sit at three tables.
+        let strength = strength.speakers((0..12).map(|person| format!("table {}", person / 4)).collect());
         Ok(run.write_scores(&Scores::new().with("strength", strength))?)
     });
     Ok(stage)

@@ -135,6 +135,10 @@ fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>) -> String {
     if let Some(p) = cell.p {
         put(&mut title, &format!("; p = {p:.3} against the first row"));
     }
+    if let (Some(speakers), Some([low, high])) = (cell.speakers, cell.speaker_interval) {
+        let (low, high) = (column.format(low), column.format(high));
+        put(&mut title, &format!("; [{low}, {high}] over {speakers} speakers"));
+    }
     put(&mut title, &format!("; {}", cell.stages.join(", ")));
     let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
     let interval = cell.interval.map_or_else(String::new, |[low, high]| {

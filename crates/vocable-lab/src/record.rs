@@ -1,5 +1,6 @@
 //! A table's measured numbers, as `runs/tables/<table>-<scale>.json` keeps them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::manifest::{Git, Manifest, Status};
 use crate::plan::{Plan, stage_dir};
 use crate::runner::Outcome;
 use crate::scale::Scale;
-use crate::score::{Parts, Score, Scores};
+use crate::score::{Score, Scores};
 use crate::stage::Stage;
 use crate::table::{Column, Resolved, Table, Trial, Unavailable};
 
@@ -68,6 +69,10 @@ pub struct RecordCell {
     pub seeds: Vec<u64>,
     /// Its 95 % interval over items.
     pub interval: Option<[f64; 2]>,
+    /// How many speakers the items are of, if that is known.
+    pub speakers: Option<usize>,
+    /// Its 95 % interval over speakers, each drawn with all items that are its; `None` with less than two.
+    pub speaker_interval: Option<[f64; 2]>,
     /// How surprising so large a difference from the first row would be if there were none: the p-value of the paired
     /// bootstrap over items. `None` in the first row, and where scores are not made of the same items.
     pub p: Option<f64>,
@@ -142,11 +147,11 @@ impl Record {
             let mut first = Vec::new();
             for (number, row) in rows.iter_mut().enumerate() {
                 let stages = seeds.iter().copied().zip(trials.iter().map(|trial| &trial.cells[number][at]));
-                let (cell, runs) = cell(column, stages, runs, outcome)?;
-                let p = if number == 0 { None } else { bootstrap(column).difference(&slices(&runs), &slices(&first)) };
+                let (cell, scores) = cell(column, stages, runs, outcome)?;
+                let p = if number == 0 { None } else { bootstrap(column).difference(&parts(&scores), &parts(&first)) };
                 row.cells.push(RecordCell { p, ..cell });
                 if number == 0 {
-                    first = runs;
+                    first = scores;
                 }
             }
         }
@@ -195,13 +200,13 @@ impl Record {
     }
 }
 
-/// A cell from its score stage for each seed, and the parts of what has run.
+/// A cell from its score stage for each seed, and the scores of what has run.
 fn cell<'s, C>(
     column: &Column<C>,
     stages: impl Iterator<Item = (Option<u64>, &'s Result<Arc<Stage>, Unavailable>)>,
     runs: &Path,
     outcome: &Outcome,
-) -> Result<(RecordCell, Vec<Parts>), Error> {
+) -> Result<(RecordCell, Vec<Score>), Error> {
     let mut cell = RecordCell { column: column.name().to_owned(), ..RecordCell::default() };
     let mut all = Vec::new();
     for (seed, stage) in stages {
@@ -218,7 +223,7 @@ fn cell<'s, C>(
             continue;
         }
         let mut scores = Scores::read(&dir.join("outputs"))?.unwrap_or_default();
-        let Some(Score { value, n, interval, parts }) = scores.0.remove(column.key()) else {
+        let Some(score) = scores.0.remove(column.key()) else {
             return Err(Error::NoScore {
                 stage: stage.name(),
                 key: column.key().to_owned(),
@@ -227,23 +232,32 @@ fn cell<'s, C>(
         };
         cell.stages.push(stage.name());
         cell.seeds.extend(seed);
-        cell.values.push(value);
-        cell.n = Some(n);
-        cell.interval = interval;
-        all.push(parts);
+        cell.values.push(score.value);
+        cell.n = Some(score.n);
+        cell.interval = score.interval;
+        all.push(score);
     }
     if !cell.values.is_empty() {
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
         cell.reason = None;
     }
+    let ends =
+        |runs: &[&[(f64, f64)]]| bootstrap(column).mean_of_runs(runs).map(|interval| [interval.low, interval.high]);
     if all.len() > 1 {
-        cell.interval = bootstrap(column).mean_of_runs(&slices(&all)).map(|interval| [interval.low, interval.high]);
+        cell.interval = ends(&parts(&all));
+    }
+    let speakers: Vec<_> = all.iter().map(Score::by_speaker).collect();
+    cell.speakers = speakers.first().map(BTreeMap::len).filter(|&count| count > 0);
+    // Of one speaker every draw is the same.
+    if cell.speakers > Some(1) && speakers.iter().all(|other| other.keys().eq(speakers[0].keys())) {
+        let sums: Vec<Vec<(f64, f64)>> = speakers.iter().map(|sums| sums.values().copied().collect()).collect();
+        cell.speaker_interval = ends(&sums.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
     Ok((cell, all))
 }
 
-fn slices(runs: &[Parts]) -> Vec<&[(f64, f64)]> {
-    runs.iter().map(Vec::as_slice).collect()
+fn parts(scores: &[Score]) -> Vec<&[(f64, f64)]> {
+    scores.iter().map(|score| score.parts.as_slice()).collect()
 }
 
 /// The draws of items that all cells of a column share.

@@ -21,6 +21,10 @@ pub struct Score {
     /// share, so that they can be compared item by item. Kept in a file of their own.
     #[serde(skip)]
     pub parts: Parts,
+    /// Whose each item is, where that is known: a second interval draws speakers with all that is theirs. Kept in a file
+    /// of their own.
+    #[serde(skip)]
+    pub speakers: Vec<String>,
 }
 
 /// (numerator, denominator) of every item of a score.
@@ -29,7 +33,7 @@ pub type Parts = Vec<(f64, f64)>;
 impl Score {
     /// A value measured on `n` items.
     pub fn new(value: f64, n: u64) -> Self {
-        Self { value, n, interval: None, parts: Parts::new() }
+        Self { value, n, interval: None, parts: Parts::new(), speakers: Vec::new() }
     }
 
     /// The same score with its 95 % interval.
@@ -42,6 +46,26 @@ impl Score {
     #[must_use]
     pub fn parts(self, parts: Parts) -> Self {
         Self { parts, ..self }
+    }
+
+    /// The same score with whose its items are, one name for each.
+    ///
+    /// # Panics
+    /// If there are not as many as [`parts`](Self::parts), which come first.
+    #[must_use]
+    pub fn speakers(self, speakers: Vec<String>) -> Self {
+        assert_eq!(self.parts.len(), speakers.len(), "one speaker for each item");
+        Self { speakers, ..self }
+    }
+
+    /// The parts of each speaker added up, by name; empty if they are not known.
+    pub(crate) fn by_speaker(&self) -> BTreeMap<&str, (f64, f64)> {
+        let mut sums = BTreeMap::<&str, (f64, f64)>::new();
+        for (speaker, (numerator, denominator)) in self.speakers.iter().zip(&self.parts) {
+            let sum = sums.entry(speaker).or_default();
+            *sum = (sum.0 + numerator, sum.1 + denominator);
+        }
+        sums
     }
 }
 
@@ -57,6 +81,9 @@ impl Scores {
     /// The name of the file beside it with the parts, by key.
     pub const PARTS: &'static str = "parts.json";
 
+    /// The name of the file beside it with the speakers, by key.
+    pub const SPEAKERS: &'static str = "speakers.json";
+
     /// No scores yet.
     pub fn new() -> Self {
         Self::default()
@@ -69,7 +96,7 @@ impl Scores {
         self
     }
 
-    /// Writes `scores.json` and, where scores have parts, `parts.json` into a stage's `outputs` directory.
+    /// Writes `scores.json` and, where scores have them, `parts.json` and `speakers.json` into a stage's `outputs` directory.
     ///
     /// # Errors
     /// [`Error::Score`] for a value that is not finite, [`Error::File`] when it cannot be written.
@@ -81,19 +108,23 @@ impl Scores {
         if let Some((key, _)) = self.0.iter().find(|(_, score)| !finite(score)) {
             return Err(Error::Score(key.clone()));
         }
-        let parts: BTreeMap<&String, &Parts> = self
-            .0
-            .iter()
-            .filter(|(_, score)| !score.parts.is_empty())
-            .map(|(key, score)| (key, &score.parts))
-            .collect();
+        let parts = self.some(|score| &score.parts);
         if !parts.is_empty() {
             write_json(&outputs.join(Self::PARTS), &parts)?;
+        }
+        let speakers = self.some(|score| &score.speakers);
+        if !speakers.is_empty() {
+            write_json(&outputs.join(Self::SPEAKERS), &speakers)?;
         }
         write_json(&outputs.join(Self::FILE), self)
     }
 
-    /// Reads both files from a stage's `outputs` directory; `None` if the stage wrote no scores.
+    /// What there is of a list that each score may have, by key.
+    fn some<T>(&self, list: impl Fn(&Score) -> &Vec<T>) -> BTreeMap<&String, &Vec<T>> {
+        self.0.iter().map(|(key, score)| (key, list(score))).filter(|(_, list)| !list.is_empty()).collect()
+    }
+
+    /// Reads these files from a stage's `outputs` directory; `None` if the stage wrote no scores.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::Damaged`].
@@ -103,6 +134,12 @@ impl Scores {
         for (key, parts) in parts {
             if let Some(score) = scores.0.get_mut(&key) {
                 score.parts = parts;
+            }
+        }
+        let speakers: BTreeMap<String, Vec<String>> = read_json(&outputs.join(Self::SPEAKERS))?.unwrap_or_default();
+        for (key, speakers) in speakers {
+            if let Some(score) = scores.0.get_mut(&key) {
+                score.speakers = speakers;
             }
         }
         Ok(Some(scores))
@@ -118,6 +155,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), None);
         let wer = Score::new(50.0, 2).interval(4.0, 90.0).parts(vec![(100.0, 3.0), (200.0, 3.0)]);
+        let wer = wer.speakers(vec!["b".into(), "a".into()]);
+        assert_eq!(wer.by_speaker().into_iter().collect::<Vec<_>>(), [("a", (200.0, 3.0)), ("b", (100.0, 3.0))]);
         let scores = Scores::new().with("wer", wer).with("n", Score::new(1.0, 1));
         scores.write(dir.path()).unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), Some(scores));

@@ -103,7 +103,8 @@ impl Pipeline {
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
         let lm = fused(c).then(|| lm::stage(c, &prepare, &self.datasets));
-        Ok(asr::score(c, &asr::decode(c, &prepare, &model, lm.as_ref(), split, &self.datasets), split))
+        let decode = asr::decode(c, &prepare, &model, lm.as_ref(), split, &self.datasets);
+        Ok(asr::score(c, &prepare, &decode, split, &self.datasets))
     }
 
     /// The stage that scores translation on a test split.

@@ -13,7 +13,7 @@ use vocable_speecht5::data::Dataset;
 use vocable_speecht5::to_text::Written;
 use vocable_train::save_model;
 
-use super::data::Datasets;
+use super::data::{Datasets, find};
 use super::ratio::error_rate;
 use super::{MODEL, device, train};
 use crate::config::{EvaluationConfig, RunConfig};
@@ -82,11 +82,20 @@ pub fn decode(
 }
 
 /// Scores transcripts: word and character error rates, of both heads together and of each alone.
-pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
-    let seed = c.seed;
-    Stage::new("score-asr", 3, split).input("decode", decode).run(move |run| {
+pub fn score(
+    c: &RunConfig,
+    prepare: &Arc<Stage>,
+    decode: &Arc<Stage>,
+    split: Split,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
+    Stage::new("score-asr", 4, split).input("prepare", prepare).input("decode", decode).run(move |run| {
         let transcripts: Vec<Written> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
+        let dataset = datasets.open(&run.input("prepare"), speaker)?;
+        let of = |t: &Written| Ok(dataset.utterance(find(&dataset, &t.id)?).speaker.clone());
+        let speakers = transcripts.iter().map(of).collect::<anyhow::Result<Vec<_>>>()?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;
@@ -103,7 +112,7 @@ pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
             let counts: Vec<EditCounts> = transcripts.iter().map(|t| errors(&t.reference, head(t))).collect();
             let score = error_rate(&counts, bootstrap).with_context(|| format!("the split {split}"))?;
             run.log(format!("{name} {:.2}", score.value))?;
-            scores = scores.with(name, score);
+            scores = scores.with(name, score.speakers(speakers.clone()));
         }
         Ok(run.write_scores(&scores)?)
     })

@@ -236,3 +236,9 @@ fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     let usable = |line: &String| !line.is_empty() && !held_out.contains(&normalise(line));
     Ok(sentences.filter(usable).take(source.data.sentences).collect())
 }
+
+/// The index of the utterance of this name.
+pub fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
+    let utterances = &dataset.corpus.manifest().utterances;
+    utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
+}

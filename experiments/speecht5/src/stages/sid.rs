@@ -118,7 +118,7 @@ pub fn verify(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
 /// Scores top-1 accuracies.
 pub fn score(c: &RunConfig, decode: &Arc<Stage>) -> Arc<Stage> {
     let seed = c.seed;
-    Stage::new("score-sid", 2, ()).input("decode", decode).run(move |run| {
+    Stage::new("score-sid", 3, ()).input("decode", decode).run(move |run| {
         let named: Named =
             vocable_lab::files::read_json(&run.input("decode").join(IDENTIFIED))?.context("names are there")?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
@@ -130,7 +130,8 @@ pub fn score(c: &RunConfig, decode: &Arc<Stage>) -> Arc<Stage> {
                 .collect();
             let score = mean(&hits, bootstrap).context("no test utterance is by a voice of the training split")?;
             run.log(format!("{name} {:.2}", score.value))?;
-            scores = scores.with(name, score);
+            let speakers = answers.iter().map(|answer| answer.reference.clone()).collect();
+            scores = scores.with(name, score.speakers(speakers));
         }
         Ok(run.write_scores(&scores)?)
     })

@@ -17,7 +17,7 @@ use vocable_speecht5::data::Dataset;
 use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech};
 use vocable_train::save_model;
 
-use super::data::Datasets;
+use super::data::{Datasets, find};
 use super::picture;
 use super::ratio::{error_rate, mean};
 use super::{MODEL, device, train};
@@ -179,12 +179,14 @@ pub fn score<I: SpeechTask>(
 ) -> Arc<Stage> {
     let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
     let kind = format!("score-{}", I::TASK);
-    Stage::new(kind, 2, CEPSTRUM).input("prepare", prepare).input("decode", decode).run(move |run| {
+    Stage::new(kind, 3, CEPSTRUM).input("prepare", prepare).input("decode", decode).run(move |run| {
         let dataset = datasets.open(&run.input("prepare"), speaker)?;
         let (mut distances, mut unchanged) = (Vec::new(), Vec::new());
-        let (mut ended, mut focus) = (Vec::new(), Vec::new());
+        let (mut ended, mut focus, mut speakers) = (Vec::new(), Vec::new(), Vec::new());
         for (item, said, heard) in read(&run.input("decode"))? {
-            let truth = cepstrum(&*dataset.mel(find(&dataset, &item.target)?)?);
+            let target = find(&dataset, &item.target)?;
+            speakers.push(dataset.utterance(target).speaker.clone());
+            let truth = cepstrum(&*dataset.mel(target)?);
             distances.push(distance(&cepstrum(&said), &truth));
             if item.heard > 0 {
                 unchanged.push(distance(&cepstrum(&heard), &truth));
@@ -202,7 +204,7 @@ pub fn score<I: SpeechTask>(
             }
             let score = mean(&values, bootstrap).context("there are no test pairs")?;
             run.log(format!("{name} {:.3}", score.value))?;
-            scores = scores.with(name, score);
+            scores = scores.with(name, score.speakers(speakers.clone()));
         }
         Ok(run.write_scores(&scores)?)
     })
@@ -220,7 +222,7 @@ pub fn hear<I: SpeechTask>(
 ) -> Arc<Stage> {
     let (c, judge, datasets) = (c.clone(), judge.clone(), Arc::clone(datasets));
     let settings = (GRIFFIN_LIM, judge.evaluation.search, judge.evaluation.batch, judge.asr.task.suppress_special);
-    Stage::new(format!("hear-{}", I::TASK), 2, settings)
+    Stage::new(format!("hear-{}", I::TASK), 3, settings)
         .input("prepare", prepare)
         .input("decode", decode)
         .input("model", recogniser)
@@ -232,12 +234,13 @@ pub fn hear<I: SpeechTask>(
             let spoken = read(&run.input("decode"))?;
             run.progress().start(spoken.len() as u64, "utterances");
             let griffin_lim = GriffinLim::new(LogMel::default(), GRIFFIN_LIM);
-            let mut counts: [Vec<EditCounts>; 3] = Default::default();
+            let (mut counts, mut speakers): ([Vec<EditCounts>; 3], _) = (Default::default(), Vec::new());
             for (n, batch) in spoken.chunks(judge.evaluation.batch).enumerate() {
                 let (mut texts, mut said, mut heard, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
                 for (at, (item, mel, _)) in batch.iter().enumerate() {
                     let [source, target] = [find(&dataset, &item.source)?, find(&dataset, &item.target)?];
                     texts.push(dataset.utterance(target).text.as_str());
+                    speakers.push(dataset.utterance(target).speaker.clone());
                     said.push(griffin_lim.samples(mel, key.fold("phase").fold(n).fold(at)));
                     targets.push(dataset.corpus.audio(target)?);
                     heard.extend(objective.heard(Pair { source, target })?);
@@ -259,15 +262,10 @@ pub fn hear<I: SpeechTask>(
                 }
                 let score = error_rate(counts, bootstrap)?;
                 run.log(format!("{name} {:.2}", score.value))?;
-                scores = scores.with(name, score);
+                scores = scores.with(name, score.speakers(speakers.clone()));
             }
             Ok(run.write_scores(&scores)?)
         })
-}
-
-fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
-    let utterances = &dataset.corpus.manifest().utterances;
-    utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
 }
 
 fn cepstrum(mel: &Frames) -> Frames {
