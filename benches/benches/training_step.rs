@@ -15,7 +15,7 @@ use vocable_train::{Optimiser, OptimiserConfig};
 
 fn step(model: SpeechT5, optimiser: &mut Optimiser, losses: Losses) -> SpeechT5 {
     let gradients = GradientsParams::from_grads(losses.total.backward(), &model);
-    optimiser.step(model, gradients, 1, 1e-4).0
+    optimiser.step(model, gradients, 1.0, 1e-4).0
 }
 
 fn training_step(c: &mut Criterion) {

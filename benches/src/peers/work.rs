@@ -157,7 +157,7 @@ fn training<M: Module + 'static>(
             gradients.accumulate(&model, GradientsParams::from_grads(losses.total.backward(), &model));
         }
         let gradients = gradients.grads();
-        (adamw.step(model, gradients, micro_batches, learning_rate).0, outcome)
+        (adamw.step(model, gradients, micro_batches as f64, learning_rate).0, outcome)
     };
     let (mut model, mut update) = (Some(start), 0);
     let run = move || {

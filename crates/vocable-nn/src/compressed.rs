@@ -44,7 +44,7 @@ mod tests {
         for storage in [Storage::Bf16, Storage::Int8] {
             let (norm, linears) = compressed(module.clone(), storage);
             assert_eq!(norm.weight.val().dtype(), DType::F32);
-            let Linear { weight, bias } = &linears[0];
+            let Linear { weight, bias, .. } = &linears[0];
             assert_eq!(bias.as_ref().unwrap().val().dtype(), DType::F32);
             match storage {
                 Storage::Bf16 => assert_eq!(weight.val().dtype(), DType::BF16),

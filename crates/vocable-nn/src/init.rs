@@ -6,24 +6,39 @@ use rand::distr::{Distribution, Uniform};
 use rand_distr::Normal;
 use vocable_random::{Branch, Key};
 
-/// What a constructor draws initial values from: a random stream, the scale of linear layers and embeddings, a device.
+use crate::Precision;
+
+/// What a constructor draws initial values from: a random stream, the scale of linear layers and embeddings, a device; and
+/// the precision that linear layers compute in.
 #[derive(Clone, Debug)]
 pub struct Init {
     key: Key,
     deviation: f64,
     device: Device,
+    precision: Precision,
 }
 
 impl Init {
     /// Linear layers and embeddings from N(0, 0.02²), as `--bert-init` draws them (spec section 4.11).
     pub fn new(key: Key, device: &Device) -> Self {
-        Self { key, deviation: 0.02, device: device.clone() }
+        Self { key, deviation: 0.02, device: device.clone(), precision: Precision::F32 }
     }
 
     /// The same with another standard deviation: narrow models need larger weights for signals of the same size.
     #[must_use]
     pub fn with_deviation(self, deviation: f64) -> Self {
         Self { deviation, ..self }
+    }
+
+    /// The same for layers that compute in another precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// What linear layers compute in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// What a child called `branch` draws from.

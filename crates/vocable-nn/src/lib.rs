@@ -16,6 +16,7 @@ mod linear;
 mod mode;
 mod norm;
 mod positional_conv;
+mod precision;
 pub mod sinusoid;
 mod transformer;
 
@@ -31,6 +32,7 @@ pub use linear::Linear;
 pub use mode::Mode;
 pub use norm::{BatchNorm, ChannelNorm, LayerNorm};
 pub use positional_conv::PositionalConv;
+pub use precision::Precision;
 pub use transformer::{
     CausalStack, Decoded, Decoder, DecoderCache, DecoderConfig, Encoded, Encoder, EncoderConfig, NormPlacement,
     PastCache, TransformerConfig,

@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::Init;
+use crate::{Init, Precision};
 
 /// `y = x·W + b` over the last dimension.
 ///
@@ -12,6 +12,9 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[output]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// What the product is computed in.
+    #[module(skip)]
+    pub precision: Precision,
 }
 
 impl Linear {
@@ -25,11 +28,63 @@ impl Linear {
 
     /// The same without a bias.
     pub fn without_bias(input: usize, output: usize, init: &Init) -> Self {
-        Self { weight: init.parameter([input, output], Init::weights), bias: None }
+        Self { weight: init.parameter([input, output], Init::weights), bias: None, precision: init.precision() }
     }
 
     /// `[.., input]` → `[.., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        vocable_kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
+        if self.precision.is_f32() {
+            return vocable_kernels::linear(x, weight, bias);
+        }
+        let product = self.precision.product(x, weight);
+        match bias {
+            Some(bias) => product + bias.unsqueeze(),
+            None => product,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use vocable_random::Key;
+
+    use super::*;
+
+    /// Output and gradients of input, weight and bias in a precision.
+    fn pass(precision: Precision) -> [TensorData; 4] {
+        let device = Device::flex().autodiff();
+        let init = Init::new(Key::new(3), &device).with_deviation(0.2).with_precision(precision);
+        let layer = Linear::new(24, 5, &init);
+        let x = init.fold("x").normal::<3>([2, 3, 24], 1.0).require_grad();
+        let y = layer.forward(x.clone());
+        // Every output counts otherwise.
+        let weights = init.fold("y").normal::<3>([2, 3, 5], 1.0);
+        let gradients = (y.clone() * weights).sum().backward();
+        let bias = layer.bias.as_ref().unwrap().val();
+        [
+            y.into_data(),
+            x.grad(&gradients).unwrap().into_data(),
+            layer.weight.val().grad(&gradients).unwrap().into_data(),
+            bias.grad(&gradients).unwrap().into_data(),
+        ]
+    }
+
+    #[test]
+    fn half_precision_agrees_with_f32_within_its_rounding() {
+        let exact = pass(Precision::F32);
+        // Both factors and the result are rounded: to 2^-9 of their size, or 2^-12. Of the largest value, three such roundings
+        // and the rest of the sum make less than six.
+        for (precision, unit) in [(Precision::Bf16, 2_f32.powi(-9)), (Precision::F16, 2_f32.powi(-12))] {
+            for (rounded, exact) in pass(precision).iter().zip(&exact) {
+                assert_eq!(rounded.dtype(), exact.dtype(), "given and returned in f32");
+                let (rounded, exact) = (rounded.as_slice::<f32>().unwrap(), exact.as_slice::<f32>().unwrap());
+                let largest = exact.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+                let off = rounded.iter().zip(exact).fold(0.0_f32, |off, (a, b)| off.max((a - b).abs()));
+                assert!(off < 6.0 * unit * largest, "{precision:?}: {off} of {largest}");
+            }
+            assert_ne!(pass(precision)[0], exact[0], "{precision:?} rounds");
+        }
     }
 }

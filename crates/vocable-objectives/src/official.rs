@@ -5,7 +5,7 @@
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
-use vocable_nn::{Init, Linear, Mode};
+use vocable_nn::{Init, Linear, Mode, Precision};
 use vocable_random::Key;
 
 use crate::quantizer::{Choices, Mixed};
@@ -64,6 +64,7 @@ fn linear(prefix: &str) -> Linear {
     Linear {
         weight: Param::from_tensor(tensor::<2>(&format!("{prefix}.weight")).transpose()),
         bias: Some(Param::from_tensor(tensor(&format!("{prefix}.bias")))),
+        precision: Precision::F32,
     }
 }
 

@@ -6,7 +6,7 @@ use vocable_nets::{
 };
 use vocable_nn::{
     ConvExtractorConfig, ConvLayer, DecoderConfig, EncoderConfig, ExtractorNorm, Init, Linear, NormPlacement,
-    TransformerConfig,
+    Precision, TransformerConfig,
 };
 use vocable_random::Key;
 
@@ -84,6 +84,9 @@ pub struct ModelConfig {
     /// time, the same numbers. No part of what a model is, so it is not written with it.
     #[serde(skip)]
     pub recompute: bool,
+    /// What the products of linear layers are computed in while training.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 /// Taps of the post-net's convolutions in every published model.
@@ -181,6 +184,7 @@ impl ModelConfig {
             extractor_layers: None,
             postnet_kernel: None,
             recompute: false,
+            precision: Precision::F32,
         }
     }
 
@@ -335,7 +339,7 @@ impl ModelConfig {
 
     /// What this model's initial weights, and those of heads on it, are drawn from.
     pub fn initial(&self, key: Key, device: &Device) -> Init {
-        Init::new(key, device).with_deviation(self.deviation)
+        Init::new(key, device).with_deviation(self.deviation).with_precision(self.precision)
     }
 
     fn speech_encoder_prenet(&self, regularisation: &Regularisation) -> SpeechEncoderPrenetConfig {

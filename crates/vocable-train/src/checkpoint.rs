@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::average::Average;
 use crate::config::Outcome;
 use crate::files::{replace, sha256, sync_directory, write_synced};
-use crate::{Optimiser, TrainError};
+use crate::{Optimiser, ScaleState, TrainError};
 
 const MODEL: &str = "model.safetensors";
 const OPTIMISER: &str = "optimiser.safetensors";
@@ -42,6 +42,9 @@ pub struct State {
     /// Why utterances were left out of batches up to now; each reason once.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<String>,
+    /// The scale of the loss, where it is scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<ScaleState>,
 }
 
 /// The best validation of a run so far.
@@ -307,6 +310,7 @@ mod tests {
             skipped_in_a_row: 0,
             best: Some(BestSoFar { update: 3, value: 0.5 }),
             left_out: BTreeSet::from(["a.wav: no such file".to_owned()]),
+            loss_scale: Some(ScaleState { scale: 8.0, good: 3 }),
         }
     }
 

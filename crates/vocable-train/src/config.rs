@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Loading, OptimiserConfig, Schedule, TrainError};
+use crate::{Loading, LossScale, OptimiserConfig, Schedule, TrainError};
 
 /// A whole training recipe, apart from the model and the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct TrainConfig {
     /// How batches are prepared; no part of the recipe, since no result depends on it.
     #[serde(skip)]
     pub loading: Loading,
+    /// Scaling of the loss, for objectives that compute in half precision; it goes with what they say of that.
+    #[serde(skip)]
+    pub loss_scale: Option<LossScale>,
 }
 
 /// Which weights are the result of a run.
@@ -92,6 +95,7 @@ impl TrainConfig {
             max_skipped: 5,
             outcome: Outcome::Last,
             loading: Loading::default(),
+            loss_scale: None,
         }
     }
 

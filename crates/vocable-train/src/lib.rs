@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod items;
 mod loader;
+mod loss_scale;
 mod means;
 pub mod memory;
 #[cfg(feature = "mpi")]
@@ -27,6 +28,7 @@ pub use config::{Best, Direction, Outcome, TrainConfig};
 pub use error::TrainError;
 pub use items::{Items, keep, update_key};
 pub use loader::Loading;
+pub use loss_scale::{LossScale, ScaleState};
 pub use memory::Memory;
 #[cfg(feature = "mpi")]
 pub use mpi::{Joined, Mpi};

@@ -75,16 +75,17 @@ impl Optimiser {
 
     /// One update of every parameter that has a gradient; the others stay as they are, moments and decay included.
     ///
-    /// `gradients` are sums over `micro_batches` micro-batches; their mean is clipped and applied. Returns the module
+    /// `gradients` are `multiple` times their mean over the micro-batches: as many times as there are micro-batches, and as the
+    /// loss was scaled by. The mean is clipped and applied. Returns the module
     /// and the norm of the mean gradient before clipping. When that norm is not finite, nothing changes.
     pub fn step<M: Module>(
         &mut self,
         module: M,
         gradients: GradientsParams,
-        micro_batches: usize,
+        multiple: f64,
         learning_rate: f64,
     ) -> (M, f64) {
-        let mean = 1.0 / micro_batches as f64;
+        let mean = 1.0 / multiple;
         let norm = gradient_norm(&module, &gradients) * mean;
         if !norm.is_finite() {
             return (module, norm);
@@ -277,7 +278,7 @@ mod tests {
             }
             let gradients = gradients(&model, scale);
             let measured;
-            (model, measured) = optimiser.step(model, gradients, 4, rate);
+            (model, measured) = optimiser.step(model, gradients, 4.0, rate);
             assert!((measured - norm).abs() < 1e-6 * norm, "norm {measured}, not {norm}");
         }
         // Single precision throughout, weights below 1: a few units in the last place per step.
@@ -294,7 +295,7 @@ mod tests {
         let before = (values(&model.rare), values(&model.hidden));
         for _ in 0..3 {
             let gradients = gradients(&model, 1.0);
-            (model, _) = optimiser.step(model, gradients, 1, 0.1);
+            (model, _) = optimiser.step(model, gradients, 1.0, 0.1);
         }
         assert_eq!(values(&model.rare), before.0);
         assert_ne!(values(&model.hidden), before.1);
@@ -306,9 +307,9 @@ mod tests {
         let free = OptimiserConfig { clip: 0.0, ..CONFIG };
         let model = Tiny::new(3);
         let large = gradients(&model, 1e4);
-        let (_, norm) = Optimiser::new(&free).step(model, large, 1, 0.1);
+        let (_, norm) = Optimiser::new(&free).step(model, large, 1.0, 0.1);
         assert!(norm > 1e3);
-        let (model, none) = Optimiser::new(&free).step(Tiny::new(3), GradientsParams::new(), 1, 0.1);
+        let (model, none) = Optimiser::new(&free).step(Tiny::new(3), GradientsParams::new(), 1.0, 0.1);
         assert_eq!((none, values(&model.hidden)), (0.0, values(&Tiny::new(3).hidden)));
     }
 
@@ -318,7 +319,7 @@ mod tests {
             let mut optimiser = Optimiser::new(&CONFIG);
             let model = Tiny::new(4);
             let poisoned = gradients(&model, bad);
-            let (model, norm) = optimiser.step(model, poisoned, 1, 0.1);
+            let (model, norm) = optimiser.step(model, poisoned, 1.0, 0.1);
             assert!(!norm.is_finite());
             assert_eq!(values(&model.hidden), values(&Tiny::new(4).hidden));
             assert!(optimiser.moments.is_empty());
@@ -331,7 +332,7 @@ mod tests {
         let mut optimiser = Optimiser::new(&CONFIG);
         for _ in 0..2 {
             let gradients = gradients(&model, 1.0);
-            (model, _) = optimiser.step(model, gradients, 1, 0.1);
+            (model, _) = optimiser.step(model, gradients, 1.0, 0.1);
         }
         let twin = Tiny::new(5);
         assert_ne!(twin.hidden.id, model.hidden.id);
@@ -349,7 +350,7 @@ mod tests {
         let mut optimiser = Optimiser::new(&CONFIG);
         let model = Tiny::new(6);
         let all = gradients(&model, 1.0);
-        let _ = optimiser.step(model, all, 1, 0.1);
+        let _ = optimiser.step(model, all, 1.0, 0.1);
         let bytes = optimiser.to_bytes();
         let other = |rows| Other { hidden: Param::from_tensor(Tensor::zeros([rows, 8], &Device::flex())) };
         let mut restored = Optimiser::new(&CONFIG);
@@ -372,7 +373,7 @@ mod tests {
             // Weights and inputs under two strategies would panic here.
             let loss = (model.weight.val() * Tensor::<1>::from_data([3.0, 4.0], &device)).sum();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            (model, _) = optimiser.step(model, gradients, 1, 0.1);
+            (model, _) = optimiser.step(model, gradients, 1.0, 0.1);
         }
         assert!(model.weight.val().gradient_checkpointing_strategy() == device.gradient_checkpointing_strategy());
     }

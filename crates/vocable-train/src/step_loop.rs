@@ -16,7 +16,9 @@ use crate::memory;
 use crate::parameters::parameters;
 use crate::ranks::{self, Alone, Ranks};
 use crate::records::{Record, Writer};
-use crate::{BatchId, Checkpoint, Checkpoints, LeftOut, Objective, Optimiser, TrainConfig, TrainError, Unusable};
+use crate::{
+    BatchId, Checkpoint, Checkpoints, LeftOut, Objective, Optimiser, ScaleState, TrainConfig, TrainError, Unusable,
+};
 
 mod micro;
 
@@ -243,6 +245,7 @@ impl<'a, O> Run<'a, O> {
                     skipped_in_a_row: 0,
                     best: None,
                     left_out: BTreeSet::new(),
+                    loss_scale: config.loss_scale.as_ref().map(ScaleState::new),
                 };
                 (model, state)
             }
@@ -272,6 +275,7 @@ impl<'a, O> Run<'a, O> {
         let update = self.state.update;
 
         let fixed = ranks::fixed(self.ranks, &model);
+        let scale = self.state.loss_scale.map_or(1.0, |state| state.scale);
         let (mut own, mut gradients) = (Vec::new(), GradientsAccumulator::new());
         let mut usable = true;
         for micro in (self.ranks.rank()..micro_batches).step_by(self.ranks.size()) {
@@ -293,7 +297,8 @@ impl<'a, O> Run<'a, O> {
                 usable = done.lost(f64::from(loss.total.clone().into_scalar::<f32>()), loss.terms);
                 // A loss without any trainable part, such as one of frozen weights, has no graph.
                 if usable && loss.total.is_tracked() {
-                    let gradient = GradientsParams::from_grads(loss.total.backward(), &model);
+                    let total = if scale == 1.0 { loss.total } else { loss.total.mul_scalar(scale) };
+                    let gradient = GradientsParams::from_grads(total.backward(), &model);
                     gradients.accumulate(&model, gradient);
                 }
             }
@@ -315,11 +320,13 @@ impl<'a, O> Run<'a, O> {
         let mut gradient_norm = 0.0;
         if reason.is_none() {
             gradients = ranks::sum_gradients(self.ranks, &model, gradients, &touched);
-            (model, gradient_norm) = self.optimiser.step(model, gradients, micro_batches, learning_rate);
+            let multiple = micro_batches as f64 * scale;
+            (model, gradient_norm) = self.optimiser.step(model, gradients, multiple, learning_rate);
             if !gradient_norm.is_finite() {
                 reason = Some(format!("the gradient norm is {gradient_norm}"));
             }
         }
+        let scaled = self.rescale(gradient_norm, &mut reason);
         model = ranks::sum_changes(self.ranks, model, fixed);
 
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
@@ -342,6 +349,10 @@ impl<'a, O> Run<'a, O> {
                     memory: memory::memory(),
                 })?;
             }
+            Some(reason) if scaled => {
+                let utterances = contents.utterances;
+                self.record(Record::Skipped { update, reason, utterances, seconds })?;
+            }
             Some(reason) => {
                 self.state.skipped_in_a_row += 1;
                 let utterances = contents.utterances;
@@ -354,6 +365,27 @@ impl<'a, O> Run<'a, O> {
             }
         }
         Ok(model)
+    }
+
+    /// Adapts the scale of the loss to the gradient of an update that `reason` did not skip before; whether that explains a
+    /// norm that is not finite, so that the update does not count among those that went wrong.
+    fn rescale(&mut self, gradient_norm: f64, reason: &mut Option<String>) -> bool {
+        let (Some(config), Some(state)) = (&self.config.loss_scale, self.state.loss_scale) else { return false };
+        match (reason, gradient_norm.is_finite()) {
+            (None, _) => {
+                self.state.loss_scale = Some(state.grew(config));
+                false
+            }
+            (Some(_), true) => false,
+            (Some(reason), false) => match state.shrunk() {
+                Some(smaller) => {
+                    *reason += &format!(" with a loss scaled by {}, now by {}", state.scale, smaller.scale);
+                    self.state.loss_scale = Some(smaller);
+                    true
+                }
+                None => false,
+            },
+        }
     }
 
     /// Validates, records the numbers, and saves if they are the best so far.

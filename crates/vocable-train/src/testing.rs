@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use rand::RngExt;
 use vocable_objectives::Losses;
 use vocable_random::Key;
@@ -46,11 +46,13 @@ pub(crate) struct Regression {
     pub(crate) poisoned: Vec<usize>,
     /// The update whose batches cannot be prepared.
     pub(crate) broken: Option<usize>,
+    /// Whether the last product is computed in f16.
+    pub(crate) half: bool,
 }
 
 impl Regression {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { key: Key::new(seed), micro_batches: 2, poisoned: Vec::new(), broken: None }
+        Self { key: Key::new(seed), micro_batches: 2, poisoned: Vec::new(), broken: None, half: false }
     }
 
     fn data(key: Key, items: usize) -> (TensorData, TensorData) {
@@ -65,13 +67,18 @@ impl Regression {
         (TensorData::new(x, [items, INPUTS]), TensorData::new(y, [items, 1]))
     }
 
-    fn squared_error(model: &Tiny, data: &Points) -> Tensor<1> {
+    fn squared_error(&self, model: &Tiny, data: &Points) -> Tensor<1> {
         let device = model.hidden.val().device();
         let mut hidden = Tensor::from_data(data.x.clone(), &device).matmul(model.hidden.val()).tanh();
         if let Some(kept) = &data.kept {
             hidden = hidden * Tensor::from_data(kept.clone(), &device);
         }
-        (hidden.matmul(model.heads[0].val()) - Tensor::from_data(data.y.clone(), &device)).square().mean()
+        let head = model.heads[0].val();
+        let found = match self.half {
+            true => hidden.cast(FloatDType::F16).matmul(head.cast(FloatDType::F16)).cast(FloatDType::F32),
+            false => hidden.matmul(head),
+        };
+        (found - Tensor::from_data(data.y.clone(), &device)).square().mean()
     }
 }
 
@@ -118,7 +125,7 @@ impl Objective<Tiny> for Regression {
 
     fn losses(&self, model: &Tiny, data: &Points, id: BatchId) -> Result<Losses, ObjectiveError> {
         let device = model.hidden.val().device();
-        let mut loss = Self::squared_error(model, data);
+        let mut loss = self.squared_error(model, data);
         let BatchId::Train { update, micro } = id else {
             assert!(!device.is_autodiff(), "validation needs no graph");
             return Ok(Losses::new(&device).add("square", 1.0, loss).log("constant", 1.0));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use vocable_decode::BeamConfig;
 use vocable_lab::ConfigError;
 use vocable_lm::{LmConfig, LmTask};
+use vocable_nn::Precision;
 use vocable_speecht5::ModelConfig;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
@@ -15,7 +16,7 @@ use vocable_speecht5::st::StConfig;
 use vocable_speecht5::to_speech::SpeechTaskConfig;
 use vocable_speecht5::tts::{Text, TtsConfig};
 use vocable_speecht5::vc::{Speech, VcConfig};
-use vocable_train::{Loading, TrainConfig};
+use vocable_train::{Loading, LossScale, TrainConfig};
 
 use crate::pipeline::check_data;
 use crate::stages::speech::SpeechTask;
@@ -33,6 +34,9 @@ pub struct RunConfig {
     /// Whether Transformer layers run again in the backward pass instead of keeping what they compute: less memory, more
     /// time, and the same results, so that no stage's identity depends on it.
     pub recompute: bool,
+    /// What the products of linear layers are computed in while training; weights, moments and everything else stay f32. In `f16`
+    /// the loss is scaled.
+    pub precision: Precision,
     /// Targets of the masked prediction.
     pub units: UnitsConfig,
     /// Joint pre-training; none starts the tasks from initial weights.
@@ -59,13 +63,28 @@ pub struct RunConfig {
 impl RunConfig {
     /// The model as a stage trains it.
     pub fn trained_model(&self) -> ModelConfig {
-        ModelConfig { recompute: self.recompute, ..self.model.clone() }
+        ModelConfig { recompute: self.recompute, precision: self.precision, ..self.model.clone() }
+    }
+
+    /// How a step loop is carried out, apart from its recipe.
+    pub fn execution(&self) -> Execution {
+        let loss_scale = (self.precision == Precision::F16).then(LossScale::default);
+        Execution { loading: self.data.loading, loss_scale }
     }
 
     /// The language model as a stage trains it.
     pub fn trained_lm(&self) -> LmConfig {
         LmConfig { recompute: self.recompute, ..self.lm.task.model.clone() }
     }
+}
+
+/// How a step loop is carried out, apart from its recipe.
+#[derive(Clone, Copy, Debug)]
+pub struct Execution {
+    /// How batches are prepared.
+    pub loading: Loading,
+    /// Scaling of the loss.
+    pub loss_scale: Option<LossScale>,
 }
 
 impl SpeechTask for Text {

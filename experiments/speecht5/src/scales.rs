@@ -4,6 +4,7 @@
 use vocable_decode::BeamConfig;
 use vocable_lab::Scale;
 use vocable_lm::{LmConfig, LmTask};
+use vocable_nn::Precision;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::se::SeConfig;
@@ -45,6 +46,7 @@ fn paper() -> RunConfig {
         },
         model: ModelConfig::base(preset),
         recompute: false,
+        precision: Precision::F32,
         units: UnitsConfig {
             clusters: 100,
             max_iter: 100,

@@ -32,7 +32,7 @@ fn learn<M: Module>(
     for update in 0..updates {
         let losses = loss(&model, Mode::Train(Key::new(9).fold(update)));
         let gradients = GradientsParams::from_grads(losses.total.backward(), &model);
-        model = optimiser.step(model, gradients, 1, rate).0;
+        model = optimiser.step(model, gradients, 1.0, rate).0;
         first.get_or_insert_with(|| losses.terms.clone());
         last = losses.terms;
     }

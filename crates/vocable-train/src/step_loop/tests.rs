@@ -7,7 +7,7 @@ use vocable_objectives::Losses;
 
 use super::*;
 use crate::testing::{Regression, Tiny, config};
-use crate::{Batch, Best, Direction, Loading, ObjectiveError, Outcome, Schedule, records};
+use crate::{Batch, Best, Direction, Loading, LossScale, ObjectiveError, Outcome, Schedule, records};
 
 /// Runs with seed 7 from wherever `directory` stands, setting the interrupt flag after the update `stop`.
 fn run(
@@ -466,4 +466,57 @@ fn the_mean_of_the_last_checkpoints_is_an_outcome() {
     assert!(error.contains("step-000018") && error.contains("checksum"), "{error}");
     let short = TrainConfig { keep_last: 2, ..config };
     assert!(short.check().unwrap_err().to_string().contains("keep_last is 2"));
+}
+
+#[test]
+fn a_scale_that_overflows_is_halved_until_f16_can_hold_the_gradients() {
+    let exact = Regression::new(7);
+    let half = Regression { half: true, ..Regression::new(7) };
+    // Gradients of about 1 overflow f16 for scales above 65504: the first updates are skipped, more of them in a row than
+    // are allowed to go wrong. Then the scale doubles every eight updates.
+    let loss_scale = Some(LossScale { initial: (1_u64 << 24) as f64, growth_every: 8 });
+    let scaled = TrainConfig { loss_scale, max_skipped: 2, updates: 40, ..config() };
+    let directory = tempdir().unwrap();
+    let model = run(&scaled, &half, directory.path(), None).0.unwrap();
+    let lines = records::read(&directory.path().join("metrics.jsonl")).unwrap();
+    let skipped: Vec<&String> = lines
+        .iter()
+        .filter_map(|line| if let Record::Skipped { reason, .. } = line { Some(reason) } else { None })
+        .collect();
+    assert!((4..20).contains(&skipped.len()), "{skipped:?}");
+    assert!(skipped[0].contains("with a loss scaled by 16777216, now by 8388608"), "{}", skipped[0]);
+    let scale =
+        Checkpoints::open(&directory.path().join("checkpoints")).unwrap().newest_intact(|_, _| ()).unwrap().unwrap();
+    let scale = scale.state.loss_scale.unwrap();
+    assert!(scale.scale > 1.0 && scale.scale < (1_u64 << 24) as f64, "{scale:?}");
+
+    // As many updates as were made here, in f32.
+    let plain = TrainConfig { updates: 40, ..config() };
+    let elsewhere = tempdir().unwrap();
+    let reference = run(&plain, &exact, elsewhere.path(), None).0.unwrap();
+    let error = |model: &Tiny| {
+        let loss =
+            exact.losses(&model.valid(), &exact.prepare(BatchId::Valid(0)).unwrap().data, BatchId::Valid(0)).unwrap();
+        loss.total.into_scalar::<f32>()
+    };
+    // Both learn; the one that skipped its first updates is behind by these.
+    let (start, end, reference) = (error(&Tiny::new(7)), error(&model), error(&reference));
+    assert!(end < 0.5 * start && reference < 0.5 * start, "{start} → {end}, {reference} in f32");
+
+    // The scale and its count are saved: an interrupted run continues to the same end.
+    let interrupted = tempdir().unwrap();
+    for stop in [3, 17, 30] {
+        run(&scaled, &half, interrupted.path(), Some(stop)).0.unwrap_err();
+    }
+    run(&scaled, &half, interrupted.path(), None).0.unwrap();
+    assert!(outcome(directory.path(), 40) == outcome(interrupted.path(), 40));
+}
+
+#[test]
+fn a_scale_hides_no_loss_that_is_not_a_number() {
+    let loss_scale = Some(LossScale { initial: 1024.0, growth_every: 1000 });
+    let config = TrainConfig { loss_scale, max_skipped: 1, ..config() };
+    let objective = Regression { poisoned: vec![4, 5, 6], ..Regression::new(7) };
+    let error = run(&config, &objective, tempdir().unwrap().path(), None).0.unwrap_err();
+    assert!(matches!(error, TrainError::NonFinite { update: 6, in_a_row: 2, .. }), "{error}");
 }

@@ -26,12 +26,12 @@ const ALIGNED: &str = "aligned.txt";
 /// Trains recognition.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, model, validation) = (c.asr.clone(), c.model.clone(), c.evaluation.validation);
-    let (task, seed, loading) = (&c.asr.task, c.seed, c.data.loading);
+    let (task, seed, execution) = (&c.asr.task, c.seed, c.execution());
     let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
     let learn = move |run: &StageRun, start, dataset, key: Key| {
         let (task, key) = (recipe.task.clone(), key.fold("asr"));
         let objective = Recognition::in_characters(task, model.clone(), dataset, validation, key, device())?;
-        let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
+        let trained = train(run, &recipe.train, execution, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune("finetune-asr", c, &c.asr, &task.regularisation, heard, inputs, datasets, learn)

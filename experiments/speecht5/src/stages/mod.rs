@@ -22,12 +22,12 @@ use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
 use vocable_train::{
-    Checkpoints, Event, EventWriter, Loading, Objective, Outcome, Record, TrainConfig, TrainError, load_model, ranks,
+    Checkpoints, Event, EventWriter, Objective, Outcome, Record, TrainConfig, TrainError, load_model, ranks,
     train_together,
 };
 
 use self::data::Datasets;
-use crate::config::{Recipe, RunConfig};
+use crate::config::{Execution, Recipe, RunConfig};
 use crate::pipeline::Inputs;
 
 /// Where a finished training stage leaves its weights.
@@ -119,7 +119,7 @@ pub fn weights(run: &StageRun, input: &str, model: SpeechT5) -> anyhow::Result<S
 pub fn train<M: Module, O: Objective<M>>(
     run: &StageRun,
     config: &TrainConfig,
-    loading: Loading,
+    execution: Execution,
     seed: u64,
     model: M,
     objective: &O,
@@ -130,7 +130,8 @@ pub fn train<M: Module, O: Objective<M>>(
              utterances to it, or take the last checkpoint with TASK.train.outcome.kind=last"
         );
     }
-    let config = &TrainConfig { loading, ..config.clone() };
+    let Execution { loading, loss_scale } = execution;
+    let config = &TrainConfig { loading, loss_scale, ..config.clone() };
     let (ranks, interrupt) = (ranks::joined(), run.interrupt_flag());
     if ranks.rank() > 0 {
         // Rank 0 hears of what goes wrong here, and says it.

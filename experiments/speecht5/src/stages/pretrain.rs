@@ -27,7 +27,7 @@ pub fn stage(
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
     let recipe = c.pretrain.clone().expect("a row without pre-training has no such stage");
-    let (model, seed, loading, datasets) = (c.trained_model(), c.seed, c.data.loading, Arc::clone(datasets));
+    let (model, seed, execution, datasets) = (c.trained_model(), c.seed, c.execution(), Arc::clone(datasets));
     let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
     let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
     let mut stage = Stage::new("pretrain", 2, (&model, &recipe, seed, clusters))
@@ -61,7 +61,7 @@ pub fn stage(
             key.fold("pretrain"),
             device(),
         )?;
-        let trained = train(run, &recipe.train, loading, seed, pretrainer, &objective)?;
+        let trained = train(run, &recipe.train, execution, seed, pretrainer, &objective)?;
         save_model(&trained, &run.outputs().join("pretrainer.safetensors"))?;
         Ok(save_model(&trained.core, &run.outputs().join(MODEL))?)
     })

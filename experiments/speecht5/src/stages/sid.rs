@@ -31,13 +31,13 @@ struct Named {
 /// Trains identification.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, model, validation) = (c.sid.clone(), c.model.clone(), c.evaluation.validation);
-    let (task, seed, loading) = (&c.sid.task, c.seed, c.data.loading);
+    let (task, seed, execution) = (&c.sid.task, c.seed, c.execution());
     let items = task.batch_items * task.micro_batches;
     let learn = move |run: &StageRun, start, dataset, key: Key| {
         let objective = Identification::new(recipe.task.clone(), dataset, validation, key.fold("sid"), device())?;
         let head = model.initial(key.fold("classifier"), &device());
         let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
-        let trained = train(run, &recipe.train, loading, seed, start, &objective)?;
+        let trained = train(run, &recipe.train, execution, seed, start, &objective)?;
         let trained = if recipe.task.margin.is_some() { trained.normalised() } else { trained };
         run.write_json(SPEAKERS, &objective.speakers())?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)

@@ -75,7 +75,7 @@ pub fn finetune<I: SpeechTask>(c: &RunConfig, inputs: Inputs, datasets: &Arc<Dat
     let learn = move |run: &StageRun, start, dataset: Arc<Dataset>, key: Key| {
         let (train_config, validation) = (&I::recipe(&config).train, config.evaluation.validation);
         let objective = objective::<I>(&config, &dataset, validation, key.fold(I::TASK))?;
-        let trained = train(run, train_config, config.data.loading, config.seed, start, &objective)?;
+        let trained = train(run, train_config, config.execution(), config.seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     let kind = format!("finetune-{}", I::TASK);

@@ -70,7 +70,7 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
         let (task, validation) = (c.st.task.clone(), c.evaluation.validation);
         let key = key.fold("st");
         let objective = Translating::new(task, c.model.clone(), dataset, vocabulary, validation, key, device())?;
-        let trained = train(run, &c.st.train, c.data.loading, c.seed, start, &objective)?;
+        let trained = train(run, &c.st.train, c.execution(), c.seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune("finetune-st", c, &c.st, &task.regularisation, heard, inputs, datasets, learn)
