@@ -16,11 +16,12 @@ use crate::tables::{codes, heard, recognised, speeds};
 pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
     let sweep = |name, title| sweep(pipeline, name, title);
     vec![
-        [("weight 0", 0.0), ("weight 0.1", 0.1), ("weight 0.3", 0.3), ("weight 0.7", 0.7), ("weight 0.9", 0.9)]
+        [0.0, 0.1, 0.3, 0.5, 0.7, 0.9]
             .into_iter()
+            .zip(["weight 0", "weight 0.1", "weight 0.3", "weight 0.5", "weight 0.7", "weight 0.9"])
             .fold(
                 searched(pipeline, "ctc", "How much CTC counts in the search of recognition"),
-                |table, (name, weight)| table.own_row(name, move |c| c.evaluation.search.ctc_weight = weight),
+                |table, (weight, name)| table.own_row(name, move |c| c.evaluation.search.ctc_weight = weight),
             ),
         sweep("quantizer", "How a state chooses its code")
             .own_row("nearest, pulled", |c| quantizer(c, |q| q.codebook_loss = true))
