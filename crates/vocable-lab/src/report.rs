@@ -142,10 +142,12 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     if !seeds.is_empty() {
         notes.push(format!("Seeds: {}.", list(&seeds)));
     }
-    notes.push(match record.command.as_str() {
-        "" => "Not run yet.".to_owned(),
-        command => format!("Command: `{command}`"),
-    });
+    match record.command.as_str() {
+        "" if record.stages == 0 => notes.push("Not run yet.".to_owned()),
+        // Under way: the command that measures is not at its end.
+        "" => {}
+        command => notes.push(format!("Command: `{command}`")),
+    }
     if record.stages > 0 {
         let cores = list(&record.cores);
         notes.push(format!("Time: {} for {} stages, on {cores} cores.", seconds(record.seconds), record.stages));

@@ -48,7 +48,7 @@ fn a_run_is_watched_from_before_its_beginning_to_its_end() {
     let coffee = Coffee::new();
     let watch = Watch::start(&coffee, &["watch", "warm", "grind.steps=60", "grind.milliseconds=20"]);
     let (page, before) = (watch.get("/"), watch.get("/state"));
-    assert!(page.contains("0 of ") && page.contains("to do, about"), "{page}");
+    assert!(page.contains("0 of ") && page.contains("to do, about") && page.contains("Not run yet"), "{page}");
 
     let child = coffee.start_slow();
     let (page, during) = (watch.get("/"), watch.get("/state"));
@@ -59,7 +59,7 @@ fn a_run_is_watched_from_before_its_beginning_to_its_end() {
 
     assert_ne!(during, watch.get("/state"));
     let page = watch.get("/");
-    assert!(!page.contains("at work") && !page.contains("has not run"), "{page}");
+    assert!(!page.contains("at work") && !page.contains("has not run") && !page.contains("Not run yet"), "{page}");
 }
 
 #[test]
