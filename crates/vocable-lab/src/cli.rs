@@ -41,10 +41,10 @@ const INTERRUPTED: u8 = 130;
 
 /// A program over tables of one configuration type.
 pub struct Cli<C> {
-    pub(crate) name: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) tables: Vec<Table<C>>,
-    pub(crate) aliases: Vec<Alias>,
+    name: &'static str,
+    version: &'static str,
+    tables: Vec<Table<C>>,
+    aliases: Vec<Alias>,
     build: Build,
 }
 
@@ -88,7 +88,7 @@ impl<C: Config> Cli<C> {
 
     /// Runs the program with the given arguments, the first of which is its own name; gives the exit code.
     pub fn main_with(&self, args: &[OsString], out: &mut dyn Write) -> u8 {
-        let matches = match args::command(self.name, self.version, &self.aliases).try_get_matches_from(args) {
+        let matches = match self.matches(args) {
             Ok(matches) => matches,
             Err(error) => {
                 // Help and version are errors to clap; printing fails only if the stream is closed.
@@ -246,7 +246,13 @@ impl<C: Config> Cli<C> {
         Ok(())
     }
 
-    fn jobs(&self, matches: &ArgMatches) -> Result<Jobs<'_, C>, ConfigError> {
+    /// What the arguments, the first of which is the program's own name, say.
+    pub(crate) fn matches(&self, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
+        args::command(self.name, self.version, &self.aliases).try_get_matches_from(args)
+    }
+
+    /// The tables that a command is about.
+    pub(crate) fn jobs(&self, matches: &ArgMatches) -> Result<Jobs<'_, C>, ConfigError> {
         Jobs::of(&self.tables, matches, &self.aliases)
     }
 }

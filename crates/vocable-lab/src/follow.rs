@@ -1,17 +1,15 @@
 //! Taking part in the stages of another process.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::args::{self, runs};
+use crate::args::runs;
 use crate::cli::{Cli, on_interrupt, use_threads};
 use crate::config::Config;
 use crate::error::{Error, Interrupted};
-use crate::jobs::Jobs;
-use crate::plan::stage_dir;
+use crate::plan::{input_dirs, stage_dir};
 use crate::progress::Progress;
 use crate::stage::Stage;
 use crate::stage_run::StageRun;
@@ -24,13 +22,13 @@ impl<C: Config> Cli<C> {
     /// other commands than `run`, and of arguments that cannot be understood, nothing is done: the other process says what
     /// there is to say.
     pub fn follow(&self, args: &[OsString], mut next: impl FnMut() -> Option<String>, mut failed: impl FnMut(&str)) {
-        let matches = args::command(self.name, self.version, &self.aliases).try_get_matches_from(args).ok();
+        let matches = self.matches(args).ok();
         let matches = matches.as_ref().and_then(|matches| matches.subcommand_matches("run"));
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
         let stages = matches.map(|matches| {
             use_threads(matches)?;
-            Ok::<_, Error>((Jobs::of(&self.tables, matches, &self.aliases)?, runs(matches)))
+            Ok::<_, Error>((self.jobs(matches)?, runs(matches)))
         });
         while let Some(name) = next() {
             let ended = match &stages {
@@ -51,6 +49,5 @@ impl<C: Config> Cli<C> {
 }
 
 fn take_part(stage: &Stage, runs: &Path, interrupt: Arc<AtomicBool>) -> anyhow::Result<()> {
-    let inputs: BTreeMap<_, _> = stage.inputs().iter().map(|(name, input)| (*name, stage_dir(runs, input))).collect();
-    stage.body(&StageRun::new(stage_dir(runs, stage), inputs, Progress::hidden(), interrupt)?)
+    stage.body(&StageRun::new(stage_dir(runs, stage), input_dirs(runs, stage), Progress::hidden(), interrupt)?)
 }

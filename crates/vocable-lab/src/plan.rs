@@ -1,6 +1,6 @@
 //! The stages that a set of cells needs, each once, inputs first.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,6 +111,11 @@ impl Plan {
 /// The directory of a stage under a runs directory.
 pub fn stage_dir(runs: &Path, stage: &Stage) -> PathBuf {
     named_stage_dir(runs, &stage.name())
+}
+
+/// The directories of a stage's inputs, by the name the stage knows them by.
+pub(crate) fn input_dirs(runs: &Path, stage: &Stage) -> BTreeMap<&'static str, PathBuf> {
+    stage.inputs().iter().map(|(name, input)| (*name, stage_dir(runs, input))).collect()
 }
 
 /// The directory of the stage of a name under a runs directory.

@@ -1,6 +1,6 @@
 //! Runs the stages of a plan, one after another or several at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use crate::config;
 use crate::error::{ConfigError, Error, Interrupted};
 use crate::files::{create_dir, sync_directories, write_atomic};
 use crate::manifest::{Manifest, Provenance, Status, now};
-use crate::plan::{Plan, State, stage_dir, state};
+use crate::plan::{Plan, State, input_dirs, stage_dir, state};
 use crate::progress::{Progress, Style, seconds};
 use crate::stage::Stage;
 use crate::stage_run::{StageRun, append_log};
@@ -126,8 +126,7 @@ impl Runner {
         }
         let mut manifest = self.begin(stage, &dir)?;
         let begun = Instant::now();
-        let inputs: BTreeMap<_, _> =
-            stage.inputs().iter().map(|(name, input)| (*name, stage_dir(&self.runs, input))).collect();
+        let inputs = input_dirs(&self.runs, stage);
         let progress = Progress::new(stage.name(), style);
         let run = StageRun::new(dir.clone(), inputs, progress, Arc::clone(&self.interrupt))?;
         // A panic is a bug of the stage; the other cells of the table are worth having all the same.
@@ -249,6 +248,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::atomic::Ordering;
 
     use super::*;

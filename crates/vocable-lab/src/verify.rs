@@ -1,13 +1,12 @@
 //! Whether a score is what its inputs say: it is computed again from them, elsewhere, and compared.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
-use crate::plan::{State, stage_dir, state};
+use crate::plan::{State, input_dirs, stage_dir, state};
 use crate::progress::Progress;
 use crate::score::Scores;
 use crate::stage::Stage;
@@ -40,7 +39,7 @@ pub fn verify(runs: &Path, stage: &Stage) -> Result<Verdict, Error> {
         return Ok(Verdict::NotRun);
     }
     let stored = Scores::read(&stage_dir(runs, stage).join("outputs"))?.unwrap_or_default();
-    let inputs: BTreeMap<_, _> = stage.inputs().iter().map(|(name, input)| (*name, stage_dir(runs, input))).collect();
+    let inputs = input_dirs(runs, stage);
     let dir = runs.join(format!("verify-{}-{}", std::process::id(), stage.name()));
     let run = StageRun::new(dir.clone(), inputs, Progress::hidden(), Arc::new(AtomicBool::new(false)))?;
     let computed = match stage.body(&run) {

@@ -117,10 +117,12 @@ fn encode<T: Serialize>(message: &Message<T>) -> Vec<u8> {
     bytes
 }
 
-/// Which parameters have a gradient, in the order of the module's fields.
-pub(crate) fn touched<M: Module>(module: &M, gradients: &GradientsParams) -> Vec<bool> {
+/// Which parameters have a gradient, in the order of the module's fields: what [`sum_gradients`] must know of all ranks.
+pub(crate) fn touched<M: Module>(ranks: &dyn Ranks, module: &M, gradients: &GradientsParams) -> Vec<bool> {
     let mut visitor = Touched { gradients, found: Vec::new() };
-    module.visit(&mut visitor);
+    if ranks.size() > 1 {
+        module.visit(&mut visitor);
+    }
     visitor.found
 }
 
@@ -240,8 +242,7 @@ pub(crate) fn sum_changes<M: Module>(ranks: &dyn Ranks, module: M, before: Vec<V
     let mut before = before.into_iter();
     let values = |values: &mut Vec<f32>| {
         let before = before.next().expect("one before for every one now");
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let all: Vec<Vec<f32>> = ranks.gather(&bytes).iter().map(|bytes| from_bytes(bytes)).collect();
+        let all: Vec<Vec<f32>> = ranks.gather(&to_bytes(values)).iter().map(|bytes| from_bytes(bytes)).collect();
         // In f64 a change that one rank alone made is exact, and so is no change.
         let changed = |(index, before): (usize, f32)| {
             let before = f64::from(before);
@@ -273,12 +274,16 @@ impl<F: FnMut(&mut Vec<f32>)> ModuleMapper for Replace<F> {
     }
 }
 
-fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+pub(crate) fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
 }
 
 fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
+    tensor.try_into_vec_as::<f32>().expect("weights are readable floats")
 }
 
 /// Compares the weights of all ranks by their hashes.
@@ -300,8 +305,6 @@ struct Hash(Sha256);
 
 impl ModuleVisitor for Hash {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        for value in floats(param.val()) {
-            self.0.update(value.to_le_bytes());
-        }
+        self.0.update(to_bytes(&floats(param.val())));
     }
 }

@@ -70,8 +70,8 @@ pub enum Event<'a> {
 ///
 /// Utterances whose files cannot be used any more are left out of their batches and recorded, up to
 /// [`Loading::bad_files`](crate::Loading::bad_files). An update whose loss or gradient norm is not finite, or of which a
-/// micro-batch has nothing left, is skipped: no parameter changes and the next update sees the next batches. When `interrupt` becomes true, the update is finished and saved, and [`TrainError::Interrupted`]
-/// returned.
+/// micro-batch has nothing left, is skipped: no parameter changes and the next update sees the next batches. When `interrupt`
+/// becomes true, the update is finished and saved, and [`TrainError::Interrupted`] returned.
 ///
 /// # Errors
 ///
@@ -110,7 +110,9 @@ pub fn train_together<M: Module, O: Objective<M>>(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<M, TrainError> {
-    let trained = train_as_one(ranks, config, seed, model, objective, directory, interrupt, observe);
+    let trained = check(config, &model, objective)
+        .and_then(|()| Run::open(ranks, config, seed, model, objective, directory, observe))
+        .and_then(|(run, model)| run.finish(model, interrupt));
     match &trained {
         // All ranks know of these.
         Ok(_) | Err(TrainError::Interrupted { .. } | TrainError::Rank { .. } | TrainError::Diverged { .. }) => {}
@@ -119,20 +121,10 @@ pub fn train_together<M: Module, O: Objective<M>>(
     trained
 }
 
-/// The loop of one rank; an error that it does not share with all others is still to be told.
-#[allow(clippy::too_many_arguments)]
-fn train_as_one<M: Module, O: Objective<M>>(
-    ranks: &dyn Ranks,
-    config: &TrainConfig,
-    seed: u64,
-    model: M,
-    objective: &O,
-    directory: &Path,
-    interrupt: &AtomicBool,
-    observe: &mut dyn FnMut(Event),
-) -> Result<M, TrainError> {
+/// What is known to be wrong before anything is read or written.
+fn check<M: Module, O: Objective<M>>(config: &TrainConfig, model: &M, objective: &O) -> Result<(), TrainError> {
     config.check()?;
-    check_model(&model)?;
+    check_model(model)?;
     if objective.micro_batches() == 0 {
         return Err(TrainError::Config("the objective has no micro-batches".into()));
     }
@@ -141,34 +133,7 @@ fn train_as_one<M: Module, O: Objective<M>>(
                        data, or take the last checkpoint with outcome.kind=last";
         return Err(TrainError::Config(message.into()));
     }
-    let (mut run, mut model) = Run::open(ranks, config, seed, model, objective, directory, observe)?;
-    let (rank, size) = (ranks.rank(), ranks.size());
-    thread::scope(|scope| {
-        let order = loader::order(
-            run.state.update,
-            config.updates,
-            objective.micro_batches(),
-            objective.validation_batches(),
-            |done| config.validates_after(done),
-        )
-        .filter(move |id| id.position() % size == rank);
-        let mut loader = Loader::start(scope, config.loading, order, |id| objective.prepare(id));
-        while run.state.update < config.updates {
-            model = run.update(model, &mut loader)?;
-            if config.validates_after(run.state.update) && objective.validation_batches() > 0 {
-                run.validate(&model, &mut loader)?;
-            }
-            if config.saves_after(run.state.update) {
-                run.save(&model)?;
-            }
-            let interrupted = ranks::exchange(ranks, interrupt.load(Ordering::Relaxed))?.contains(&true);
-            if interrupted && run.state.update < config.updates {
-                let checkpoint = run.save(&model)?;
-                return Err(TrainError::Interrupted { update: run.state.update, checkpoint });
-            }
-        }
-        Ok(model)
-    })
+    Ok(())
 }
 
 /// Names must be unique and something must be trainable.
@@ -263,6 +228,41 @@ impl<'a, O> Run<'a, O> {
         Ok((Self { ranks, config, objective, observe, optimiser, state, checkpoints, records, saved, began }, model))
     }
 
+    /// Makes the updates that are left, unless it is interrupted, and returns the model.
+    fn finish<M: Module>(mut self, mut model: M, interrupt: &AtomicBool) -> Result<M, TrainError>
+    where
+        O: Objective<M>,
+    {
+        let (config, objective) = (self.config, self.objective);
+        let (rank, size) = (self.ranks.rank(), self.ranks.size());
+        thread::scope(|scope| {
+            let order = loader::order(
+                self.state.update,
+                config.updates,
+                objective.micro_batches(),
+                objective.validation_batches(),
+                |done| config.validates_after(done),
+            )
+            .filter(move |id| id.position() % size == rank);
+            let mut loader = Loader::start(scope, config.loading, order, |id| objective.prepare(id));
+            while self.state.update < config.updates {
+                model = self.update(model, &mut loader)?;
+                if config.validates_after(self.state.update) && objective.validation_batches() > 0 {
+                    self.validate(&model, &mut loader)?;
+                }
+                if config.saves_after(self.state.update) {
+                    self.save(&model)?;
+                }
+                let interrupted = ranks::exchange(self.ranks, interrupt.load(Ordering::Relaxed))?.contains(&true);
+                if interrupted && self.state.update < config.updates {
+                    let checkpoint = self.save(&model)?;
+                    return Err(TrainError::Interrupted { update: self.state.update, checkpoint });
+                }
+            }
+            Ok(model)
+        })
+    }
+
     /// Makes or skips one update, and records it.
     fn update<M: Module>(&mut self, mut model: M, loader: &mut Loader<O::Data>) -> Result<M, TrainError>
     where
@@ -305,7 +305,7 @@ impl<'a, O> Run<'a, O> {
             own.push(done);
         }
         let mut gradients = gradients.grads();
-        let touched = ranks::touched(&model, &gradients);
+        let touched = ranks::touched(self.ranks, &model, &gradients);
         let told = ranks::exchange(self.ranks, (own, touched))?;
         let touched =
             (0..told[0].1.len()).map(|index| told.iter().any(|(_, touched)| touched[index])).collect::<Vec<_>>();

@@ -9,6 +9,7 @@ use rand::RngExt;
 use vocable_objectives::Losses;
 use vocable_random::Key;
 
+use crate::ranks::{from_bytes, to_bytes};
 use crate::{Batch, BatchId, Objective, ObjectiveError, OptimiserConfig, Ranks, Schedule, Sequences, TrainConfig};
 
 /// Two layers, and a weight that only some batches touch.
@@ -177,11 +178,7 @@ impl Threads {
     }
 
     fn floats(&self, values: &[f32]) -> Vec<Vec<f32>> {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let read = |bytes: Vec<u8>| {
-            bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
-        };
-        self.gather(&bytes).into_iter().map(read).collect()
+        self.gather(&to_bytes(values)).iter().map(|bytes| from_bytes(bytes)).collect()
     }
 }
 

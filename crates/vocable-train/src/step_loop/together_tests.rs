@@ -9,7 +9,7 @@ use vocable_objectives::Losses;
 
 use super::tests::outcome;
 use super::*;
-use crate::ranks::fail;
+use crate::ranks::{fail, from_bytes};
 use crate::testing::{Points, Regression, Threads, Tiny, config};
 use crate::{Batch, ObjectiveError, records};
 
@@ -47,10 +47,7 @@ fn of(size: usize, objective: &Regression) -> (Vec<u8>, Vec<u8>, Vec<Record>) {
 fn floats(weights: &[u8]) -> Vec<f32> {
     let file = safetensors::SafeTensors::deserialize(weights).unwrap();
     let tensors: std::collections::BTreeMap<_, _> = file.tensors().into_iter().collect();
-    let values = |view: &safetensors::tensor::TensorView| {
-        view.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect::<Vec<_>>()
-    };
-    tensors.values().flat_map(values).collect()
+    tensors.values().flat_map(|view| from_bytes(view.data())).collect()
 }
 
 #[test]

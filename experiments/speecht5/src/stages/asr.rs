@@ -13,7 +13,7 @@ use vocable_speecht5::data::Dataset;
 use vocable_speecht5::to_text::Written;
 use vocable_train::save_model;
 
-use super::data::{Datasets, find};
+use super::data::Datasets;
 use super::ratio::error_rate;
 use super::{MODEL, device, train};
 use crate::config::{EvaluationConfig, RunConfig};
@@ -89,12 +89,12 @@ pub fn score(
     split: Split,
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
-    let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
+    let (seed, datasets) = (c.seed, Arc::clone(datasets));
     Stage::new("score-asr", 4, split).input("prepare", prepare).input("decode", decode).run(move |run| {
         let transcripts: Vec<Written> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
-        let dataset = datasets.open(&run.input("prepare"), speaker)?;
-        let of = |t: &Written| Ok(dataset.utterance(find(&dataset, &t.id)?).speaker.clone());
+        let speakers = datasets.speakers(&run.input("prepare"))?;
+        let of = |t: &Written| speakers.get(&t.id).cloned().with_context(|| format!("no utterance is called {}", t.id));
         let speakers = transcripts.iter().map(of).collect::<anyhow::Result<Vec<_>>>()?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();

@@ -85,19 +85,31 @@ impl Datasets {
         if let Some(dataset) = open.get(&name) {
             return Ok(Arc::clone(dataset));
         }
-        let kept: Kept =
-            vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
-        let place = self.places.lock().expect("as above").get(&kept.hash).cloned();
-        let Place { manifest, audio_cache, mel_cache } = place.context("the corpus of a run is known")?;
-        let mut manifest = Manifest::read(manifest)?;
-        let ids: HashSet<&str> = kept.ids.iter().map(String::as_str).collect();
-        manifest.utterances.retain(|utterance| ids.contains(utterance.id.as_str()));
+        let (manifest, Place { audio_cache, mel_cache, .. }) = self.manifest(prepared)?;
         let vocabulary: CharVocabulary =
             vocable_lab::files::read_json(&prepared.join(VOCABULARY))?.context("the corpus has a vocabulary")?;
         let corpus = Corpus::new(manifest).keep(audio_cache);
         let dataset = Arc::new(Dataset::new(corpus, vocabulary, speaker)?.keep_mels(mel_cache));
         open.insert(name, Arc::clone(&dataset));
         Ok(dataset)
+    }
+
+    /// Who says each utterance that a `prepare` stage kept, by the utterance's name. No recording is read for it.
+    pub fn speakers(&self, prepared: &Path) -> anyhow::Result<HashMap<String, String>> {
+        let utterances = self.manifest(prepared)?.0.utterances;
+        Ok(utterances.into_iter().map(|utterance| (utterance.id, utterance.speaker)).collect())
+    }
+
+    /// What a `prepare` stage kept of its corpus, and where that lies.
+    fn manifest(&self, prepared: &Path) -> anyhow::Result<(Manifest, Place)> {
+        let kept: Kept =
+            vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
+        let place = self.places.lock().expect("nothing panics in here").get(&kept.hash).cloned();
+        let place = place.context("the corpus of a run is known")?;
+        let mut manifest = Manifest::read(&place.manifest)?;
+        let ids: HashSet<&str> = kept.ids.iter().map(String::as_str).collect();
+        manifest.utterances.retain(|utterance| ids.contains(utterance.id.as_str()));
+        Ok((manifest, place))
     }
 
     /// Remembers where the corpus with a hash lies: a finished stage may outlive a move of its corpus.
@@ -235,10 +247,4 @@ fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     };
     let usable = |line: &String| !line.is_empty() && !held_out.contains(&normalise(line));
     Ok(sentences.filter(usable).take(source.data.sentences).collect())
-}
-
-/// The index of the utterance of this name.
-pub fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
-    let utterances = &dataset.corpus.manifest().utterances;
-    utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
 }

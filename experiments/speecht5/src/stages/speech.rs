@@ -17,7 +17,7 @@ use vocable_speecht5::data::Dataset;
 use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech};
 use vocable_train::save_model;
 
-use super::data::{Datasets, find};
+use super::data::Datasets;
 use super::picture;
 use super::ratio::{error_rate, mean};
 use super::{MODEL, device, train};
@@ -266,6 +266,11 @@ pub fn hear<I: SpeechTask>(
             }
             Ok(run.write_scores(&scores)?)
         })
+}
+
+fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
+    let utterances = &dataset.corpus.manifest().utterances;
+    utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
 }
 
 fn cepstrum(mel: &Frames) -> Frames {
