@@ -1,16 +1,14 @@
 //! Folders in transformers' layout.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use vocable_audio::{Frames, standardise};
 use vocable_nn::Init;
 use vocable_published::{Layout, Names, load};
 use vocable_random::Key;
-use vocable_weights::Weights;
+use vocable_weights::{Weights, read_json};
 
 use crate::{HubertConfig, HubertEncoder, HubertError};
 
@@ -87,7 +85,7 @@ impl Hubert {
     /// of another shape or unknown.
     pub fn open(folder: impl AsRef<Path>, device: &Device) -> Result<Self, HubertError> {
         let path = folder.as_ref();
-        let config: HubertConfig = read_json(&path.join(CONFIG))?;
+        let config: HubertConfig = read_json(path.join(CONFIG))?;
         config.check().map_err(|message| HubertError::Invalid { path: path.join(CONFIG), message })?;
         let front_end = path.join(FRONT_END);
         let FrontEnd { do_normalize, sampling_rate } =
@@ -130,10 +128,4 @@ impl Hubert {
         let values = states.try_into_vec_as::<f32>().expect("states are floats");
         Ok(Frames::new(values, self.config.hidden_size))
     }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HubertError> {
-    let wrong = |message: String| HubertError::Invalid { path: path.into(), message };
-    let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
 }

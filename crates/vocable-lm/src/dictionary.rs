@@ -1,8 +1,8 @@
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use vocable_weights::read_settings;
 
 use crate::LmError;
 
@@ -29,7 +29,7 @@ impl Dictionary {
     /// A file that cannot be read, or has a token twice.
     pub fn read(path: &Path) -> Result<Self, LmError> {
         let wrong = |message: String| LmError::Invalid { path: path.into(), message };
-        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = read_settings(path)?;
         let listed = text.lines().filter(|line| !line.is_empty()).map(|line| {
             let line = line.trim_end().trim_end_matches(" #fairseq:overwrite");
             line.rsplit_once(' ').map_or(line, |(token, _)| token).to_owned()

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use vocable_data::files::write_atomically;
 use vocable_nn::NormPlacement;
 use vocable_published::{Layout, Names, load, published};
 use vocable_random::Key;
-use vocable_weights::{Weights, write_safetensors};
+use vocable_weights::{Weights, read_json, write_safetensors};
 
 use crate::{Dictionary, LmConfig, LmError, TransformerLm};
 
@@ -71,10 +70,10 @@ impl LanguageModel {
         let path = path.as_ref();
         let (config, dictionary, weights) = match path.is_dir() {
             true => {
-                let config: LmConfig = read_json(&path.join(CONFIG))?;
+                let config: LmConfig = read_json(path.join(CONFIG))?;
                 let wrong = |message| LmError::Invalid { path: path.join(CONFIG), message };
                 config.check().map_err(wrong)?;
-                (config, read_json(&path.join(VOCABULARY))?, Weights::open(path.join(WEIGHTS))?)
+                (config, read_json(path.join(VOCABULARY))?, Weights::open(path.join(WEIGHTS))?)
             }
             false => {
                 let weights = Weights::open(path)?;
@@ -156,12 +155,6 @@ fn seen(weights: &Weights) -> Result<LmConfig, String> {
     };
     config.check()?;
     Ok(config)
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LmError> {
-    let wrong = |message: String| LmError::Invalid { path: path.into(), message };
-    let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), LmError> {

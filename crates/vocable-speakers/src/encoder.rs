@@ -10,7 +10,7 @@ use vocable_data::files::write_atomically;
 use vocable_nn::{Init, Mode};
 use vocable_published::{Layout, Names, load, published};
 use vocable_random::Key;
-use vocable_weights::{Weights, write_pytorch};
+use vocable_weights::{Weights, read_settings, write_pytorch};
 
 use crate::{SpeakerError, Tdnn, XVector, XVectorConfig};
 
@@ -86,7 +86,7 @@ impl SpeakerEncoder {
         let weights = Weights::open(path.join(WEIGHTS))?;
         let settings = path.join(SETTINGS);
         let dilations = match settings.exists() {
-            true => dilations(&settings).map_err(|message| SpeakerError::Invalid { path: settings, message })?,
+            true => dilations(&settings)?,
             false => XVectorConfig::official().layers.map(|layer| layer.dilation),
         };
         let wrong = |message| SpeakerError::Invalid { path: weights.path().into(), message };
@@ -172,12 +172,14 @@ impl std::fmt::Debug for SpeakerEncoder {
 }
 
 /// The dilations that the settings name, which are YAML of SpeechBrain's own kind.
-fn dilations(path: &Path) -> Result<[usize; 5], String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+fn dilations(path: &Path) -> Result<[usize; 5], SpeakerError> {
+    let wrong = |message: String| SpeakerError::Invalid { path: path.into(), message };
+    let text = read_settings(path)?;
     let list = text.lines().find_map(|line| line.trim().strip_prefix(DILATIONS));
-    let list = list.ok_or_else(|| format!("it has no line `{DILATIONS}`; an x-vector model is expected"))?;
+    let list = list.ok_or_else(|| wrong(format!("it has no line `{DILATIONS}`; an x-vector model is expected")))?;
     let list = list.split_once('#').map_or(list, |(list, _)| list).trim();
-    serde_json::from_str(list).map_err(|_| format!("{DILATIONS} {list}, where a list of five numbers is expected"))
+    serde_json::from_str(list)
+        .map_err(|_| wrong(format!("{DILATIONS} {list}, where a list of five numbers is expected")))
 }
 
 /// The sizes that the tensors tell.

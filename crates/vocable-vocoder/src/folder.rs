@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde::Deserialize;
 use serde_json::Value;
-use vocable_weights::{Weights, read_array};
+use vocable_weights::{Weights, read_array, read_settings};
 
 use crate::vocoder::{Generator, Normaliser};
 use crate::{HifiGan, HifiGanConfig, ParallelWaveGan, ParallelWaveGanConfig, Vocoder, VocoderError};
@@ -115,7 +115,7 @@ fn configuration(folder: &Path) -> Result<(PathBuf, Value), VocoderError> {
         return Err(VocoderError::Invalid { path: folder.into(), message: message.into() });
     };
     let wrong = |message: String| VocoderError::Invalid { path: path.clone(), message };
-    let text = fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    let text = read_settings(&path)?;
     let config = match path.extension().is_some_and(|extension| extension == "yml") {
         true => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
         false => serde_json::from_str(&text).map_err(|error| error.to_string()),

@@ -27,6 +27,14 @@ pub enum WeightsError {
         /// Where.
         reason: String,
     },
+    /// What lies beside the weights does not say what they are.
+    #[error("{}: {reason}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A tensor's values are no floating-point numbers.
     #[error("tensor {name} holds {found}, expected floating-point numbers")]
     NotFloat {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use vocable_weights::{Weights, WeightsError, read_array};
+use vocable_weights::{Weights, WeightsError, read_array, read_json, read_settings};
 
 #[path = "../../vocable-audio/tests/memory/mod.rs"]
 mod memory;
@@ -99,6 +99,21 @@ fn claims_beyond_the_content_are_refused_at_once() {
         let message = Weights::open(&index).unwrap_err().to_string();
         assert!(message.contains(&format!("`{shard}` is not the name of a file beside it")), "{message}");
     }
+
+    // Settings that are larger than any, no text, and of something else.
+    let settings = folder.path().join("config.json");
+    File::create(&settings).unwrap().set_len(200_000_000).unwrap();
+    let (message, held, _) = memory::cost(|| read_settings(&settings).unwrap_err().to_string());
+    assert!(
+        message.ends_with("config.json: it has 200000000 bytes, more than the 16777216 that settings may have")
+            && held < BUFFERS,
+        "{message}"
+    );
+    fs::write(&settings, b"\xff").unwrap();
+    assert!(read_settings(&settings).unwrap_err().to_string().ends_with("config.json: it is not UTF-8"));
+    fs::write(&settings, "[1, 2]").unwrap();
+    assert_eq!(read_json::<[u8; 2]>(&settings).unwrap(), [1, 2]);
+    assert!(read_json::<String>(&settings).unwrap_err().to_string().contains("config.json: invalid type"));
 
     // An array of a shape that no file could hold.
     let array = folder.path().join("a.npy");

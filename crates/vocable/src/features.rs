@@ -11,7 +11,7 @@ use vocable_hubert::Hubert;
 use vocable_speecht5::SpeechT5;
 use vocable_speecht5::batch::Waveforms;
 use vocable_speecht5::huggingface::ModelFolder;
-use vocable_weights::{OwnedTensor, write_safetensors};
+use vocable_weights::{OwnedTensor, read_json, write_safetensors};
 
 use crate::model::waveform;
 use crate::session::{Ending, Input, Outputs, Recordings, Reporter, Unusable};
@@ -168,9 +168,7 @@ impl Extractor {
 
 /// Whether a folder's settings say that it is HuBERT's; any other, or none, is for SpeechT5's reader to judge.
 fn is_hubert(folder: &Path) -> bool {
-    let config = std::fs::read(folder.join("config.json")).ok();
-    let config = config.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    config.is_some_and(|config| config["model_type"] == "hubert")
+    read_json::<Value>(folder.join("config.json")).is_ok_and(|config| config["model_type"] == "hubert")
 }
 
 fn one(

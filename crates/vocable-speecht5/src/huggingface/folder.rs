@@ -6,9 +6,10 @@ use burn::tensor::Device;
 use serde_json::Value;
 use vocable_random::Key;
 use vocable_text::Tokenizer;
+use vocable_weights::read_json;
 
+use super::HfConfig;
 use super::front_end::{self, FrontEnd};
-use super::{HfConfig, read_json};
 use crate::checkpoint::{Checkpoint, Format, LoadReport, part, publish};
 use crate::{ModelConfig, ModelError, Regularisation, SpeakerClassifier, SpeechT5};
 

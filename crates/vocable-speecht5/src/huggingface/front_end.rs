@@ -2,8 +2,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vocable_audio::{LogMelConfig, standardise};
+use vocable_weights::read_json;
 
-use super::read_json;
 use crate::ModelError;
 
 /// Name of the file in a model's folder.
