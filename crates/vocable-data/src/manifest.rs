@@ -38,6 +38,11 @@ pub enum Split {
 impl Split {
     /// All of them, in the order in which they are reported.
     pub const ALL: [Self; 4] = [Self::Train, Self::Valid, Self::TestClean, Self::TestOther];
+
+    /// Whether it is scored.
+    pub fn is_test(self) -> bool {
+        matches!(self, Self::TestClean | Self::TestOther)
+    }
 }
 
 impl fmt::Display for Split {

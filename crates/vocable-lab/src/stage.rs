@@ -116,6 +116,14 @@ impl StageBuilder {
         self
     }
 
+    /// The same of a stage that there may be; its body asks with [`StageRun::input_if_any`].
+    pub fn input_if_any(self, name: &'static str, stage: Option<&Arc<Stage>>) -> Self {
+        match stage {
+            Some(stage) => self.input(name, stage),
+            None => self,
+        }
+    }
+
     /// Says what it is expected to cost; no part of the identity.
     pub fn cost(mut self, cost: Cost) -> Self {
         self.cost = cost;

@@ -77,6 +77,11 @@ impl StageRun {
         self.input_dir(name).join("outputs")
     }
 
+    /// The same of an input that the stage need not have.
+    pub fn input_if_any(&self, name: &str) -> Option<PathBuf> {
+        self.inputs.contains_key(name).then(|| self.input(name))
+    }
+
     /// The directory of an input stage.
     ///
     /// # Panics

@@ -20,6 +20,8 @@ pub const KEPT_MELS: usize = 512 << 20;
 pub struct Dataset {
     /// The recordings.
     pub corpus: Corpus,
+    /// Recordings of noise that its speech may be mixed with, divided as the speech is.
+    pub noise: Option<Corpus>,
     /// The characters.
     pub vocabulary: CharVocabulary,
     speakers: SpeakerVectors,
@@ -38,7 +40,7 @@ impl Dataset {
         let log_mel = LogMel::default();
         let speakers = SpeakerVectors::statistics(&corpus, &log_mel, speaker, Origin::MeanVoice)?;
         let mels = Store::new(corpus.manifest().utterances.len(), KEPT_MELS);
-        Ok(Self { corpus, vocabulary, speakers, log_mel, mels })
+        Ok(Self { corpus, noise: None, vocabulary, speakers, log_mel, mels })
     }
 
     /// The same, keeping at most `bytes` bytes of log-mels; see [`Corpus::keep`] for the audio.
@@ -46,6 +48,12 @@ impl Dataset {
     pub fn keep_mels(self, bytes: usize) -> Self {
         let mels = Store::new(self.corpus.manifest().utterances.len(), bytes);
         Self { mels, ..self }
+    }
+
+    /// The same with recordings of noise.
+    #[must_use]
+    pub fn in_noise(self, noise: Corpus) -> Self {
+        Self { noise: Some(noise), ..self }
     }
 
     /// What is known about an utterance.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use rand::RngExt;
 use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use vocable_audio::{Frames, LogMel};
 use vocable_data::manifest::Split;
@@ -44,6 +44,8 @@ pub enum Noise {
     White,
     /// Four other utterances of the training split at once.
     Babble,
+    /// A recording of the noise that the [`Dataset`] is heard in ([`Dataset::in_noise`]).
+    Recordings,
 }
 
 /// Where the speaker vector comes from (`se.spk`); the paper does not say.
@@ -87,12 +89,13 @@ impl Noisy {
     /// The utterance in noise; `key` and the utterance draw the noise and its power.
     ///
     /// # Errors
-    /// An unusable recording, by name.
+    /// An unusable recording, by name; no recordings of noise where they are asked for.
     pub fn mixture(&self, dataset: &Dataset, index: usize, key: Key) -> Result<Vec<f32>, ModelError> {
         let (speech, key) = (dataset.corpus.audio(index)?, key.fold("noise").fold(index));
         let noise = match self.noise {
             Noise::White => vocable_audio::white_noise(speech.len(), key.fold("white")),
             Noise::Babble => babble(dataset, index, speech.len(), key)?,
+            Noise::Recordings => recorded(dataset, index, speech.len(), key)?,
         };
         let [lowest, highest] = self.snr;
         let snr = lowest + (highest - lowest) * key.fold("snr").rng().random::<f64>();
@@ -108,10 +111,31 @@ fn babble(dataset: &Dataset, index: usize, samples: usize, key: Key) -> Result<V
     let mut noise = vec![0.0; samples];
     for &other in others.sample(&mut rng, VOICES) {
         let voice = dataset.corpus.audio(other)?;
-        let start = rng.random_range(0..voice.len());
-        noise.iter_mut().zip(voice.iter().cycle().skip(start)).for_each(|(sum, sample)| *sum += sample);
+        noise.iter_mut().zip(stretch(&voice, &mut rng)).for_each(|(sum, sample)| *sum += sample);
     }
     Ok(noise)
+}
+
+/// A recording of noise, of the part that the utterance plays.
+fn recorded(dataset: &Dataset, index: usize, samples: usize, key: Key) -> Result<Vec<f32>, ModelError> {
+    let split = dataset.utterance(index).split;
+    let fits = |part: Split| part == split || (part.is_test() && split.is_test());
+    let unsuitable = || {
+        let message =
+            format!("there is no recording of noise for `{split}`; `vocable prepare noise` divides a folder of them");
+        ModelError::Unsuitable { task: Noisy::TASK, message }
+    };
+    let corpus = dataset.noise.as_ref().ok_or_else(unsuitable)?;
+    let all = &corpus.manifest().utterances;
+    let recordings: Vec<usize> = (0..all.len()).filter(|&recording| fits(all[recording].split)).collect();
+    let mut rng = key.fold("recorded").rng();
+    let noise = corpus.audio(*recordings.choose(&mut rng).ok_or_else(unsuitable)?)?;
+    Ok(stretch(&noise, &mut rng).take(samples).copied().collect())
+}
+
+/// A recording from a drawn place on, over and over.
+fn stretch<'a>(recording: &'a [f32], rng: &mut impl Rng) -> impl Iterator<Item = &'a f32> {
+    recording.iter().cycle().skip(rng.random_range(0..recording.len()))
 }
 
 /// Mixtures of a batch in host memory.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use vocable_data::readers::{
     self, Lenience, Listing, Prepared, arctic, fairseq, fsdd, jsonl, kaldi, librispeech, libritts, ljspeech, mustc,
-    voxceleb, wham,
+    noise, voxceleb, wham,
 };
 use vocable_data::{DataError, Language, Split};
 
@@ -37,6 +37,8 @@ pub enum Source {
     Mustc(Mustc),
     /// WHAM!: speech with and without noise, as its scripts mix it (wav16k/max) or mixed here; or its noise alone.
     Wham(Wham),
+    /// Noise to mix speech with: the recordings in a folder and in the folders in it.
+    Noise(Noise),
     /// Data folders of Kaldi: wav.scp, utt2spk, text, segments.
     Kaldi(Kaldi),
     /// Manifests of fairseq: NAME.tsv, and beside it NAME.wrd, .ltr, .txt, .km and dict.km.txt.
@@ -151,6 +153,20 @@ pub struct Wham {
     /// The folder with mix_2_spk_filenames_{tr,cv,tt}.csv, data/ of the official scripts.
     #[arg(long, value_name = "DIR", requires = "wsj0")]
     lists: Option<PathBuf>,
+}
+
+/// Options of `prepare noise`.
+#[derive(Args)]
+pub struct Noise {
+    /// The folder; recordings below folders called train, valid and test play these parts, of others a tenth is held out for each.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Leave out unusable recordings instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
 }
 
 /// Options of `prepare mustc`.
@@ -285,6 +301,10 @@ fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
             let mixing = wsj0.zip(lists).map(|(wsj0, lists)| wham::Mixing { wsj0, lists });
             let all = wham::prepare_all(&folders.from, mixing.as_ref(), &folders.to, folders.lenience(), progress)?;
             return Ok(Done::Recordings(all));
+        }
+        Source::Noise(Noise { from, to, skip_bad }) => {
+            let lenience = Lenience { skip_bad, partial: false };
+            readers::prepare("noise", &from, noise::list(&from)?, &to, lenience, progress)?
         }
         Source::Kaldi(Kaldi { from, to, root, skip_bad }) => {
             let listing = kaldi::list(&from, &root)?;

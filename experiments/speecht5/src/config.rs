@@ -10,7 +10,7 @@ use vocable_nn::Precision;
 use vocable_speecht5::ModelConfig;
 use vocable_speecht5::asr::AsrConfig;
 use vocable_speecht5::pretrain::PretrainConfig;
-use vocable_speecht5::se::{Noisy, SeConfig};
+use vocable_speecht5::se::{Noise, Noisy, SeConfig};
 use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::st::StConfig;
 use vocable_speecht5::to_speech::SpeechTaskConfig;
@@ -41,6 +41,10 @@ pub struct RunConfig {
     pub units: UnitsConfig,
     /// Joint pre-training; none starts the tasks from initial weights.
     pub pretrain: Option<Recipe<PretrainConfig>>,
+    /// Folder of a published HuBERT model of the sizes of `model`, for rows whose tasks start from its encoder.
+    pub hubert: Option<PathBuf>,
+    /// Whether the tasks start from the encoder in `hubert` in place of pre-training.
+    pub from_hubert: bool,
     /// Recognition.
     pub asr: Recipe<AsrConfig>,
     /// The language model that recognition is decoded with where `evaluation.search.lm_weight` is above 0; it learns the
@@ -103,6 +107,11 @@ impl SpeechTask for Noisy {
     fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>> {
         &c.se
     }
+
+    fn noise(c: &RunConfig) -> Option<&str> {
+        let recorded = c.se.task.input.noise == Noise::Recordings;
+        c.data.noise.as_deref().filter(|_| recorded)
+    }
 }
 
 /// A task with the step loop's part of its recipe.
@@ -123,6 +132,9 @@ pub struct DataConfig {
     pub manifest: String,
     /// Whether unusable recordings are left out instead of stopping the run.
     pub skip_bad: bool,
+    /// JSONL manifest of recordings of noise, for enhancement where `se.task.input.noise` is `recordings`
+    /// (`vocable prepare noise` makes one of a folder).
+    pub noise: Option<String>,
     /// Text of text pre-training: `grammar` (the shipped corpus' own), `transcripts` (of the training split), `auto`
     /// (grammar for the shipped corpus, transcripts for others), or a file with a sentence a line.
     pub text: String,
@@ -233,6 +245,11 @@ fn share(path: &str, value: f64) -> Result<(), ConfigError> {
 /// Checks what types cannot.
 pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     check_data(&config.data)?;
+    if config.se.task.input.noise == Noise::Recordings && config.data.noise.is_none() {
+        let message =
+            "se.task.input.noise=recordings needs data.noise, a manifest of them (`vocable prepare noise` makes one)";
+        return Err(ConfigError::Other(message.into()));
+    }
     let range = |path: &str, value: usize, allowed: &str, good: bool| match good {
         true => Ok(()),
         false => Err(ConfigError::range(path, value, allowed)),
@@ -290,6 +307,10 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         ("se", &config.se.train),
         ("sid", &config.sid.train),
     ];
+    if config.from_hubert && config.pretrain.is_some() {
+        let message = "tasks start from pre-training or from a HuBERT model: with from_hubert=true set pretrain=none";
+        return Err(ConfigError::Other(message.into()));
+    }
     if let Some(pretrain) = &config.pretrain {
         trains.push(("pretrain", &pretrain.train));
         let task = &pretrain.task;

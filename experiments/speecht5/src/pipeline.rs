@@ -17,7 +17,7 @@ use vocable_train::TrainConfig;
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::speech::{self, SpeechTask};
-use crate::stages::{asr, lm, pretrain, sid, st, units};
+use crate::stages::{asr, hubert, lm, pretrain, sid, st, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
@@ -64,17 +64,19 @@ impl Known {
     }
 }
 
-/// The manifest that a configuration means.
-pub fn manifest_path(data: &DataConfig) -> PathBuf {
-    match data.manifest.as_str() {
+/// The file that a configuration means by a manifest.
+pub fn manifest_path(manifest: &str) -> PathBuf {
+    match manifest {
         "mini" => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora/mini/manifest.jsonl"),
         path => PathBuf::from(path),
     }
 }
 
-/// Reads the manifest of a configuration, as a check before anything runs.
+/// Reads the manifests of a configuration, as a check before anything runs.
 pub fn check_data(data: &DataConfig) -> Result<(), ConfigError> {
-    Manifest::read(manifest_path(data)).map_err(|error| ConfigError::Other(error.to_string()))?;
+    for manifest in [Some(&data.manifest), data.noise.as_ref()].into_iter().flatten() {
+        Manifest::read(manifest_path(manifest)).map_err(|error| ConfigError::Other(error.to_string()))?;
+    }
     let is_file = !["auto", "grammar", "transcripts"].contains(&data.text.as_str());
     if is_file && !Path::new(&data.text).is_file() {
         let message = format!("data.text: {} is no file; give one, or auto, grammar or transcripts", data.text);
@@ -134,7 +136,9 @@ impl Pipeline {
 
     /// The stage that scores voice conversion.
     pub fn vc_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        for (parallel, split) in self.known(&c.data)?.parallel.into_iter().zip([Split::Train, Split::TestClean]) {
+        for (parallel, split) in
+            self.known(&c.data.manifest)?.parallel.into_iter().zip([Split::Train, Split::TestClean])
+        {
             if !parallel {
                 return Err(Unavailable(format!("no sentence of the `{split}` split is spoken by two voices")));
             }
@@ -144,44 +148,55 @@ impl Pipeline {
 
     /// The stage that scores a task that ends in speech by its sound.
     pub fn speech_score<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        let (prepare, decode) = self.speech::<I>(c)?;
-        Ok(speech::score::<I>(c, &prepare, &decode, &self.datasets))
+        let (heard, decode) = self.speech::<I>(c)?;
+        Ok(speech::score::<I>(c, &heard, &decode, &self.datasets))
     }
 
     /// The stage that scores a task that ends in speech by what a recogniser makes of it: the same for every row, that of
     /// the full model.
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         self.needs_texts(c)?;
-        let (prepare, decode) = self.speech::<I>(c)?;
-        let mut judge = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
+        let (heard, decode) = self.speech::<I>(c)?;
+        let mut judge = RunConfig { pretrain: Some(c.units.teacher.clone()), from_hubert: false, ..c.clone() };
         judge.evaluation.search.lm_weight = 0.0;
-        let recogniser = self.start(&judge, &prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
-        Ok(speech::hear::<I>(c, &judge, &prepare, &decode, &recogniser, &self.datasets))
+        let recogniser = self.start(&judge, &heard.prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
+        Ok(speech::hear::<I>(c, &judge, &heard, &decode, &recogniser, &self.datasets))
     }
 
-    /// The prepared corpus, and what the task says.
-    fn speech<I: SpeechTask>(&self, c: &RunConfig) -> Result<(Arc<Stage>, Arc<Stage>), Unavailable> {
+    /// What the task hears, and what it says.
+    fn speech<I: SpeechTask>(&self, c: &RunConfig) -> Result<(Heard, Arc<Stage>), Unavailable> {
         for needed in [Split::Train, Split::TestClean] {
             self.needs(c, needed)?;
         }
         if I::TASK == "tts" {
             self.needs_texts(c)?;
         }
-        let prepare = self.prepare(c)?;
-        let model = self.start(c, &prepare, |inputs| speech::finetune::<I>(c, inputs, &self.datasets))?;
-        let decode = speech::decode::<I>(c, &prepare, &model, &self.datasets);
-        Ok((prepare, decode))
+        let heard = Heard { prepare: self.prepare(c)?, noise: self.noise::<I>(c)? };
+        let finetune = |inputs| {
+            let inputs = Inputs { noise: heard.noise.clone(), ..inputs };
+            speech::finetune::<I>(c, inputs, &self.datasets)
+        };
+        let model = self.start(c, &heard.prepare, finetune)?;
+        let decode = speech::decode::<I>(c, &heard, &model, &self.datasets);
+        Ok((heard, decode))
+    }
+
+    /// The recordings that a task mixes its speech with, if it does.
+    fn noise<I: SpeechTask>(&self, c: &RunConfig) -> Result<Option<Arc<Stage>>, Unavailable> {
+        let Some(manifest) = I::noise(c) else { return Ok(None) };
+        let known = self.known(manifest)?;
+        Ok(Some(crate::stages::data::noise(known.path.clone(), known.hash.clone(), &c.data, &self.datasets)))
     }
 
     fn needs(&self, c: &RunConfig, split: Split) -> Result<(), Unavailable> {
-        match self.known(&c.data)?.size(split) {
+        match self.known(&c.data.manifest)?.size(split) {
             0 => Err(Unavailable(format!("the corpus has no `{split}` split"))),
             _ => Ok(()),
         }
     }
 
     fn needs_texts(&self, c: &RunConfig) -> Result<(), Unavailable> {
-        match self.known(&c.data)?.transcribed {
+        match self.known(&c.data.manifest)?.transcribed {
             true => Ok(()),
             false => Err(Unavailable("the corpus has utterances without a text".into())),
         }
@@ -201,7 +216,7 @@ impl Pipeline {
 
     /// The stages that prepare the data of speaker identification and train it.
     fn identified(&self, c: &RunConfig) -> Result<[Arc<Stage>; 2], Unavailable> {
-        if !self.known(&c.data)?.identifiable {
+        if !self.known(&c.data.manifest)?.identifiable {
             return Err(Unavailable(
                 "identification needs two voices in `train`, and one of them in `test-clean`".into(),
             ));
@@ -236,13 +251,20 @@ impl Pipeline {
     ) -> Result<Arc<Stage>, Unavailable> {
         let pretrain = match c.pretrain {
             Some(_) => Some(self.pretrain(c, prepare)?),
+            None if c.from_hubert => Some(self.hubert(c, prepare)?),
             None => None,
         };
-        Ok(finetune(Inputs { prepare: Arc::clone(prepare), pretrain, vocabulary: None, cost: self.costs(c)? }))
+        Ok(finetune(Inputs {
+            prepare: Arc::clone(prepare),
+            noise: None,
+            pretrain,
+            vocabulary: None,
+            cost: self.costs(c)?,
+        }))
     }
 
     fn prepare(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        let known = self.known(&c.data)?;
+        let known = self.known(&c.data.manifest)?;
         let text = Text::of(&c.data).map_err(|error| Unavailable(format!("data.text: {}: {error}", c.data.text)))?;
         let source = Source { manifest: known.path.clone(), hash: known.hash.clone(), text, data: c.data.clone() };
         Ok(crate::stages::data::prepare(source, &self.datasets))
@@ -254,9 +276,9 @@ impl Pipeline {
         let hears = c.pretrain.as_ref().is_some_and(|pretrain| pretrain.task.speech.is_some());
         let units = match (&c.units.hubert, c.units.second) {
             _ if !hears => None,
-            (Some(hubert), _) => {
-                let hash = self.folder_hash(&hubert.folder)?;
-                Some(units::from_hubert(c, hubert.clone(), hash, prepare, &self.datasets))
+            (Some(published), _) => {
+                let hash = self.folder_hash(&published.folder)?;
+                Some(units::from_hubert(c, published.clone(), hash, prepare, &self.datasets))
             }
             (None, None) => Some(first()),
             (None, Some(second)) => {
@@ -267,6 +289,15 @@ impl Pipeline {
             }
         };
         Ok(pretrain::stage(c, c.units.used(), prepare, units.as_ref(), cost, &self.datasets))
+    }
+
+    /// The stage that takes the encoder of a published HuBERT model.
+    fn hubert(&self, c: &RunConfig, prepare: &Arc<Stage>) -> Result<Arc<Stage>, Unavailable> {
+        let Some(folder) = &c.hubert else {
+            return Err(Unavailable("no folder of a HuBERT model is given (hubert=FOLDER)".into()));
+        };
+        let hash = self.folder_hash(folder)?;
+        Ok(hubert::stage(c, folder.clone(), hash, prepare, &self.datasets))
     }
 
     /// SHA-256, in hex, over the names and the bytes of a folder's files.
@@ -282,15 +313,15 @@ impl Pipeline {
 
     /// The hash of a corpus, manifest and recordings; none where it cannot be read.
     pub fn data_hash(&self, data: &DataConfig) -> Option<String> {
-        self.known(data).ok().map(|known| known.hash.clone())
+        self.known(&data.manifest).ok().map(|known| known.hash.clone())
     }
 
-    fn known(&self, data: &DataConfig) -> Result<Rc<Known>, Unavailable> {
-        if let Some(known) = self.sources.borrow().get(&data.manifest) {
+    fn known(&self, manifest: &str) -> Result<Rc<Known>, Unavailable> {
+        if let Some(known) = self.sources.borrow().get(manifest) {
             return Ok(Rc::clone(known));
         }
         let unusable = |error: vocable_data::DataError| Unavailable(error.to_string());
-        let path = manifest_path(data);
+        let (name, path) = (manifest, manifest_path(manifest));
         let manifest = Manifest::read(&path).map_err(unusable)?;
         let train = manifest.split(Split::Train);
         let utterances = &manifest.utterances;
@@ -312,12 +343,12 @@ impl Pipeline {
             transcribed: utterances.iter().all(|utterance| !utterance.text.is_empty()),
             identifiable: trained.len() > 1 && tested.iter().any(|speaker| trained.contains(speaker)),
         });
-        self.sources.borrow_mut().insert(data.manifest.clone(), Rc::clone(&known));
+        self.sources.borrow_mut().insert(name.to_owned(), Rc::clone(&known));
         Ok(known)
     }
 
     fn costs(&self, c: &RunConfig) -> Result<CostModel, Unavailable> {
-        let utterance = self.known(&c.data)?.seconds;
+        let utterance = self.known(&c.data.manifest)?.seconds;
         let name = serde_json::to_string(&c.model).expect("a model configuration is JSON");
         let parameters = *self.parameters.borrow_mut().entry(name).or_insert_with(|| {
             // The vocabulary moves the count by less than a percent; 81 is the published one.
@@ -334,12 +365,23 @@ impl Pipeline {
 pub struct Inputs {
     /// The prepared corpus.
     pub prepare: Arc<Stage>,
+    /// The noise that its speech is mixed with; none mixes it with no recordings.
+    pub noise: Option<Arc<Stage>>,
     /// Where weights come from; none starts from initial ones.
     pub pretrain: Option<Arc<Stage>>,
     /// Tokens of another text than pre-training's; none writes those.
     pub vocabulary: Option<Arc<Stage>>,
     /// For the estimate.
     pub cost: CostModel,
+}
+
+/// What a task that ends in speech hears.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The prepared corpus.
+    pub prepare: Arc<Stage>,
+    /// The noise that it is mixed with, if that is recorded.
+    pub noise: Option<Arc<Stage>>,
 }
 
 /// Estimates the cost of training.

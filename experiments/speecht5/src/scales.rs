@@ -37,6 +37,7 @@ fn paper() -> RunConfig {
         data: DataConfig {
             manifest: "mini".into(),
             skip_bad: false,
+            noise: None,
             text: "auto".into(),
             sentences: 1_000_000,
             limit: None,
@@ -57,6 +58,8 @@ fn paper() -> RunConfig {
             hubert: None,
         },
         pretrain: Some(pretrain.clone()),
+        hubert: None,
+        from_hubert: false,
         asr: Recipe { train: recipe::recognition(preset), task: AsrConfig::base(preset) },
         lm: Recipe { train: recipe::language_model(), task: LmTask::official() },
         st: Recipe { train: recipe::translation(preset), task: StConfig::base(preset) },

@@ -119,6 +119,10 @@ fn language_model(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .source("Ao et al. 2022, recognition after fine-tuning on 100 hours")
         .row("SpeechT5", |c| HUNDRED_HOURS.search(c, false))
         .row("SpeechT5 + LM", |c| HUNDRED_HOURS.search(c, true))
+        .own_row("encoder from HuBERT", |c| {
+            HUNDRED_HOURS.search(c, false);
+            (c.pretrain, c.from_hubert) = (None, true);
+        })
         .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
         .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
         .column(
@@ -182,7 +186,7 @@ fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .column(codes(pipeline, "codes text", "text", Modality::Text))
 }
 
-/// A table of one task: the full model beside one without pre-training.
+/// A table of one task: the full model beside one without pre-training and one with others' encoder.
 fn task(name: &'static str, title: &'static str, caption: fn(&RunConfig) -> String) -> Table<RunConfig> {
     Table::new(name, title)
         .base(scales::base)
@@ -190,6 +194,7 @@ fn task(name: &'static str, title: &'static str, caption: fn(&RunConfig) -> Stri
         .caption(caption)
         .row("SpeechT5", |_| {})
         .own_row("no pre-training", |c| c.pretrain = None)
+        .own_row("encoder from HuBERT", |c| (c.pretrain, c.from_hubert) = (None, true))
 }
 
 /// A column of a task that ends in speech, scored by its sound.
@@ -291,6 +296,7 @@ fn enhancement(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
             match noise {
                 Noise::White => "white",
                 Noise::Babble => "four other utterances",
+                Noise::Recordings => "recordings of places and things",
             }
         )
     })

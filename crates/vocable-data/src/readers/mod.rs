@@ -23,6 +23,7 @@ pub mod librispeech;
 pub mod libritts;
 pub mod ljspeech;
 pub mod mustc;
+pub mod noise;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 mod text;

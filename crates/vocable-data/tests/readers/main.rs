@@ -8,6 +8,8 @@ mod libritts;
 mod ljspeech;
 mod miniature;
 mod mustc;
+#[cfg(unix)]
+mod noise;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod voxceleb;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, Tolerance, activation};
-use vocable_data::manifest::Split;
+use vocable_audio::{white_noise, write_wav};
+use vocable_data::corpus::Corpus;
+use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_speecht5::batch::{Guide, Prediction};
@@ -14,7 +16,7 @@ use vocable_speecht5::se::{Noise, Noisy, SeConfig, SpeakerFrom};
 use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech};
 use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
-use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeechT5};
+use vocable_speecht5::{ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 use vocable_train::{BatchId, Objective};
 
 use super::small::dataset;
@@ -121,6 +123,39 @@ fn mixtures_have_the_stated_ratios_and_repeat() {
         let voices = input.voices(&dataset, &[Pair::same(index)]).unwrap();
         assert!(voices[0].len() == 160 && voices[0].iter().all(|&value| value == 0.0));
     }
+}
+
+#[test]
+fn noise_is_of_the_part_that_the_utterance_plays() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = |name: &str, samples: usize, split: Split| {
+        let file = format!("{name}.wav");
+        write_wav(folder.path().join(&file), &white_noise(samples, Key::new(1)), 16_000).unwrap();
+        Utterance { seconds: samples as f64 / 16_000.0, ..Utterance::new(name, file, "noise", split) }
+    };
+    let recordings = |utterances| {
+        let corpus = Corpus::new(Manifest { path: folder.path().join("manifest.jsonl"), utterances });
+        Arc::into_inner(dataset()).unwrap().in_noise(corpus)
+    };
+    let input = Noisy { noise: Noise::Recordings, ..SeConfig::base(Preset::Paper).input };
+    let mix = |dataset: &Dataset, split: Split| {
+        let index = dataset.split(split)[0];
+        let speech = dataset.corpus.audio(index).unwrap();
+        let mixture = input.mixture(dataset, index, Key::new(7))?;
+        Ok::<_, ModelError>(mixture.iter().zip(&*speech).map(|(m, s)| m - s).collect::<Vec<f32>>())
+    };
+
+    // Repeated recordings are known by their length; a test's may be of either test split.
+    let dataset = recordings(vec![recording("train", 900, Split::Train), recording("test", 700, Split::TestOther)]);
+    for (split, period) in [(Split::Train, 900), (Split::TestClean, 700)] {
+        let noise = mix(&dataset, split).unwrap();
+        let power: f32 = noise.iter().map(|value| value * value).sum();
+        let change: f32 = noise.iter().zip(&noise[period..]).map(|(a, b)| (a - b).powi(2)).sum();
+        // What is left is the rounding of the sum with the speech.
+        assert!(power > 0.0 && change < 1e-6 * power, "{split}: {change} of {power}");
+    }
+    let lacking = mix(&dataset, Split::Valid).unwrap_err().to_string();
+    assert!(lacking.starts_with("se: there is no recording of noise for `valid`"), "{lacking}");
 }
 
 #[test]

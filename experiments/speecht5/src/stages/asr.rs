@@ -43,7 +43,7 @@ pub fn recogniser(
     c: &RunConfig,
     datasets: &Datasets,
 ) -> anyhow::Result<(Recognition, SpeechT5, Arc<Dataset>)> {
-    let dataset = datasets.open(&run.input("prepare"), c.model.speaker)?;
+    let dataset = datasets.open(run, c.model.speaker)?;
     let model = super::trained(run, "model", &c.model, &dataset, c.seed)?;
     let (task, config, key) = (c.asr.task.clone(), c.model.clone(), Key::new(c.seed));
     Ok((Recognition::in_characters(task, config, Arc::clone(&dataset), 0, key, device())?, model, dataset))
@@ -60,25 +60,23 @@ pub fn decode(
 ) -> Arc<Stage> {
     let (c, datasets) = (c.clone(), Arc::clone(datasets));
     let EvaluationConfig { batch, search, .. } = c.evaluation;
-    let mut stage = Stage::new("decode-asr", 2, (split, batch, search, c.asr.task.suppress_special))
+    let fused = lm.is_some();
+    Stage::new("decode-asr", 2, (split, batch, search, c.asr.task.suppress_special))
         .input("prepare", prepare)
         .input("model", model)
-        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 });
-    if let Some(lm) = lm {
-        stage = stage.input("lm", lm);
-    }
-    let fused = lm.is_some();
-    stage.run(move |run| {
-        let (objective, model, dataset) = recogniser(run, &c, &datasets)?;
-        let lm = if fused { Some(super::lm::fusion(run, &dataset)?) } else { None };
-        let test = dataset.split(split);
-        run.progress().start(test.len() as u64, "utterances");
-        let progress = |done: usize| run.progress().step(done as u64, "transcribed");
-        let transcripts = objective.write(&model, &test, batch, &search, lm.as_ref(), progress)?;
-        let heard = transcripts.iter().map(|t| (t.id.as_str(), t.reference.as_str(), t.heard.joint.as_str()));
-        std::fs::write(run.exhibits()?.join(ALIGNED), aligned_errors(heard))?;
-        Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
-    })
+        .input_if_any("lm", lm)
+        .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
+        .run(move |run| {
+            let (objective, model, dataset) = recogniser(run, &c, &datasets)?;
+            let lm = if fused { Some(super::lm::fusion(run, &dataset)?) } else { None };
+            let test = dataset.split(split);
+            run.progress().start(test.len() as u64, "utterances");
+            let progress = |done: usize| run.progress().step(done as u64, "transcribed");
+            let transcripts = objective.write(&model, &test, batch, &search, lm.as_ref(), progress)?;
+            let heard = transcripts.iter().map(|t| (t.id.as_str(), t.reference.as_str(), t.heard.joint.as_str()));
+            std::fs::write(run.exhibits()?.join(ALIGNED), aligned_errors(heard))?;
+            Ok(run.write_json(TRANSCRIPTS, &transcripts)?)
+        })
 }
 
 /// Scores transcripts: word and character error rates, of both heads together and of each alone.

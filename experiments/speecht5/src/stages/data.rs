@@ -1,4 +1,5 @@
-//! Stage `prepare`: checks every recording, chooses the sentences, makes the vocabulary and the text.
+//! Stage `prepare`: checks every recording, chooses the sentences, makes the vocabulary and the text. Stage `noise` checks
+//! recordings that speech is mixed with.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -64,9 +65,19 @@ impl Text {
 /// Opened corpora, so that the stages of one process share what is kept of their recordings.
 #[derive(Debug, Default)]
 pub struct Datasets {
-    open: Mutex<HashMap<(PathBuf, usize), Arc<Dataset>>>,
+    open: Mutex<HashMap<Opened, Arc<Dataset>>>,
     /// By the hash of the corpus.
     places: Mutex<HashMap<String, Place>>,
+}
+
+/// Which corpus is open.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Opened {
+    /// Outputs of the stage that prepared the speech, and of the one that prepared the noise.
+    prepared: PathBuf,
+    noise: Option<PathBuf>,
+    /// Width of speaker vectors.
+    speaker: usize,
 }
 
 /// Where a corpus lies, and how many bytes of its audio and log-mels are kept.
@@ -78,19 +89,26 @@ struct Place {
 }
 
 impl Datasets {
-    /// The corpus that the stage with these outputs prepared, with speaker vectors of a width.
-    pub fn open(&self, prepared: &Path, speaker: usize) -> anyhow::Result<Arc<Dataset>> {
+    /// The corpus that a stage hears, its input `prepare`, with speaker vectors of a width; in the noise of its input
+    /// `noise`, if it has that.
+    pub fn open(&self, run: &StageRun, speaker: usize) -> anyhow::Result<Arc<Dataset>> {
         let mut open = self.open.lock().expect("no stage panicked while it opened a corpus");
-        let name = (prepared.to_owned(), speaker);
-        if let Some(dataset) = open.get(&name) {
+        let opened = Opened { prepared: run.input("prepare"), noise: run.input_if_any("noise"), speaker };
+        if let Some(dataset) = open.get(&opened) {
             return Ok(Arc::clone(dataset));
         }
+        let Opened { prepared, noise, .. } = &opened;
         let (manifest, Place { audio_cache, mel_cache, .. }) = self.manifest(prepared)?;
         let vocabulary: CharVocabulary =
             vocable_lab::files::read_json(&prepared.join(VOCABULARY))?.context("the corpus has a vocabulary")?;
         let corpus = Corpus::new(manifest).keep(audio_cache);
-        let dataset = Arc::new(Dataset::new(corpus, vocabulary, speaker)?.keep_mels(mel_cache));
-        open.insert(name, Arc::clone(&dataset));
+        let mut dataset = Dataset::new(corpus, vocabulary, speaker)?.keep_mels(mel_cache);
+        if let Some(noise) = noise {
+            let (manifest, Place { audio_cache, .. }) = self.manifest(noise)?;
+            dataset = dataset.in_noise(Corpus::new(manifest).keep(audio_cache));
+        }
+        let dataset = Arc::new(dataset);
+        open.insert(opened, Arc::clone(&dataset));
         Ok(dataset)
     }
 
@@ -100,7 +118,7 @@ impl Datasets {
         Ok(utterances.into_iter().map(|utterance| (utterance.id, utterance.speaker)).collect())
     }
 
-    /// What a `prepare` stage kept of its corpus, and where that lies.
+    /// What a `prepare` or `noise` stage kept of its corpus, and where that lies.
     fn manifest(&self, prepared: &Path) -> anyhow::Result<(Manifest, Place)> {
         let kept: Kept =
             vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
@@ -113,10 +131,9 @@ impl Datasets {
     }
 
     /// Remembers where the corpus with a hash lies: a finished stage may outlive a move of its corpus.
-    fn locate(&self, source: &Source) {
-        let DataConfig { audio_cache, mel_cache, .. } = source.data;
-        let place = Place { manifest: source.manifest.clone(), audio_cache, mel_cache };
-        self.places.lock().expect("nothing panics in here").insert(source.hash.clone(), place);
+    fn locate(&self, manifest: &Path, hash: &str, data: &DataConfig) {
+        let place = Place { manifest: manifest.to_owned(), audio_cache: data.audio_cache, mel_cache: data.mel_cache };
+        self.places.lock().expect("nothing panics in here").insert(hash.to_owned(), place);
     }
 }
 
@@ -135,7 +152,7 @@ pub fn sentences(prepared: &Path) -> anyhow::Result<Vec<String>> {
 
 /// The stage.
 pub fn prepare(source: Source, datasets: &Arc<Datasets>) -> Arc<Stage> {
-    datasets.locate(&source);
+    datasets.locate(&source.manifest, &source.hash, &source.data);
     // Where the corpus lies does not matter, what is in it does.
     let identity =
         (&source.hash, source.data.limit, text_identity(&source.text), source.data.sentences, source.data.skip_bad);
@@ -144,13 +161,47 @@ pub fn prepare(source: Source, datasets: &Arc<Datasets>) -> Arc<Stage> {
         .run(move |run| body(run, &source))
 }
 
+/// The stage that checks recordings of noise.
+pub fn noise(manifest: PathBuf, hash: String, data: &DataConfig, datasets: &Arc<Datasets>) -> Arc<Stage> {
+    datasets.locate(&manifest, &hash, data);
+    let skip_bad = data.skip_bad;
+    Stage::new("noise", 1, (&hash, skip_bad)).cost(Cost { steps: 0, parameters: 0, seconds: 2.0 }).run(move |run| {
+        let mut recordings = Manifest::read(&manifest)?;
+        keep_usable(run, &mut recordings, skip_bad)?;
+        write_kept(run, &recordings, &hash)
+    })
+}
+
 fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
     let mut manifest = Manifest::read(&source.manifest)?;
     if let Some(limit) = source.data.limit {
         keep(&mut manifest, limit);
     }
+    keep_usable(run, &mut manifest, source.data.skip_bad)?;
+    let sentences = text(source, &manifest)?;
+    let transcripts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.as_str());
+    let vocabulary = CharVocabulary::from_lines(transcripts.chain(sentences.iter().map(String::as_str)));
+    run.log(format!(
+        "{} utterances, {} sentences, {} tokens",
+        manifest.utterances.len(),
+        sentences.len(),
+        vocabulary.len()
+    ))?;
+    run.write_output(SENTENCES, (sentences.join("\n") + "\n").as_bytes())?;
+    run.write_json(VOCABULARY, &vocabulary)?;
+    write_kept(run, &manifest, &source.hash)
+}
+
+/// Says which utterances of the corpus with a hash a stage kept.
+fn write_kept(run: &StageRun, manifest: &Manifest, hash: &str) -> anyhow::Result<()> {
+    let ids = manifest.utterances.iter().map(|utterance| utterance.id.clone()).collect();
+    Ok(run.write_json(UTTERANCES, &Kept { hash: hash.to_owned(), ids })?)
+}
+
+/// Leaves out recordings that cannot be used, or refuses them.
+fn keep_usable(run: &StageRun, manifest: &mut Manifest, skip_bad: bool) -> anyhow::Result<()> {
     run.progress().start(manifest.utterances.len() as u64, "recordings");
-    let mut bad = verify::check(&manifest, RATE, &|| {});
+    let mut bad = verify::check(manifest, RATE, &|| {});
     let named: HashSet<PathBuf> = bad.iter().map(|file| file.path.clone()).collect();
     for utterance in manifest.utterances.iter().filter(|utterance| utterance.seconds < SHORTEST) {
         let path = manifest.resolve(&utterance.audio);
@@ -163,7 +214,7 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
         run.log(file)?;
     }
     if !bad.is_empty() {
-        if !source.data.skip_bad {
+        if !skip_bad {
             let list: Vec<String> = bad.iter().map(ToString::to_string).collect();
             bail!(
                 "{} of {} recordings cannot be used (--skip-bad leaves them out; `vocable prepare` resamples):\n{}",
@@ -178,19 +229,7 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
         let mut usable = usable.into_iter();
         manifest.utterances.retain(|_| usable.next().expect("one flag per utterance"));
     }
-    let sentences = text(source, &manifest)?;
-    let transcripts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.as_str());
-    let vocabulary = CharVocabulary::from_lines(transcripts.chain(sentences.iter().map(String::as_str)));
-    run.log(format!(
-        "{} utterances, {} sentences, {} tokens",
-        manifest.utterances.len(),
-        sentences.len(),
-        vocabulary.len()
-    ))?;
-    run.write_output(SENTENCES, (sentences.join("\n") + "\n").as_bytes())?;
-    run.write_json(VOCABULARY, &vocabulary)?;
-    let ids = manifest.utterances.iter().map(|utterance| utterance.id.clone()).collect();
-    Ok(run.write_json(UTTERANCES, &Kept { hash: source.hash.clone(), ids })?)
+    Ok(())
 }
 
 /// Keeps the first sentences of every split with all their voices, those with most voices first.

@@ -31,7 +31,7 @@ pub fn stage(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) -> A
         seconds: 6.0 * parameters * read / OPERATIONS_PER_SECOND,
     };
     Stage::new("lm", 1, (&c.lm, seed, validation)).input("prepare", prepare).cost(cost).run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), speaker)?;
+        let dataset = datasets.open(run, speaker)?;
         let vocabulary = &dataset.vocabulary;
         let text = sentences(&run.input("prepare"))?;
         let read = text.iter().map(|line| vocabulary.encode(line)).collect();
@@ -58,7 +58,7 @@ pub fn score(
 ) -> Arc<Stage> {
     let (datasets, speaker, batch) = (Arc::clone(datasets), c.model.speaker, c.evaluation.batch);
     Stage::new("score-lm", 1, split).input("prepare", prepare).input("lm", lm).run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), speaker)?;
+        let dataset = datasets.open(run, speaker)?;
         let device = device().inner();
         let lm = LanguageModel::open(run.input("lm"), &device)?;
         let spoken = spoken(&dataset, split);

@@ -2,6 +2,7 @@
 
 pub mod asr;
 pub mod data;
+pub mod hubert;
 pub mod lm;
 pub mod picture;
 pub mod pretrain;
@@ -68,17 +69,15 @@ pub fn finetune<T: Serialize>(
     learn: impl Fn(&StageRun, SpeechT5, Arc<Dataset>, Key) -> anyhow::Result<()> + Send + Sync + 'static,
 ) -> Arc<Stage> {
     let (model, seed, datasets) = (c.trained_model(), c.seed, Arc::clone(datasets));
-    let mut stage = Stage::new(kind, 2, (&model, recipe, seed, c.evaluation.validation))
+    let stage = Stage::new(kind, 2, (&model, recipe, seed, c.evaluation.validation))
         .input("prepare", &inputs.prepare)
+        .input_if_any("noise", inputs.noise.as_ref())
+        .input_if_any("pretrain", inputs.pretrain.as_ref())
+        .input_if_any("vocabulary", inputs.vocabulary.as_ref())
         .cost(inputs.cost.of(&recipe.train, heard.0, heard.1));
-    for (name, input) in [("pretrain", &inputs.pretrain), ("vocabulary", &inputs.vocabulary)] {
-        if let Some(input) = input {
-            stage = stage.input(name, input);
-        }
-    }
     let (pretrained, regularisation) = (inputs.pretrain.is_some(), regularisation.clone());
     stage.run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+        let dataset = datasets.open(run, model.speaker)?;
         let (key, vocabulary) = (Key::new(seed), &dataset.vocabulary);
         let initial = key.fold("model");
         let start = model.init(vocabulary.len(), vocabulary.pad(), &regularisation, initial, &device());

@@ -30,17 +30,14 @@ pub fn stage(
     let (model, seed, execution, datasets) = (c.trained_model(), c.seed, c.execution(), Arc::clone(datasets));
     let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
     let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
-    let mut stage = Stage::new("pretrain", 2, (&model, &recipe, seed, clusters))
+    let stage = Stage::new("pretrain", 2, (&model, &recipe, seed, clusters))
         .input("prepare", prepare)
+        .input_if_any("units", units)
         .cost(cost.of(&recipe.train, heard + read, usize::MAX));
-    if let Some(units) = units {
-        stage = stage.input("units", units);
-    }
-    let hears = units.is_some();
     stage.run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+        let dataset = datasets.open(run, model.speaker)?;
         let key = Key::new(seed);
-        let units = if hears { units::read(&run.input("units"))? } else { Vec::new() };
+        let units = run.input_if_any("units").map_or(Ok(Vec::new()), |units| units::read(&units))?;
         let text = sentences(&run.input("prepare"))?;
         let vocabulary = &dataset.vocabulary;
         let pretrainer = Pretrainer::new(

@@ -84,7 +84,7 @@ fn open(
     datasets: &Datasets,
     key: Key,
 ) -> anyhow::Result<(Identification, SpeakerClassifier)> {
-    let dataset = datasets.open(&run.input("prepare"), config.speaker)?;
+    let dataset = datasets.open(run, config.speaker)?;
     let plain = device().inner();
     let core = config.init(dataset.vocabulary.len(), dataset.vocabulary.pad(), &Regularisation::none(), key, &plain);
     let objective = Identification::new(recipe.clone(), dataset, 0, key, device())?;

@@ -22,7 +22,7 @@ use super::picture;
 use super::ratio::{error_rate, mean};
 use super::{MODEL, device, train};
 use crate::config::{Recipe, RunConfig};
-use crate::pipeline::Inputs;
+use crate::pipeline::{Heard, Inputs};
 
 const SPOKEN: &str = "spoken.json";
 const SPOKEN_MELS: &str = "log-mel.f32";
@@ -54,6 +54,11 @@ struct Item {
 pub trait SpeechTask: SpeechInput + Serialize {
     /// Its recipe.
     fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>>;
+
+    /// The manifest of the noise that it mixes its speech with, if it does.
+    fn noise(_c: &RunConfig) -> Option<&str> {
+        None
+    }
 }
 
 fn objective<I: SpeechTask>(
@@ -88,21 +93,17 @@ fn decode_key<I: SpeechInput>(seed: u64) -> Key {
 }
 
 /// Says test pairs; writes log-mels, and a few of them as sound.
-pub fn decode<I: SpeechTask>(
-    c: &RunConfig,
-    prepare: &Arc<Stage>,
-    model: &Arc<Stage>,
-    datasets: &Arc<Datasets>,
-) -> Arc<Stage> {
+pub fn decode<I: SpeechTask>(c: &RunConfig, heard: &Heard, model: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (c, datasets) = (c.clone(), Arc::clone(datasets));
     let (task, evaluation, seed) = (&I::recipe(&c).task, c.evaluation, c.seed);
     let settings = (task.limits, task.test_pairs, &task.input, evaluation.batch, evaluation.samples, seed);
     Stage::new(format!("decode-{}", I::TASK), 2, settings)
-        .input("prepare", prepare)
+        .input("prepare", &heard.prepare)
+        .input_if_any("noise", heard.noise.as_ref())
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 10.0 })
         .run(move |run| {
-            let dataset = datasets.open(&run.input("prepare"), c.model.speaker)?;
+            let dataset = datasets.open(run, c.model.speaker)?;
             let model = super::trained(run, "model", &c.model, &dataset, seed)?;
             let key = decode_key::<I>(seed);
             let objective = objective::<I>(&c, &dataset, 0, key)?;
@@ -171,16 +172,11 @@ fn read(folder: &Path) -> anyhow::Result<Vec<(Item, Frames, Frames)>> {
 }
 
 /// Scores speech by its mel-cepstral distance to the target, beside that of what was heard.
-pub fn score<I: SpeechTask>(
-    c: &RunConfig,
-    prepare: &Arc<Stage>,
-    decode: &Arc<Stage>,
-    datasets: &Arc<Datasets>,
-) -> Arc<Stage> {
+pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
     let kind = format!("score-{}", I::TASK);
-    Stage::new(kind, 3, CEPSTRUM).input("prepare", prepare).input("decode", decode).run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), speaker)?;
+    Stage::new(kind, 3, CEPSTRUM).input("prepare", &heard.prepare).input("decode", decode).run(move |run| {
+        let dataset = datasets.open(run, speaker)?;
         let (mut distances, mut unchanged) = (Vec::new(), Vec::new());
         let (mut ended, mut focus, mut speakers) = (Vec::new(), Vec::new(), Vec::new());
         for (item, said, heard) in read(&run.input("decode"))? {
@@ -215,7 +211,7 @@ pub fn score<I: SpeechTask>(
 pub fn hear<I: SpeechTask>(
     c: &RunConfig,
     judge: &RunConfig,
-    prepare: &Arc<Stage>,
+    heard: &Heard,
     decode: &Arc<Stage>,
     recogniser: &Arc<Stage>,
     datasets: &Arc<Datasets>,
@@ -223,7 +219,8 @@ pub fn hear<I: SpeechTask>(
     let (c, judge, datasets) = (c.clone(), judge.clone(), Arc::clone(datasets));
     let settings = (GRIFFIN_LIM, judge.evaluation.search, judge.evaluation.batch, judge.asr.task.suppress_special);
     Stage::new(format!("hear-{}", I::TASK), 3, settings)
-        .input("prepare", prepare)
+        .input("prepare", &heard.prepare)
+        .input_if_any("noise", heard.noise.as_ref())
         .input("decode", decode)
         .input("model", recogniser)
         .cost(Cost { steps: 0, parameters: recogniser.cost().parameters, seconds: 20.0 })

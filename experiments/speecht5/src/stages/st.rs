@@ -26,7 +26,7 @@ const TRANSLATIONS: &str = "translations.json";
 pub fn vocabulary(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (output, speaker, datasets) = (c.st.task.output, c.model.speaker, Arc::clone(datasets));
     Stage::new("vocabulary-st", 1, output).input("prepare", prepare).run(move |run| {
-        let dataset = datasets.open(&run.input("prepare"), speaker)?;
+        let dataset = datasets.open(run, speaker)?;
         let train = dataset.split(Split::Train);
         let texts = train.iter().filter_map(|&index| output.text(dataset.utterance(index)));
         match output.pieces {
@@ -93,7 +93,7 @@ pub fn decode(
         .input("model", model)
         .cost(Cost { steps: 0, parameters: model.cost().parameters, seconds: 5.0 })
         .run(move |run| {
-            let dataset: Arc<Dataset> = datasets.open(&run.input("prepare"), c.model.speaker)?;
+            let dataset: Arc<Dataset> = datasets.open(run, c.model.speaker)?;
             let (vocabulary, key) = (learned(run, &c)?, Key::new(c.seed));
             let start = super::initial(&c.model, &dataset, c.seed);
             let model = super::weights(run, "model", rewritten(start, &c, &*vocabulary, key))?;

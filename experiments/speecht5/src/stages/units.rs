@@ -37,7 +37,7 @@ pub fn from_mfcc(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) 
         .input("prepare", prepare)
         .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 2e-5 })
         .run(move |run| {
-            let dataset = datasets.open(&run.input("prepare"), speaker)?;
+            let dataset = datasets.open(run, speaker)?;
             let mfcc = Mfcc::new(RATE);
             let features = |index: usize| Ok(mfcc.mfcc_with_deltas(&dataset.corpus.audio(index)?).every(2));
             cluster(run, &dataset, &units, units.clusters, Key::new(seed).fold("units"), features)
@@ -59,7 +59,7 @@ pub fn from_states(
         .input("pretrain", teacher)
         .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 1e-4 })
         .run(move |run| {
-            let dataset = datasets.open(&run.input("prepare"), model.speaker)?;
+            let dataset = datasets.open(run, model.speaker)?;
             let vocabulary = &dataset.vocabulary;
             let core = model.init(
                 vocabulary.len(),
@@ -94,7 +94,7 @@ pub fn from_hubert(
         .input("prepare", prepare)
         .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 1e-4 })
         .run(move |run| {
-            let dataset = datasets.open(&run.input("prepare"), speaker)?;
+            let dataset = datasets.open(run, speaker)?;
             let hubert = Hubert::open(&folder, &device().inner())?;
             let features = |index: usize| {
                 let states = hubert.hidden_states(&dataset.corpus.audio(index)?, layer);

@@ -158,6 +158,70 @@ fn units_may_be_of_a_published_hubert() {
     assert!(labels.len() > 1 && labels.iter().all(|label| label.parse::<u32>().is_ok_and(|label| label < 10)));
 }
 
+/// What lets the model take the encoder of the fixture.
+const OF_THE_FIXTURE: [&str; 8] = [
+    "model.width=16",
+    "model.feed_forward=24",
+    "model.heads=2",
+    "model.encoder_layers=3",
+    "model.extractor_channels=8",
+    "model.positional_kernel=8",
+    "model.positional_groups=4",
+    "sid.train.updates=2",
+];
+
+#[test]
+fn tasks_may_start_from_a_published_encoder() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hubert/safetensors");
+    let folder = format!("hubert={}", folder.display());
+    let row = ["run", "sid", "--scale", "smoke", "--row", "encoder from HuBERT", "--column", "SID"];
+    let run = |more: &[&str]| speecht5(runs.path(), &[&row[..], more].concat());
+    let absent = run(&[]);
+    assert!(text(&absent.stdout).contains("no folder of a HuBERT model is given (hubert=FOLDER)"));
+    let refused = run(&[&folder]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stdout));
+    let message = text(&refused.stderr);
+    assert!(message.contains("model.width is 64, there 16, model.feed_forward is 128, there 24"), "{message}");
+    let sized: Vec<&str> = OF_THE_FIXTURE.into_iter().chain([folder.as_str()]).collect();
+    let output = run(&sized);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let record = std::fs::read(runs.path().join("tables/sid-smoke.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let rows = record["rows"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["name"] == "encoder from HuBERT").unwrap();
+    assert!(row["cells"][0]["value"].as_f64().is_some_and(f64::is_finite), "{row}");
+}
+
+#[test]
+fn speech_may_be_enhanced_from_recorded_noise() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = Vec::new();
+    for (number, split) in ["train", "valid", "test-clean"].into_iter().enumerate() {
+        let name = format!("{split}.wav");
+        let noise = vocable_audio::white_noise(8_000, vocable_random::Key::new(number as u64));
+        vocable_audio::write_wav(folder.path().join(&name), &noise, 16_000).unwrap();
+        let line = serde_json::json!({"id": split, "audio": name, "speaker": "noise", "seconds": 0.5, "split": split});
+        lines.push(line.to_string());
+    }
+    let manifest = folder.path().join("noise.jsonl");
+    std::fs::write(&manifest, lines.join("\n")).unwrap();
+    let runs = folder.path().join("runs");
+    let noise = format!("data.noise={}", manifest.display());
+    let recorded = "se.task.input.noise=recordings";
+    let short = ["pretrain=none", "se.train.updates=2", recorded, "--row", "SpeechT5", "--column", "distance"];
+    let args: Vec<&str> = ["run", "se", "--scale", "smoke", &noise].into_iter().chain(short).collect();
+    let output = speecht5(&runs, &args);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("Noise: recordings"), "{}", text(&output.stdout));
+    let plan = text(&speecht5(&runs, &[&["plan"], &args[1..]].concat()).stdout);
+    assert!(plan.contains("noise-") && plan.contains("0 to run"), "{plan}");
+    // Other noise makes other results.
+    vocable_audio::write_wav(folder.path().join("train.wav"), &[0.1; 8_000], 16_000).unwrap();
+    let plan = text(&speecht5(&runs, &[&["plan"], &args[1..]].concat()).stdout);
+    assert!(!plan.contains("0 to run"), "{plan}");
+}
+
 #[test]
 fn looking_costs_nothing() {
     let runs = tempfile::tempdir().unwrap();
@@ -185,6 +249,9 @@ fn mistakes_exit_2_and_say_what_to_do() {
         (vec!["run", "ablatoin"], "ablation"),
         (vec!["run", "ablation", "--data", "no/such/manifest.jsonl"], "no/such/manifest.jsonl"),
         (vec!["run", "ablation", "data.text=no/such/text.txt"], "no/such/text.txt"),
+        (vec!["run", "se", "se.task.input.noise=recordings"], "data.noise"),
+        (vec!["run", "se", "data.noise=no/such/noise.jsonl"], "no/such/noise.jsonl"),
+        (vec!["run", "sid", "from_hubert=true"], "pretrain=none"),
     ] {
         let output = speecht5(runs.path(), &args);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
