@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::DataError;
-use crate::manifest::Manifest;
+use crate::files::file_sha256;
+use crate::manifest::{Manifest, Utterance};
 use crate::store::Store;
 use crate::verify::check_duration;
 
@@ -57,6 +58,15 @@ impl Corpus {
         })
     }
 
+    /// SHA-256, in hex, of the file of an utterance: the one that its line tells, or else that of its bytes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, by name.
+    pub fn content(&self, index: usize) -> Result<String, DataError> {
+        let Utterance { sha256, audio, .. } = &self.manifest.utterances[index];
+        sha256.clone().map_or_else(|| file_sha256(&self.manifest.resolve(audio)), Ok)
+    }
+
     /// Decodes some utterances on all cores, so that later calls of [`Corpus::audio`] return at once, as far as there is
     /// room.
     ///
@@ -70,7 +80,7 @@ impl Corpus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Split, Utterance};
+    use crate::manifest::Split;
 
     #[test]
     fn audio_is_decoded_once_and_bad_files_are_named() {
@@ -97,6 +107,8 @@ mod tests {
         corpus.preload(&[0, 1, 2, 3, 0, 1, 2, 3]).unwrap();
         std::fs::remove_file(dir.path().join("3.wav")).unwrap();
         assert_eq!(*corpus.audio(3).unwrap(), [0.5; 1003], "kept from the first decoding");
+        assert_eq!(corpus.content(2).unwrap().len(), 64);
+        assert_ne!(corpus.content(2).unwrap(), corpus.content(4).unwrap());
         std::fs::remove_file(dir.path().join("4.wav")).unwrap();
         assert!(corpus.audio(4).unwrap_err().to_string().contains("4.wav"));
         vocable_audio::write_wav(dir.path().join("5.wav"), &[0.5; 100], RATE).unwrap();

@@ -4,6 +4,7 @@ mod bounded;
 pub mod corpus;
 pub mod crop;
 mod error;
+pub mod features;
 pub mod files;
 pub mod interleave;
 pub mod kmeans;

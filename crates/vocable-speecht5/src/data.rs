@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vocable_audio::{Frames, LogMel};
 use vocable_data::corpus::Corpus;
+use vocable_data::features::FeatureFolder;
 use vocable_data::manifest::{Split, Utterance};
 use vocable_data::speaker::{Origin, SpeakerVectors};
 use vocable_data::store::Store;
@@ -14,6 +15,9 @@ use crate::ModelError;
 
 /// Bytes of log-mels that a [`Dataset`] keeps unless told otherwise: half a gibibyte, 7.5 hours.
 pub const KEPT_MELS: usize = 512 << 20;
+
+/// What log-mels are called in a [`FeatureFolder`]; the number changes with theirs.
+const LOG_MEL: &str = "log-mel-1";
 
 /// A corpus with its vocabulary and speaker vectors; audio and log-mels are computed when asked for and kept as far as
 /// there is room.
@@ -27,6 +31,7 @@ pub struct Dataset {
     speakers: SpeakerVectors,
     log_mel: LogMel,
     mels: Store<Frames>,
+    folder: Option<FeatureFolder>,
 }
 
 impl Dataset {
@@ -40,7 +45,7 @@ impl Dataset {
         let log_mel = LogMel::default();
         let speakers = SpeakerVectors::statistics(&corpus, &log_mel, speaker, Origin::MeanVoice)?;
         let mels = Store::new(corpus.manifest().utterances.len(), KEPT_MELS);
-        Ok(Self { corpus, noise: None, vocabulary, speakers, log_mel, mels })
+        Ok(Self { corpus, noise: None, vocabulary, speakers, log_mel, mels, folder: None })
     }
 
     /// The same, keeping at most `bytes` bytes of log-mels; see [`Corpus::keep`] for the audio.
@@ -48,6 +53,12 @@ impl Dataset {
     pub fn keep_mels(self, bytes: usize) -> Self {
         let mels = Store::new(self.corpus.manifest().utterances.len(), bytes);
         Self { mels, ..self }
+    }
+
+    /// The same, keeping log-mels in a folder as well, from one run to the next.
+    #[must_use]
+    pub fn keep_mels_in(self, folder: FeatureFolder) -> Self {
+        Self { folder: Some(folder), ..self }
     }
 
     /// The same with recordings of noise.
@@ -85,7 +96,12 @@ impl Dataset {
     /// An unusable recording, by name.
     pub fn mel(&self, index: usize) -> Result<Arc<Frames>, ModelError> {
         let size = |mel: &Frames| size_of_val(mel.data.as_slice());
-        self.mels.get(index, size, || Ok(Arc::new(self.log_mel.log_mel(&self.corpus.audio(index)?))))
+        let make = || Ok(self.log_mel.log_mel(&self.corpus.audio(index)?));
+        let kept = || match &self.folder {
+            Some(folder) => folder.get(&self.corpus.content(index)?, LOG_MEL, make),
+            None => make(),
+        };
+        self.mels.get(index, size, || kept().map(Arc::new))
     }
 
     /// Log-mels of utterances.

@@ -60,6 +60,9 @@ pub struct RunConfig {
     pub se: Recipe<SeConfig>,
     /// Speaker identification.
     pub sid: Recipe<SidConfig>,
+    /// Command that scores sounds, such as a model of naturalness, for the columns "judge": it gets a folder with
+    /// `0000.wav` … and `list.jsonl` (file, text, speaker) as its last argument, and prints a line `0000.wav NUMBER` for each file.
+    pub judge: Option<String>,
     /// How much is decoded and validated.
     pub evaluation: EvaluationConfig,
 }
@@ -142,10 +145,12 @@ pub struct DataConfig {
     pub sentences: usize,
     /// Sentences per split at most, each with all its voices; none takes all.
     pub limit: Option<Limit>,
-    /// Bytes of decoded audio that are kept in memory; like the next two, no result depends on it.
+    /// Bytes of decoded audio that are kept in memory; like the next three, no result depends on it.
     pub audio_cache: usize,
     /// Bytes of log-mels that are kept in memory.
     pub mel_cache: usize,
+    /// Folder in which log-mels are kept from one run to the next, by the content of their recordings.
+    pub mel_folder: Option<PathBuf>,
     /// How batches are prepared ahead of the step.
     pub loading: Loading,
 }

@@ -17,7 +17,7 @@ use vocable_train::TrainConfig;
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::speech::{self, SpeechTask};
-use crate::stages::{asr, hubert, lm, pretrain, sid, st, units};
+use crate::stages::{asr, hubert, judge, lm, pretrain, sid, st, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
@@ -161,6 +161,15 @@ impl Pipeline {
         judge.evaluation.search.lm_weight = 0.0;
         let recogniser = self.start(&judge, &heard.prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
         Ok(speech::hear::<I>(c, &judge, &heard, &decode, &recogniser, &self.datasets))
+    }
+
+    /// The stage that scores a task that ends in speech by what a program of others says of its sounds.
+    pub fn speech_judged<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        let Some(command) = c.judge.clone() else {
+            return Err(Unavailable("no judge is given (judge=COMMAND)".into()));
+        };
+        let (heard, decode) = self.speech::<I>(c)?;
+        Ok(judge::stage::<I>(c, command, &heard, &decode, &self.datasets))
     }
 
     /// What the task hears, and what it says.

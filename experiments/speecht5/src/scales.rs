@@ -43,6 +43,7 @@ fn paper() -> RunConfig {
             limit: None,
             audio_cache: vocable_data::corpus::KEPT,
             mel_cache: vocable_speecht5::data::KEPT_MELS,
+            mel_folder: None,
             loading: Loading::default(),
         },
         model: ModelConfig::base(preset),
@@ -67,6 +68,7 @@ fn paper() -> RunConfig {
         vc: Recipe { train: recipe::conversion(), task: VcConfig::base(preset) },
         se: Recipe { train: recipe::enhancement(), task: SeConfig::base(preset) },
         sid: Recipe { train: recipe::identification(preset), task: SidConfig::base(preset) },
+        judge: None,
         evaluation: EvaluationConfig {
             validation: 2_000,
             batch: 16,

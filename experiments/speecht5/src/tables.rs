@@ -215,10 +215,16 @@ fn words<I: SpeechTask>(pipeline: &Rc<Pipeline>, name: &'static str, score: &'st
     Column::lower(name, score, move |c| pipeline.speech_heard::<I>(c)).unit("WER %").decimals(1)
 }
 
+/// A column of a task that ends in speech, scored by a program of others.
+fn judged<I: SpeechTask>(pipeline: &Rc<Pipeline>) -> Column<RunConfig> {
+    let pipeline = Rc::clone(pipeline);
+    Column::higher("judge", "judge", move |c| pipeline.speech_judged::<I>(c)).decimals(2)
+}
+
 /// How to read what the tasks that end in speech are scored by.
-const JUDGE: &str = "WER: words that the recogniser of the ablation's full model makes of it, Griffin-Lim's sound for \
+const HOW_SCORED: &str = "WER: words that the recogniser of the ablation's full model makes of it, Griffin-Lim's sound for \
                      log-mels. MCD: mel-cepstral distance from the log-mel, not WORLD's. Ended: by the stop rule, not at \
-                     the length limit.";
+                     the length limit. Judge: a program of others, named by the configuration (`judge`).";
 
 /// Translation into German and French (spec section 6.3).
 fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
@@ -260,7 +266,7 @@ fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
 fn synthesis(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     let focus = Rc::clone(pipeline);
     task("tts", "Synthesis: texts read aloud", |_| {
-        format!("Test texts in the voices of their recordings. The paper's numbers are opinions of listeners (MOS 3.65). {JUDGE}")
+        format!("Test texts in the voices of their recordings. The paper's numbers are opinions of listeners (MOS 3.65). {HOW_SCORED}")
     })
     .column(words::<Text>(pipeline, "TTS", "wer"))
     .column(words::<Text>(pipeline, "recordings", "target_wer"))
@@ -269,12 +275,15 @@ fn synthesis(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         Column::higher("attention focus", "attention_focus", move |c| focus.speech_score::<Text>(c)).decimals(2),
     )
     .column(ended::<Text>(pipeline))
+    .column(judged::<Text>(pipeline))
 }
 
 /// Voice conversion (spec section 6.4).
 fn conversion(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     task("vc", "Voice conversion: the same sentence in another voice", |_| {
-        format!("All pairs of voices; the paper's numbers are bdl to slt of CMU Arctic, in WORLD's distance. {JUDGE}")
+        format!(
+            "All pairs of voices; the paper's numbers are bdl to slt of CMU Arctic, in WORLD's distance. {HOW_SCORED}"
+        )
     })
     .source("Ao et al. 2022, voice conversion")
     .column(sounds::<Speech>(pipeline, "VC", "mcd"))
@@ -282,6 +291,7 @@ fn conversion(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     .column(words::<Speech>(pipeline, "VC words", "wer"))
     .column(words::<Speech>(pipeline, "source words", "source_wer"))
     .column(ended::<Speech>(pipeline))
+    .column(judged::<Speech>(pipeline))
     .paper("SpeechT5", "VC", 5.93)
     .paper("SpeechT5", "VC words", 7.8)
 }
@@ -292,7 +302,7 @@ fn enhancement(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         let Noisy { noise, snr: [lowest, highest], predict, .. } = c.se.task.input;
         format!(
             "Noise: {}, {lowest} to {highest} dB below the speech; prediction: {predict:?}. The paper's number is on WHAM!. \
-             {JUDGE}",
+             {HOW_SCORED}",
             match noise {
                 Noise::White => "white",
                 Noise::Babble => "four other utterances",
@@ -307,6 +317,7 @@ fn enhancement(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     .column(sounds::<Noisy>(pipeline, "distance", "mcd"))
     .column(sounds::<Noisy>(pipeline, "distance in noise", "source_mcd"))
     .column(ended::<Noisy>(pipeline))
+    .column(judged::<Noisy>(pipeline))
     .paper("SpeechT5", "SE", 8.9)
 }
 

@@ -9,6 +9,7 @@ use std::{fs, io};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use vocable_data::corpus::{Corpus, RATE};
+use vocable_data::features::FeatureFolder;
 use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_data::verify::{self, BadFile};
 use vocable_lab::{Cost, Stage, StageRun};
@@ -80,12 +81,11 @@ struct Opened {
     speaker: usize,
 }
 
-/// Where a corpus lies, and how many bytes of its audio and log-mels are kept.
+/// Where a corpus lies, and what of it is kept.
 #[derive(Clone, Debug)]
 struct Place {
     manifest: PathBuf,
-    audio_cache: usize,
-    mel_cache: usize,
+    data: DataConfig,
 }
 
 impl Datasets {
@@ -98,14 +98,17 @@ impl Datasets {
             return Ok(Arc::clone(dataset));
         }
         let Opened { prepared, noise, .. } = &opened;
-        let (manifest, Place { audio_cache, mel_cache, .. }) = self.manifest(prepared)?;
+        let (manifest, Place { data, .. }) = self.manifest(prepared)?;
         let vocabulary: CharVocabulary =
             vocable_lab::files::read_json(&prepared.join(VOCABULARY))?.context("the corpus has a vocabulary")?;
-        let corpus = Corpus::new(manifest).keep(audio_cache);
-        let mut dataset = Dataset::new(corpus, vocabulary, speaker)?.keep_mels(mel_cache);
+        let corpus = Corpus::new(manifest).keep(data.audio_cache);
+        let mut dataset = Dataset::new(corpus, vocabulary, speaker)?.keep_mels(data.mel_cache);
+        if let Some(folder) = data.mel_folder {
+            dataset = dataset.keep_mels_in(FeatureFolder::new(folder));
+        }
         if let Some(noise) = noise {
-            let (manifest, Place { audio_cache, .. }) = self.manifest(noise)?;
-            dataset = dataset.in_noise(Corpus::new(manifest).keep(audio_cache));
+            let (manifest, Place { data, .. }) = self.manifest(noise)?;
+            dataset = dataset.in_noise(Corpus::new(manifest).keep(data.audio_cache));
         }
         let dataset = Arc::new(dataset);
         open.insert(opened, Arc::clone(&dataset));
@@ -132,7 +135,7 @@ impl Datasets {
 
     /// Remembers where the corpus with a hash lies: a finished stage may outlive a move of its corpus.
     fn locate(&self, manifest: &Path, hash: &str, data: &DataConfig) {
-        let place = Place { manifest: manifest.to_owned(), audio_cache: data.audio_cache, mel_cache: data.mel_cache };
+        let place = Place { manifest: manifest.to_owned(), data: data.clone() };
         self.places.lock().expect("nothing panics in here").insert(hash.to_owned(), place);
     }
 }

@@ -3,6 +3,7 @@
 pub mod asr;
 pub mod data;
 pub mod hubert;
+pub mod judge;
 pub mod lm;
 pub mod picture;
 pub mod pretrain;

@@ -30,7 +30,7 @@ const HEARD_MELS: &str = "heard-log-mel.f32";
 /// Order of the mel-cepstrum and the power below the mean at which frames are silence, in dB (spec section 7.3).
 const CEPSTRUM: (usize, f64) = (41, 20.0);
 /// Iterations of Griffin-Lim for the samples and the recogniser.
-const GRIFFIN_LIM: usize = 32;
+pub(super) const GRIFFIN_LIM: usize = 32;
 
 /// What a model said.
 #[derive(Serialize, Deserialize)]
@@ -40,9 +40,9 @@ struct Spoken {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Item {
+pub(super) struct Item {
     source: String,
-    target: String,
+    pub target: String,
     frames: usize,
     /// Frames of what the encoder heard; none where it read.
     heard: usize,
@@ -88,7 +88,7 @@ pub fn finetune<I: SpeechTask>(c: &RunConfig, inputs: Inputs, datasets: &Arc<Dat
 }
 
 /// What draws the inputs and the dropout of generation.
-fn decode_key<I: SpeechInput>(seed: u64) -> Key {
+pub(super) fn decode_key<I: SpeechInput>(seed: u64) -> Key {
     Key::new(seed).fold(format!("decode-{}", I::TASK).as_str())
 }
 
@@ -150,7 +150,7 @@ pub fn decode<I: SpeechTask>(c: &RunConfig, heard: &Heard, model: &Arc<Stage>, d
 }
 
 /// What a decoding stage left: items, with what was said and what was heard.
-fn read(folder: &Path) -> anyhow::Result<Vec<(Item, Frames, Frames)>> {
+pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<(Item, Frames, Frames)>> {
     let list: Spoken = vocable_lab::files::read_json(&folder.join(SPOKEN))?.context("speech is there")?;
     let values = |name| -> anyhow::Result<std::vec::IntoIter<f32>> {
         let bytes = fs::read(folder.join(name))?;
@@ -265,7 +265,7 @@ pub fn hear<I: SpeechTask>(
         })
 }
 
-fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
+pub(super) fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
     let utterances = &dataset.corpus.manifest().utterances;
     utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
 }
