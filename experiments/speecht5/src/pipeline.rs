@@ -306,7 +306,7 @@ impl Pipeline {
             return Err(Unavailable("no folder of a HuBERT model is given (hubert=FOLDER)".into()));
         };
         let hash = self.folder_hash(folder)?;
-        Ok(hubert::stage(c, folder.clone(), hash, prepare, &self.datasets))
+        Ok(hubert::stage(c, folder.clone(), hash, prepare))
     }
 
     /// SHA-256, in hex, over the names and the bytes of a folder's files.

@@ -91,9 +91,8 @@ pub fn score(
     Stage::new("score-asr", 4, split).input("prepare", prepare).input("decode", decode).run(move |run| {
         let transcripts: Vec<Written> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
-        let speakers = datasets.speakers(&run.input("prepare"))?;
-        let of = |t: &Written| speakers.get(&t.id).cloned().with_context(|| format!("no utterance is called {}", t.id));
-        let speakers = transcripts.iter().map(of).collect::<anyhow::Result<Vec<_>>>()?;
+        let utterances = datasets.utterances(&run.input("prepare"), transcripts.iter().map(|t| t.id.as_str()))?;
+        let speakers: Vec<String> = utterances.into_iter().map(|utterance| utterance.speaker).collect();
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;

@@ -99,10 +99,8 @@ impl Datasets {
         }
         let Opened { prepared, noise, .. } = &opened;
         let (manifest, Place { data, .. }) = self.manifest(prepared)?;
-        let vocabulary: CharVocabulary =
-            vocable_lab::files::read_json(&prepared.join(VOCABULARY))?.context("the corpus has a vocabulary")?;
         let corpus = Corpus::new(manifest).keep(data.audio_cache);
-        let mut dataset = Dataset::new(corpus, vocabulary, speaker)?.keep_mels(data.mel_cache);
+        let mut dataset = Dataset::new(corpus, vocabulary(prepared)?, speaker)?.keep_mels(data.mel_cache);
         if let Some(folder) = data.mel_folder {
             dataset = dataset.keep_mels_in(FeatureFolder::new(folder));
         }
@@ -115,10 +113,19 @@ impl Datasets {
         Ok(dataset)
     }
 
-    /// Who says each utterance that a `prepare` stage kept, by the utterance's name. No recording is read for it.
-    pub fn speakers(&self, prepared: &Path) -> anyhow::Result<HashMap<String, String>> {
+    /// The utterances of these names among those that a `prepare` stage kept, in the names' order. No recording is read for it.
+    pub fn utterances<'a>(
+        &self,
+        prepared: &Path,
+        names: impl Iterator<Item = &'a str>,
+    ) -> anyhow::Result<Vec<Utterance>> {
         let utterances = self.manifest(prepared)?.0.utterances;
-        Ok(utterances.into_iter().map(|utterance| (utterance.id, utterance.speaker)).collect())
+        let kept: HashMap<&str, &Utterance> = utterances.iter().map(|kept| (kept.id.as_str(), kept)).collect();
+        let named = |name: &str| {
+            let utterance = kept.get(name).copied().cloned();
+            utterance.with_context(|| format!("no utterance is called {name}"))
+        };
+        names.map(named).collect()
     }
 
     /// What a `prepare` or `noise` stage kept of its corpus, and where that lies.
@@ -144,6 +151,11 @@ impl Datasets {
 struct Kept {
     hash: String,
     ids: Vec<String>,
+}
+
+/// The characters of a prepared corpus.
+pub fn vocabulary(prepared: &Path) -> anyhow::Result<CharVocabulary> {
+    vocable_lab::files::read_json(&prepared.join(VOCABULARY))?.context("the corpus has a vocabulary")
 }
 
 /// The sentences of text pre-training.

@@ -8,33 +8,24 @@ use anyhow::bail;
 use vocable_hubert::{Hubert, HubertConfig, HubertEncoder};
 use vocable_lab::{Cost, Stage, StageRun};
 use vocable_nn::NormPlacement;
-use vocable_random::Key;
-use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
+use vocable_speecht5::{ModelConfig, SpeechT5};
 use vocable_train::save_model;
 
-use super::data::Datasets;
-use super::{MODEL, device};
+use super::data::vocabulary;
+use super::{MODEL, device, initial};
 use crate::config::RunConfig;
 
 /// The model in `folder`, of which `hash` is what its files hold.
-pub fn stage(
-    c: &RunConfig,
-    folder: PathBuf,
-    hash: String,
-    prepare: &Arc<Stage>,
-    datasets: &Arc<Datasets>,
-) -> Arc<Stage> {
-    let (model, seed, datasets) = (c.model.clone(), c.seed, Arc::clone(datasets));
+pub fn stage(c: &RunConfig, folder: PathBuf, hash: String, prepare: &Arc<Stage>) -> Arc<Stage> {
+    let (model, seed) = (c.model.clone(), c.seed);
     let body = move |run: &StageRun| {
-        let (dataset, device) = (datasets.open(run, model.speaker)?, device().inner());
-        let hubert = Hubert::open(&folder, &device)?;
+        let hubert = Hubert::open(&folder, &device().inner())?;
         let other = differences(&model, &hubert.config);
         if !other.is_empty() {
             let message = "is of other sizes than the model that is to start from it";
             bail!("{} {message}: {}", folder.display(), other.join(", "));
         }
-        let (vocabulary, key) = (&dataset.vocabulary, Key::new(seed).fold("model"));
-        let mut start = model.init(vocabulary.len(), vocabulary.pad(), &Regularisation::none(), key, &device);
+        let mut start = initial(&model, &vocabulary(&run.input("prepare"))?, seed);
         take_encoder(&mut start, hubert.model);
         Ok(save_model(&start, &run.outputs().join(MODEL))?)
     };
@@ -79,7 +70,8 @@ fn take_encoder(model: &mut SpeechT5, hubert: HubertEncoder) {
 mod tests {
     use std::path::Path;
 
-    use vocable_speecht5::Preset;
+    use vocable_random::Key;
+    use vocable_speecht5::{Preset, Regularisation};
 
     use super::*;
 

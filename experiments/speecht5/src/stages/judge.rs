@@ -20,7 +20,7 @@ use vocable_random::Key;
 
 use super::data::Datasets;
 use super::ratio::mean;
-use super::speech::{GRIFFIN_LIM, SpeechTask, decode_key, find, read};
+use super::speech::{GRIFFIN_LIM, SpeechTask, decode_key, read};
 use crate::config::RunConfig;
 use crate::pipeline::Heard;
 
@@ -32,26 +32,26 @@ pub fn stage<I: SpeechTask>(
     decode: &Arc<Stage>,
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
-    let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
+    let (seed, datasets) = (c.seed, Arc::clone(datasets));
     Stage::new(format!("judge-{}", I::TASK), 1, (&command, GRIFFIN_LIM))
         .input("prepare", &heard.prepare)
         .input("decode", decode)
         .run(move |run| {
-            let dataset = datasets.open(run, speaker)?;
             let spoken = read(&run.input("decode"))?;
+            let targets = spoken.iter().map(|(item, ..)| item.target.as_str());
+            let targets = datasets.utterances(&run.input("prepare"), targets)?;
             run.progress().start(spoken.len() as u64, "utterances");
             let sounds = run.outputs().join("sounds");
             fs::create_dir_all(&sounds)?;
             let (griffin_lim, key) = (GriffinLim::new(LogMel::default(), GRIFFIN_LIM), decode_key::<I>(seed));
             let (mut files, mut speakers, mut list) = (Vec::new(), Vec::new(), String::new());
-            for (n, (item, mel, _)) in spoken.iter().enumerate() {
-                let utterance = dataset.utterance(find(&dataset, &item.target)?);
+            for (n, ((_, mel, _), utterance)) in spoken.iter().zip(targets).enumerate() {
                 let file = format!("{n:04}.wav");
                 write_wav(sounds.join(&file), &griffin_lim.samples(mel, key.fold("phase").fold(n)), RATE)?;
                 list += &json!({ "file": file, "text": utterance.text, "speaker": utterance.speaker }).to_string();
                 list.push('\n');
                 files.push(file);
-                speakers.push(utterance.speaker.clone());
+                speakers.push(utterance.speaker);
                 run.progress().step(n as u64 + 1, "made to sounds");
             }
             fs::write(sounds.join("list.jsonl"), list)?;

@@ -23,6 +23,7 @@ use vocable_lab::{Interrupted, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::{ModelConfig, Regularisation, SpeechT5};
+use vocable_text::CharVocabulary;
 use vocable_train::{
     Checkpoints, Event, EventWriter, Objective, Outcome, Record, TrainConfig, TrainError, load_model, ranks,
     train_together,
@@ -98,13 +99,13 @@ pub fn trained(
     dataset: &Dataset,
     seed: u64,
 ) -> anyhow::Result<SpeechT5> {
-    weights(run, input, initial(config, dataset, seed))
+    weights(run, input, initial(config, &dataset.vocabulary, seed))
 }
 
-/// A model with initial weights in the characters of a corpus, for inference.
-pub fn initial(config: &ModelConfig, dataset: &Dataset, seed: u64) -> SpeechT5 {
-    let (vocabulary, none) = (&dataset.vocabulary, Regularisation::none());
-    config.init(vocabulary.len(), vocabulary.pad(), &none, Key::new(seed), &device().inner())
+/// A model with the initial weights of a seed, in the characters of a corpus, for inference.
+pub fn initial(config: &ModelConfig, vocabulary: &CharVocabulary, seed: u64) -> SpeechT5 {
+    let key = Key::new(seed).fold("model");
+    config.init(vocabulary.len(), vocabulary.pad(), &Regularisation::none(), key, &device().inner())
 }
 
 /// A model for inference, with the weights that the stage behind an input trained.

@@ -265,7 +265,7 @@ pub fn hear<I: SpeechTask>(
         })
 }
 
-pub(super) fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
+fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
     let utterances = &dataset.corpus.manifest().utterances;
     utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
 }

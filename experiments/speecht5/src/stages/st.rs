@@ -95,7 +95,7 @@ pub fn decode(
         .run(move |run| {
             let dataset: Arc<Dataset> = datasets.open(run, c.model.speaker)?;
             let (vocabulary, key) = (learned(run, &c)?, Key::new(c.seed));
-            let start = super::initial(&c.model, &dataset, c.seed);
+            let start = super::initial(&c.model, &dataset.vocabulary, c.seed);
             let model = super::weights(run, "model", rewritten(start, &c, &*vocabulary, key))?;
             let (task, config) = (c.st.task.clone(), c.model.clone());
             let objective = Translating::new(task, config, dataset, vocabulary, 0, key, device())?;

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use burn::module::Module;
 use rand::seq::index;
 use vocable_audio::{Frames, Mfcc};
 use vocable_data::corpus::RATE;
@@ -14,12 +13,11 @@ use vocable_data::manifest::Split;
 use vocable_hubert::Hubert;
 use vocable_lab::{Cost, Stage, StageRun};
 use vocable_random::Key;
-use vocable_speecht5::Regularisation;
 use vocable_speecht5::batch::Waveforms;
 use vocable_speecht5::data::Dataset;
 
 use super::data::Datasets;
-use super::{MODEL, device};
+use super::device;
 use crate::config::{HubertUnits, RunConfig, SecondUnits, UnitsConfig};
 
 const LABELS: &str = "units.km";
@@ -60,15 +58,7 @@ pub fn from_states(
         .cost(Cost { steps: 0, parameters: 0, seconds: units.n_init as f64 * units.frames as f64 * 1e-4 })
         .run(move |run| {
             let dataset = datasets.open(run, model.speaker)?;
-            let vocabulary = &dataset.vocabulary;
-            let core = model.init(
-                vocabulary.len(),
-                vocabulary.pad(),
-                &Regularisation::none(),
-                Key::new(seed).fold("model"),
-                &device().inner(),
-            );
-            let core = vocable_train::load_model(core, &run.input("pretrain").join(MODEL))?.valid();
+            let core = super::trained(run, "pretrain", &model, &dataset, seed)?;
             let features = |index: usize| {
                 let waveform = Waveforms::new(&[dataset.corpus.audio(index)?], &device().inner());
                 let states = core.hidden_states(waveform.samples, &waveform.lengths, second.layer);
