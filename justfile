@@ -89,6 +89,12 @@ test-report:
 report file="report.html" *args:
     @shift; {{ speecht5 }} report --html {{ file }} "$@"
 
+# Keep what was measured beside the code, write RESULTS.md and its page: just keep [RUNS]
+keep runs="runs":
+    {{ speecht5 }} archive --runs {{ runs }} --to experiments/speecht5/results
+    {{ speecht5 }} report --runs experiments/speecht5/results --markdown experiments/speecht5/RESULTS.md
+    {{ speecht5 }} report --runs {{ runs }} --html experiments/speecht5/results/report.html
+
 # Exported models in transformers (of PyPI), its numbers here: just test-transformers [FOLDER like fixtures/hf]
 test-transformers *args:
     bash fixtures/reference/transformers.sh "$@"

@@ -83,6 +83,12 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
     let gc = Command::new("gc")
         .about("Shows the stages that no table uses")
         .args([runs_arg(), Arg::new("remove").long("remove").action(ArgAction::SetTrue).help("Remove them")]);
+    let archive = Command::new("archive")
+        .about("Copies the tables and what says where their numbers come from, but for weights, curves and sounds")
+        .args([
+            runs_arg(),
+            file("to", "Where to; what is there from other runs stays").value_name("DIR").required(true),
+        ]);
     let export = Arg::new("export").long("export").value_name("shell|slurm");
     let export = export.value_parser(|name: &str| name.parse::<Dialect>());
     let export = export.help("Print a script instead, with one command or one job of a cluster for each stage");
@@ -103,6 +109,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .subcommand(trace)
         .subcommand(settings(verify))
         .subcommand(gc)
+        .subcommand(archive)
 }
 
 fn words_arg(help: &'static str) -> Arg {
@@ -173,6 +180,11 @@ pub fn scale(matches: &ArgMatches) -> Option<Scale> {
 /// The two runs to compare.
 pub fn two_runs(matches: &ArgMatches) -> [&Path; 2] {
     ["RUN_A", "RUN_B"].map(|name| matches.get_one::<PathBuf>(name).expect("it is required").as_path())
+}
+
+/// The directory to copy to.
+pub fn to(matches: &ArgMatches) -> &Path {
+    matches.get_one::<PathBuf>("to").expect("it is required")
 }
 
 /// The runs directory.

@@ -1,5 +1,5 @@
 //! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `watch`, `diff`, `trace`, `verify`,
-//! `gc`.
+//! `gc`, `archive`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ArgMatches;
 
+use crate::archive::{Archived, archive};
 use crate::args::{self, Alias, label, runs, scale, threads, words};
 use crate::compare::compare;
 use crate::config::{self, Config, diff};
@@ -27,7 +28,7 @@ use crate::report;
 use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
 use crate::score::Scores;
-use crate::table::{Column, Row, Table};
+use crate::table::{Column, Origin, Row, Table};
 use crate::trace::trace;
 use crate::verify::{Verdict, verify};
 use crate::watch::watch;
@@ -123,6 +124,7 @@ impl<C: Config> Cli<C> {
             "trace" => self.trace(matches, out)?,
             "verify" => return verify_all(&self.jobs(matches)?, runs(matches), out),
             "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,
+            "archive" => keep(runs(matches), args::to(matches), out)?,
             "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
             "run" => return self.run(matches, command, out),
             "diff" => return compare_runs(args::two_runs(matches), out),
@@ -296,7 +298,7 @@ fn show<C: Config>(jobs: &Jobs<'_, C>, out: &mut dyn Write) -> Result<(), Failur
         let resolved = &trials[0].resolved;
         writeln!(out, "{}: {} (scale {})", table.name(), table.title(), resolved.scale)?;
         for (row, config) in table.rows().iter().zip(&resolved.rows) {
-            writeln!(out, "\n{}{}", row.name(), if row.ours() { " (ours)" } else { "" })?;
+            writeln!(out, "\n{}{}", row.name(), if row.origin() == Origin::Ours { " (ours)" } else { "" })?;
             let changes = diff(&resolved.base, config);
             if changes.is_empty() {
                 writeln!(out, "  the base as it is")?;
@@ -355,7 +357,6 @@ fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -
 /// Shows what no table uses, and removes it if asked to.
 fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let unused = gc::unused(runs)?;
-    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     for Unused { stage, status, bytes } in &unused {
         let status = status.map_or_else(|| "no manifest".to_owned(), |status| format!("{status:?}").to_lowercase());
         writeln!(out, "{stage}  {status}, {}", megabytes(*bytes))?;
@@ -369,6 +370,17 @@ fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(),
         gc::remove(runs, stage)?;
     }
     Ok(writeln!(out, "removed {} stages, {total}", unused.len())?)
+}
+
+/// Copies what is worth keeping beside the code, and says how much that is.
+fn keep(runs: &Path, to: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let Archived { tables, stages, bytes, left } = archive(runs, to)?;
+    let size = megabytes(bytes);
+    Ok(writeln!(out, "{}: {tables} tables, {stages} stages, {size}; {left} large outputs left out", to.display())?)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// The records of a table, of one scale and name if they are given: smallest scale first, the unnamed one first.

@@ -22,12 +22,11 @@ pub struct Unused {
     pub bytes: u64,
 }
 
-/// The stages that no record under a runs directory uses, by name. What is under way for a table whose record is not
-/// written yet counts as unused.
+/// The names of the stages that the records under a runs directory lead to.
 ///
 /// # Errors
 /// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
-pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
+pub(crate) fn used(runs: &Path) -> Result<HashSet<String>, Error> {
     let mut used = HashSet::new();
     for (path, record) in Record::all(runs)? {
         for cell in record.rows.iter().flat_map(|row| &row.cells) {
@@ -39,6 +38,16 @@ pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
             }
         }
     }
+    Ok(used)
+}
+
+/// The stages that no record under a runs directory uses, by name. What is under way for a table whose record is not
+/// written yet counts as unused.
+///
+/// # Errors
+/// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
+pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
+    let used = used(runs)?;
     let mut unused = Vec::new();
     for dir in entries(&runs.join("stages")) {
         let stage = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -21,7 +21,7 @@ use crate::plan::named_stage_dir;
 use crate::record::{Record, RecordCell};
 use crate::report::{self, heading};
 use crate::stage_run::EXHIBITS;
-use crate::table::{Column, Direction, Printed, Table};
+use crate::table::{Column, Direction, Origin, Printed, Table};
 
 /// Exhibits of one stage that are embedded at most; a report is a page, not an archive.
 const EXHIBITS_SHOWN: usize = 24;
@@ -85,7 +85,7 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
     let mut second = String::new();
     html.push_str("<th scope=\"col\" rowspan=\"2\">row</th>\n");
     for column in table.columns() {
-        let paper = report::has_paper(table, column);
+        let paper = table.has_printed(column.name());
         let better = match column.direction() {
             Direction::LowerIsBetter => "lower is better",
             Direction::HigherIsBetter => "higher is better",
@@ -103,19 +103,26 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
         }
     }
     put(&mut html, &format!("</tr>\n<tr>\n{second}</tr>\n</thead>\n<tbody>\n"));
-    for row in table.rows() {
-        let mark = if row.ours() { " <small>(ours)</small>" } else { "" };
-        put(&mut html, &format!("<tr>\n<th scope=\"row\">{}{mark}</th>\n", escape(row.name())));
+    for (name, origin) in table.lines() {
+        let mark = match origin {
+            Origin::Paper => "",
+            Origin::Ours => " <small>(ours)</small>",
+            Origin::Others => " <small>(external)</small>",
+        };
+        put(&mut html, &format!("<tr>\n<th scope=\"row\">{}{mark}</th>\n", escape(name)));
         for column in table.columns() {
-            if report::has_paper(table, column) {
-                let (words, value) = match table.printed(row.name(), column.name()) {
+            if table.has_printed(column.name()) {
+                let (words, value) = match table.printed(name, column.name()) {
                     Some(Printed::Number(number)) => (column.format(*number), number.to_string()),
                     Some(Printed::Words(words)) => ((*words).to_owned(), String::new()),
                     None => (report::NOTHING.to_owned(), String::new()),
                 };
                 put(&mut html, &format!("<td class=\"paper\" data-value=\"{value}\">{}</td>\n", escape(&words)));
             }
-            html.push_str(&ours(column, record.cell(row.name(), column.name())));
+            html.push_str(&match origin {
+                Origin::Paper | Origin::Ours => ours(column, record.cell(name, column.name())),
+                Origin::Others => nothing("work of others, which nothing here can run"),
+            });
         }
         html.push_str("</tr>\n");
     }
@@ -123,9 +130,13 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
     html
 }
 
+/// A cell without a number.
+fn nothing(why: &str) -> String {
+    format!("<td data-value=\"\" title=\"{}\">{}</td>\n", escape(why), report::NOTHING)
+}
+
 /// Our number, with all that is known of it in its tooltip.
 fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>) -> String {
-    let nothing = |why: &str| format!("<td data-value=\"\" title=\"{}\">{}</td>\n", escape(why), report::NOTHING);
     let Some(cell) = cell else { return nothing("has not run") };
     let Some(value) = cell.value else { return nothing(cell.reason.as_deref().unwrap_or("has not run")) };
     let mut title = format!("N {}", cell.n.unwrap_or_default());

@@ -13,6 +13,7 @@
 //!   tables/<table>-<scale>.json
 //! ```
 
+pub mod archive;
 mod args;
 mod board;
 pub mod cli;
@@ -56,4 +57,4 @@ pub use scale::Scale;
 pub use score::{Score, Scores};
 pub use stage::{Cost, Stage};
 pub use stage_run::{Metrics, StageRun};
-pub use table::{Column, Direction, Printed, Table, Trial, Unavailable};
+pub use table::{Column, Direction, Origin, Printed, Table, Trial, Unavailable};

@@ -5,10 +5,12 @@ use crate::grid::Grid;
 use crate::manifest::Git;
 use crate::progress::seconds;
 use crate::record::{Record, RecordCell};
-use crate::table::{Column, Printed, Table};
+use crate::table::{Column, Origin, Printed, Table};
 
 /// What is printed where there is no number.
 pub(crate) const NOTHING: &str = "—";
+/// What is printed instead of our numbers in a row of work of others.
+pub(crate) const EXTERNAL: &str = "— (external)";
 
 /// The table as aligned text.
 pub fn text<C: Config>(table: &Table<C>, record: &Record) -> String {
@@ -41,31 +43,30 @@ fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
     let mut grid = Grid::new();
     grid.column("");
     for column in table.columns() {
-        if has_paper(table, column) {
+        if table.has_printed(column.name()) {
             grid.grouped(column.header(), "paper");
         }
         grid.grouped(column.header(), "ours");
     }
-    for row in table.rows() {
-        let mark = if row.ours() { " (ours)" } else { "" };
-        let mut cells = vec![format!("{}{mark}", row.name())];
+    for (name, origin) in table.lines() {
+        let mark = if origin == Origin::Ours { " (ours)" } else { "" };
+        let mut cells = vec![format!("{name}{mark}")];
         for column in table.columns() {
-            if has_paper(table, column) {
-                cells.push(match table.printed(row.name(), column.name()) {
+            if table.has_printed(column.name()) {
+                cells.push(match table.printed(name, column.name()) {
                     Some(Printed::Number(number)) => column.format(*number),
                     Some(Printed::Words(words)) => (*words).to_owned(),
                     None => NOTHING.to_owned(),
                 });
             }
-            cells.push(ours(column, record.cell(row.name(), column.name()), &mut footnotes));
+            cells.push(match origin {
+                Origin::Paper | Origin::Ours => ours(column, record.cell(name, column.name()), &mut footnotes),
+                Origin::Others => EXTERNAL.to_owned(),
+            });
         }
         grid.row(cells);
     }
     Parts { grid, notes: notes(table, record, &footnotes) }
-}
-
-pub(crate) fn has_paper<C: Config>(table: &Table<C>, column: &Column<C>) -> bool {
-    table.rows().iter().any(|row| table.printed(row.name(), column.name()).is_some())
 }
 
 /// From here on a difference is not marked as one.
@@ -114,8 +115,12 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
         Some(source) => format!("paper: as printed in {source}; ours: measured here."),
         None => "ours: measured here.".to_owned(),
     };
-    if table.rows().iter().any(|row| row.ours()) {
+    let has = |kind: Origin| table.lines().any(|(_, origin)| origin == kind);
+    if has(Origin::Ours) {
         legend.push_str(" (ours): a row that the paper does not have.");
+    }
+    if has(Origin::Others) {
+        legend.push_str(" (external): work of others, which nothing here can run.");
     }
     legend.push_str(" —: no number.");
     if cells().any(|cell| cell.interval.is_some()) {

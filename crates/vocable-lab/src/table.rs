@@ -146,10 +146,21 @@ impl From<&'static str> for Printed {
     }
 }
 
+/// Whose a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The paper's.
+    Paper,
+    /// Ours: the paper does not have it.
+    Ours,
+    /// Of others that the paper compares itself with; nothing here can run it.
+    Others,
+}
+
 /// A named change to the base.
 pub struct Row<C> {
     name: &'static str,
-    ours: bool,
+    origin: Origin,
     change: Box<dyn Fn(&mut C)>,
 }
 
@@ -159,9 +170,9 @@ impl<C> Row<C> {
         self.name
     }
 
-    /// Whether the row is ours: the paper does not have it.
-    pub fn ours(&self) -> bool {
-        self.ours
+    /// Whose the row is: the paper's or ours.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 }
 
@@ -174,6 +185,7 @@ pub struct Table<C> {
     validate: fn(&C) -> Result<(), ConfigError>,
     caption: Box<dyn Fn(&C) -> String>,
     rows: Vec<Row<C>>,
+    others: Vec<&'static str>,
     columns: Vec<Column<C>>,
     printed: Vec<(&'static str, &'static str, Printed)>,
 }
@@ -193,6 +205,7 @@ impl TableName {
             validate: |_| Ok(()),
             caption: Box::new(|_| String::new()),
             rows: Vec::new(),
+            others: Vec::new(),
             columns: Vec::new(),
             printed: Vec::new(),
         }
@@ -236,7 +249,7 @@ impl<C: Config> Table<C> {
     /// If the name is taken.
     #[must_use]
     pub fn row(self, name: &'static str, change: impl Fn(&mut C) + 'static) -> Self {
-        self.add_row(name, false, change)
+        self.add_row(name, Origin::Paper, change)
     }
 
     /// Adds a row that the paper does not have; it is marked as ours.
@@ -245,14 +258,29 @@ impl<C: Config> Table<C> {
     /// If the name is taken.
     #[must_use]
     pub fn own_row(self, name: &'static str, change: impl Fn(&mut C) + 'static) -> Self {
-        self.add_row(name, true, change)
+        self.add_row(name, Origin::Ours, change)
     }
 
-    fn add_row(mut self, name: &'static str, ours: bool, change: impl Fn(&mut C) + 'static) -> Self {
-        let taken = self.rows.iter().any(|row| row.name == name);
-        assert!(!taken, "table {} has two rows named {name:?}", self.name);
-        self.rows.push(Row { name, ours, change: Box::new(change) });
+    fn add_row(mut self, name: &'static str, origin: Origin, change: impl Fn(&mut C) + 'static) -> Self {
+        assert!(!self.has_row(name), "table {} has two rows named {name:?}", self.name);
+        self.rows.push(Row { name, origin, change: Box::new(change) });
         self
+    }
+
+    /// Adds a row of work of others that the paper compares itself with: it has the paper's numbers alone, below all rows
+    /// that can be run.
+    ///
+    /// # Panics
+    /// If the name is taken.
+    #[must_use]
+    pub fn others_row(mut self, name: &'static str) -> Self {
+        assert!(!self.has_row(name), "table {} has two rows named {name:?}", self.name);
+        self.others.push(name);
+        self
+    }
+
+    fn has_row(&self, name: &str) -> bool {
+        self.lines().any(|(other, _)| other == name)
     }
 
     /// Adds a column.
@@ -273,7 +301,7 @@ impl<C: Config> Table<C> {
     /// If the table has no such row or column (give them first), or the cell has a value already.
     #[must_use]
     pub fn paper(mut self, row: &'static str, column: &'static str, printed: impl Into<Printed>) -> Self {
-        assert!(self.rows.iter().any(|r| r.name == row), "table {} has no row {row:?}", self.name);
+        assert!(self.has_row(row), "table {} has no row {row:?}", self.name);
         assert!(self.columns.iter().any(|c| c.name == column), "table {} has no column {column:?}", self.name);
         let taken = self.printed(row, column).is_some();
         assert!(!taken, "table {} has two paper values for {row:?}, {column:?}", self.name);
@@ -296,9 +324,15 @@ impl<C: Config> Table<C> {
         self.source
     }
 
-    /// The rows in order.
+    /// The rows that can be run, in order.
     pub fn rows(&self) -> &[Row<C>] {
         &self.rows
+    }
+
+    /// The names of all rows as they are printed, those of others below the ones that can be run.
+    pub fn lines(&self) -> impl Iterator<Item = (&'static str, Origin)> {
+        let others = self.others.iter().map(|&name| (name, Origin::Others));
+        self.rows.iter().map(|row| (row.name, row.origin)).chain(others)
     }
 
     /// The columns in order.
@@ -309,6 +343,11 @@ impl<C: Config> Table<C> {
     /// What the paper printed in a cell, if anything.
     pub fn printed(&self, row: &str, column: &str) -> Option<&Printed> {
         self.printed.iter().find(|(r, c, _)| *r == row && *c == column).map(|(_, _, printed)| printed)
+    }
+
+    /// Whether the paper printed anything in a column.
+    pub fn has_printed(&self, column: &str) -> bool {
+        self.printed.iter().any(|(_, c, _)| *c == column)
     }
 
     /// The caption's facts for a base configuration.

@@ -353,7 +353,9 @@ fn report(prepared: &Prepared) {
     say(format_args!("{:<10}  {:>10}  {:>7}  speakers", "split", "utterances", "minutes"));
     for split in Split::ALL {
         let utterances = manifest.split(split);
-        let minutes = utterances.iter().map(|&index| manifest.utterances[index].seconds).sum::<f64>() / 60.0;
+        // `sum` of nothing would be -0.
+        let seconds = utterances.iter().fold(0.0, |sum, &index| sum + manifest.utterances[index].seconds);
+        let minutes = seconds / 60.0;
         let speakers = manifest.speakers(split);
         let speakers = if speakers.len() > NAMED { speakers.len().to_string() } else { speakers.join(" ") };
         say(format_args!("{split:<10}  {:>10}  {minutes:>7.1}  {speakers}", utterances.len()));

@@ -334,12 +334,14 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
 | w/o milk | 200.0 | 210.0 [189.0, 231.0]* | —¹ |
 | w/o heat | undrinkable | —² | 2.50 |
 | coarse (ours) | — | 44.0 [39.6, 48.4]* | 2.50 |
+| tea | 47.0 | — (external) | — (external) |
 
 - ¹ no milk, no foam
 ";
     assert!(markdown.starts_with(table), "{markdown}");
     for line in [
-        "- paper: as printed in A. Barista 2022, table 6; ours: measured here. (ours): a row that the paper does not have.",
+        "- paper: as printed in A. Barista 2022, table 6; ours: measured here. (ours): a row that the paper does not have. \
+         (external): work of others, which nothing here can run.",
         " *: differs from Coffee (paired bootstrap over the same items, p < 0.05; not corrected for the number of rows).",
         "- Beans: arabica, invented.\n- N: strength 12; foam 3.\n- Seeds: 1.\n- Command: `coffee run cups`\n",
         "## cups: What each part of a coffee contributes (scale smoke, robusta)\n",
@@ -354,6 +356,7 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
         "<b>168.0</b> <small>",
         "<b>210.0</b> <small>[189.0, 231.0]</small>",
         "title=\"no milk, no foam\"",
+        "<th scope=\"row\">tea <small>(external)</small></th>",
         "<summary>Curves of grind</summary>",
         "aria-label=\"grind: sum\"",
         "<dt>w/o heat</dt>\n<dd><code>brew.temperature: 93.0 → 20.0</code></dd>",

@@ -74,3 +74,36 @@ fn what_is_at_work_is_not_removed() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn an_archive_tells_what_the_runs_tell() {
+    let (coffee, other) = (Coffee::new(), Coffee::new());
+    coffee.run(&["run", "warm", "cups"]).ends(1);
+    // Weights are too large to keep.
+    fs::write(coffee.stages("grind")[0].join("outputs/weights"), vec![0; 300 * 1024]).unwrap();
+    coffee.run(&["archive", "--to", "kept"]).ends(0).says("kept: 2 tables, ").says(" MB; 1 large outputs left out");
+    let kept = coffee.dir.path().join("kept");
+    for (name, there) in
+        [("manifest.json", true), ("config.toml", true), ("checkpoints", false), ("metrics.jsonl", false)]
+    {
+        for stage in fs::read_dir(kept.join("stages")).unwrap() {
+            assert_eq!(stage.unwrap().path().join(name).exists(), there, "{name}");
+        }
+    }
+    let told = |command: &[&str], runs: &str| {
+        let run = coffee.run(&[command, &["--runs", runs]].concat()).ends(0);
+        run.out.replace(&format!("{runs}/"), "")
+    };
+    for command in [&["report"][..], &["verify", "warm"], &["trace", "cups", "Coffee", "strength"]] {
+        let of_runs = told(command, "runs").replace(", exhibits", "").replace(", weights", "");
+        assert_eq!(told(command, "kept"), of_runs, "{command:?}");
+    }
+    // Other runs are added to it.
+    other.run(&["run", "warm", "--name", "robusta", "--beans", "robusta"]).ends(0);
+    other.run(&["archive", "--to", &kept.to_string_lossy()]).ends(0).says("1 tables");
+    coffee.run(&["report", "--runs", "kept"]).ends(0).says("Beans: arabica").says("(scale smoke, robusta)");
+    // What a number comes from has to be there.
+    fs::remove_dir_all(other.only_stage("grind")).unwrap();
+    other.run(&["archive", "--to", "new"]).ends(1).says("has no manifest; run the table again");
+    assert!(!other.dir.path().join("new/tables").exists());
+}
