@@ -93,7 +93,7 @@ report file="report.html" *args:
 keep runs="runs":
     {{ speecht5 }} archive --runs {{ runs }} --to experiments/speecht5/results
     {{ speecht5 }} report --runs experiments/speecht5/results --markdown experiments/speecht5/RESULTS.md
-    {{ speecht5 }} report --runs {{ runs }} --html experiments/speecht5/results/report.html
+    {{ speecht5 }} report --runs {{ runs }} --html experiments/speecht5/results/report.html --exhibits 7
 
 # Exported models in transformers (of PyPI), its numbers here: just test-transformers [FOLDER like fixtures/hf]
 test-transformers *args:

@@ -7,6 +7,8 @@ import sys
 from html import escape
 
 ADVANCE, LINE, MARGIN = 7.0, 17, 16
+# Viewers differ in how they are asked to keep spaces; these are kept by all.
+NO_BREAK = "\u00a0"
 
 
 def main():
@@ -26,14 +28,14 @@ def main():
     print(f'<rect width="{width}" height="{height}" rx="8" fill="#16181d"/>')
     print(
         '<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace" font-size="11.6" '
-        'fill="#d7dae0" xml:space="preserve">'
+        'fill="#d7dae0">'
     )
     for number, line in enumerate(lines):
         if line:
             # Fixed lengths: columns stay aligned in fonts of any width.
             print(
                 f'<text x="{MARGIN}" y="{28 + LINE * number}" textLength="{round(len(line) * ADVANCE)}" '
-                f'lengthAdjust="spacingAndGlyphs">{escape(line)}</text>'
+                f'lengthAdjust="spacingAndGlyphs">{escape(line).replace(" ", NO_BREAK)}</text>'
             )
     print("</g></svg>")
 

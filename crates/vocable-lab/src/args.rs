@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::error::ConfigError;
 use crate::export::Dialect;
+use crate::html::EXHIBITS_SHOWN;
 use crate::patch::Patch;
 use crate::progress::Style;
 use crate::scale::Scale;
@@ -61,6 +62,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         name_arg(),
         file("markdown", "Write Markdown to a file"),
         file("html", "Write a page to a file, with curves, sounds and pictures of the stages that are there"),
+        exhibits_arg(),
     ]);
     let run_dir = |name: &'static str| {
         let arg = Arg::new(name).required(true).value_parser(value_parser!(PathBuf)).value_name(name);
@@ -152,6 +154,11 @@ fn jobs_arg() -> Arg {
     arg.default_value("1").help("Stages at work at a time, each on its share of the threads")
 }
 
+fn exhibits_arg() -> Arg {
+    let arg = Arg::new("exhibits").long("exhibits").value_name("N").value_parser(value_parser!(u16));
+    arg.help(format!("Sounds, pictures and texts of a stage on the page, at most ({EXHIBITS_SHOWN} by default)"))
+}
+
 fn progress_arg() -> Arg {
     let arg = Arg::new("progress").long("progress").value_name("STYLE");
     let arg = arg.value_parser(PossibleValuesParser::new(Style::ALL.map(|(name, _)| name)));
@@ -215,6 +222,11 @@ pub fn jobs(matches: &ArgMatches) -> usize {
 /// The number of threads, if one was given.
 pub fn threads(matches: &ArgMatches) -> Option<usize> {
     matches.get_one::<u16>("threads").copied().map(usize::from)
+}
+
+/// The number of exhibits of a stage on a page.
+pub fn exhibits(matches: &ArgMatches) -> usize {
+    matches.get_one::<u16>("exhibits").copied().map_or(EXHIBITS_SHOWN, usize::from)
 }
 
 /// How progress is shown.

@@ -239,7 +239,7 @@ impl<C: Config> Cli<C> {
             writeln!(out, "{}", path.display())?;
         }
         if let Some(path) = html {
-            write_atomic(path, html::page(&records, runs(matches))?.as_bytes())?;
+            write_atomic(path, html::page(&records, runs(matches), args::exhibits(matches))?.as_bytes())?;
             writeln!(out, "{}", path.display())?;
         }
         if markdown.or(html).is_none() {

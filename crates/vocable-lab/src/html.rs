@@ -3,6 +3,7 @@
 mod chart;
 mod curves;
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,17 +24,18 @@ use crate::report::{self, heading};
 use crate::stage_run::EXHIBITS;
 use crate::table::{Column, Direction, Origin, Printed, Table};
 
-/// Exhibits of one stage that are embedded at most; a report is a page, not an archive.
-const EXHIBITS_SHOWN: usize = 24;
+/// Exhibits of one stage that are embedded at most unless told otherwise; a report is a page, not an archive.
+pub const EXHIBITS_SHOWN: usize = 24;
 /// Characters of a text that are shown at most.
 const TEXT_SHOWN: usize = 20_000;
 
-/// The page for these records; curves and exhibits are read from the stages under `runs` that are still there.
+/// The page for these records; curves and exhibits, `shown` of a stage at most, are read from the stages under `runs` that are
+/// still there.
 ///
 /// # Errors
 /// [`Error`] when a manifest, a metrics file or an exhibit cannot be read.
-pub fn page<C: Config>(records: &[(&Table<C>, Record)], runs: &Path) -> Result<String, Error> {
-    whole(records, runs, "", "")
+pub fn page<C: Config>(records: &[(&Table<C>, Record)], runs: &Path, shown: usize) -> Result<String, Error> {
+    whole(records, runs, shown, "", "")
 }
 
 /// The page of a run under way: beneath `progress`, and loading itself again whenever what is at `/state` changes.
@@ -42,17 +44,19 @@ pub(crate) fn live_page<C: Config>(
     runs: &Path,
     progress: &str,
 ) -> Result<String, Error> {
-    whole(records, runs, progress, include_str!("html/live.js"))
+    whole(records, runs, EXHIBITS_SHOWN, progress, include_str!("html/live.js"))
 }
 
 fn whole<C: Config>(
     records: &[(&Table<C>, Record)],
     runs: &Path,
+    shown: usize,
     beginning: &str,
     more_script: &str,
 ) -> Result<String, Error> {
     let mut body = beginning.to_owned();
     let mut contents = String::new();
+    let mut embedded = Embedded::new();
     for (number, (table, record)) in records.iter().enumerate() {
         let title = escape(&heading(table, record));
         put(&mut contents, &format!("<li><a href=\"#table{number}\">{title}</a></li>\n"));
@@ -62,7 +66,7 @@ fn whole<C: Config>(
         body.push_str(&notes(table, record));
         body.push_str(&changes(table, record));
         body.push_str(&training(record, runs)?);
-        body.push_str(&exhibits(record, runs)?);
+        body.push_str(&exhibits(record, runs, shown, &mut embedded)?);
         body.push_str("</section>\n");
     }
     Ok(format!(
@@ -198,9 +202,9 @@ fn training(record: &Record, runs: &Path) -> Result<String, Error> {
 }
 
 /// Sounds, pictures and texts that the stages behind each cell put on show.
-fn exhibits(record: &Record, runs: &Path) -> Result<String, Error> {
+fn exhibits(record: &Record, runs: &Path, shown: usize, embedded: &mut Embedded) -> Result<String, Error> {
     let mut html = String::new();
-    let mut shown = Vec::new();
+    let mut seen = Vec::new();
     for row in &record.rows {
         let mut items = String::new();
         for cell in &row.cells {
@@ -211,13 +215,13 @@ fn exhibits(record: &Record, runs: &Path) -> Result<String, Error> {
                 dirs.extend(manifest.inputs.values().map(|input| named_stage_dir(runs, input)));
             }
             for dir in dirs {
-                if !shown.contains(&dir) {
+                if !seen.contains(&dir) {
                     let paths = entries(&dir.join("outputs").join(EXHIBITS));
-                    let paths = &paths[..paths.len().min(EXHIBITS_SHOWN)];
+                    let paths = &paths[..paths.len().min(shown)];
                     for alike in paths.chunk_by(|a, b| a.file_stem() == b.file_stem()) {
-                        items.push_str(&exhibit(&cell.column, alike)?);
+                        items.push_str(&exhibit(&row.name, &cell.column, alike, embedded)?);
                     }
-                    shown.push(dir);
+                    seen.push(dir);
                 }
             }
         }
@@ -228,37 +232,51 @@ fn exhibits(record: &Record, runs: &Path) -> Result<String, Error> {
     Ok(if html.is_empty() { html } else { format!("<h3>To see and hear</h3>\n{html}") })
 }
 
+/// Files that are on the page already, with the row and the figure they stand in: rows often speak of the same recording.
+type Embedded = HashMap<Vec<u8>, (usize, String)>;
+
 /// One figure of files that share a name: a sound and its picture, say.
-fn exhibit(column: &str, paths: &[PathBuf]) -> Result<String, Error> {
+fn exhibit(row: &str, column: &str, paths: &[PathBuf], embedded: &mut Embedded) -> Result<String, Error> {
     let name = paths[0].file_stem().unwrap_or_default().to_string_lossy();
     let name = escape(&format!("{column}: {name}"));
-    let (mut items, mut class) = (String::new(), "");
+    let figure = embedded.len();
+    let (mut items, mut class, mut same) = (String::new(), "", None);
     for path in paths {
         let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if let ("wav" | "png", Some(known)) = (extension, embedded.get(&bytes)) {
+            same = Some(known.clone());
+            continue;
+        }
         let data = |kind: &str| format!("data:{kind};base64,{}", STANDARD.encode(&bytes));
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("wav") => put(
+        match extension {
+            "wav" => put(
                 &mut items,
                 &format!(
                     "<audio controls preload=\"metadata\" aria-label=\"{name}\" src=\"{}\"></audio>",
                     data("audio/wav")
                 ),
             ),
-            Some("png") => put(&mut items, &format!("<img alt=\"{name}\" src=\"{}\">", data("image/png"))),
-            Some("txt") => {
+            "png" => put(&mut items, &format!("<img alt=\"{name}\" src=\"{}\">", data("image/png"))),
+            "txt" => {
                 let text = String::from_utf8_lossy(&bytes);
                 let shown: String = text.chars().take(TEXT_SHOWN).collect();
                 let more = if shown.len() < text.len() { "\n…" } else { "" };
                 put(&mut items, &format!("<pre tabindex=\"0\">{}{more}</pre>", escape(&shown)));
                 class = " class=\"text\"";
             }
-            _ => {}
+            _ => continue,
         }
+        embedded.insert(bytes, (figure, format!("{}, {name}", escape(row))));
+    }
+    if let Some((figure, place)) = same {
+        put(&mut items, &format!("<a href=\"#exhibit{figure}\">the same as {place}</a>"));
     }
     Ok(if items.is_empty() {
         items
     } else {
-        format!("<figure{class}>{items}<figcaption>{name}</figcaption></figure>\n")
+        let id = if embedded.len() > figure { format!(" id=\"exhibit{figure}\"") } else { String::new() };
+        format!("<figure{id}{class}>{items}<figcaption>{name}</figcaption></figure>\n")
     })
 }
 

@@ -136,13 +136,13 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.vc.task.test_pairs = 96;
     c.vc.task.limits.max_ratio = 4.0;
 
-    short(&mut c.tts.train, 2_000, 1e-3);
+    short(&mut c.tts.train, 12_000, 1e-3);
     c.tts.task.batch_samples = 12 * 16_000;
     c.tts.task.freeze_encoder_updates = 0;
     c.tts.task.regularisation = c.vc.task.regularisation.clone();
     c.tts.task.test_pairs = 96;
 
-    short(&mut c.se.train, 1_000, 1e-3);
+    short(&mut c.se.train, 6_000, 1e-3);
     c.se.task.batch_samples = 12 * 16_000;
     c.se.task.regularisation = c.vc.task.regularisation.clone();
     c.se.task.test_pairs = 96;

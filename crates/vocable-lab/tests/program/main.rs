@@ -365,6 +365,8 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
     ] {
         assert!(page.contains(part), "{part}?\n{page}");
     }
+    coffee.run(&["report", "cups", "--html", "a.html", "--exhibits", "0"]).ends(0);
+    assert!(!read("a.html").contains("<pre"), "no exhibits were asked for");
     let only = coffee.run(&["report", "cups", "--name", "robusta"]).ends(0);
     assert!(!only.out.contains("arabica"), "{}", only.out);
 }

@@ -153,7 +153,8 @@ pub fn decode<I: SpeechTask>(c: &RunConfig, heard: &Heard, model: &Arc<Stage>, d
 pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<(Item, Frames, Frames)>> {
     let list: Spoken = vocable_lab::files::read_json(&folder.join(SPOKEN))?.context("speech is there")?;
     let values = |name| -> anyhow::Result<std::vec::IntoIter<f32>> {
-        let bytes = fs::read(folder.join(name))?;
+        let path = folder.join(name);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let values: Vec<f32> = bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
         Ok(values.into_iter())
     };

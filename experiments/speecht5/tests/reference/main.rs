@@ -1,10 +1,12 @@
-//! What docs say is so: the pages of docs/reference, the picture of crates in architecture.md, the book's quotations, links.
+//! What docs say is so: the pages of docs/reference, the picture of crates in architecture.md, the book's quotations, links,
+//! results.
 
 mod crates;
 mod keys;
 #[path = "../../../../crates/vocable/tests/reference/page.rs"]
 mod page;
 mod quotations;
+mod results;
 mod source;
 
 use std::process::Command;
