@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use("svg")
 matplotlib.rcParams.update({"svg.hashsalt": "performance", "svg.fonttype": "none", "font.size": 9})
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FormatStrFormatter, LogLocator  # noqa: E402
 
 CURVES = {
     "seconds": "audio of an update, s",
@@ -33,6 +34,9 @@ def main(measurements, out):
             axis.set_xscale("log", base=2)
             axis.set_yscale("log")
             axis.set_xticks(x, [f"{value:g}" for value in x])
+            # Numbers on the axis even where the curves stay within one power of ten.
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
             axis.minorticks_off()
             axis.grid(alpha=0.3)
         memory.set_xlabel(CURVES[name])

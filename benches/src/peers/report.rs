@@ -52,12 +52,14 @@ pub fn write(measurements: &Measurements) -> Result<()> {
     }
     compressed(&mut text, measurements)?;
     memory(&mut text, measurements)?;
-    if measurements.rows.iter().any(|row| row.curve.is_some()) {
+    let rounds = measurements.rows.iter().filter(|row| row.curve.is_some()).map(|row| row.ours.seconds.len());
+    if let (Some(fewest), Some(most)) = (rounds.clone().min(), rounds.max()) {
         writeln!(
             text,
             "\n## How cost grows\n\n\
              An update of recognition with CTC (seconds of audio in a batch of one; utterances of 5 s in a batch; model width, \
-             2 × 5 s) and mel generation from 60 characters. Fastest of at least three rounds, and most memory of the process.\n\n\
+             2 × 5 s) and mel generation from 60 characters. Fastest of {fewest} to {most} rounds, and most memory of the \
+             process.\n\n\
              ![Time and peak memory of both sides](performance.svg)"
         )?;
     }
