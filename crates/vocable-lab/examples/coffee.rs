@@ -138,10 +138,10 @@ fn cups() -> Table<Coffee> {
         .others_row("tea")
         .column(Column::higher("strength", "strength", taste).unit("mg").decimals(1))
         .column(Column::higher("foam", "height", foam).unit("cm"))
-        .paper("tea", "strength", 47.0)
         .paper("Coffee", "strength", 160.0)
         .paper("w/o milk", "strength", 200.0)
         .paper("w/o heat", "strength", "undrinkable")
+        .paper("tea", "strength", 47.0)
 }
 
 /// The same table without the row that fails.

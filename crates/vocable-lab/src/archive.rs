@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::files::{entries, write_atomic};
+use crate::files::{create_dir, entries, write_atomic};
 use crate::gc::used;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
@@ -35,40 +35,37 @@ pub struct Archived {
 /// # Errors
 /// [`Error`] when something cannot be read or written, or a stage behind a record is not there.
 pub fn archive(runs: &Path, to: &Path) -> Result<Archived, Error> {
-    let mut archived = Archived::default();
-    let mut copy = |from: &Path, to: &Path| {
-        let bytes = fs::read(from).map_err(Error::file("read", from))?;
+    let records = Record::all(runs)?;
+    let stages = used(runs, &records)?;
+    let mut archived = Archived { tables: records.len(), stages: stages.len(), ..Archived::default() };
+    let mut copy = |path: &Path, to: &Path| {
+        let bytes = fs::read(path).map_err(Error::file("read", path))?;
         archived.bytes += bytes.len() as u64;
-        write_atomic(to, &bytes)
+        write_atomic(&to.join(path.file_name().expect("a file has a name")), &bytes)
     };
-    let make = |dir: &Path| fs::create_dir_all(dir).map_err(Error::file("make", dir));
-    let mut stages: Vec<String> = used(runs)?.into_iter().collect();
-    stages.sort();
     for stage in &stages {
         let (from, to) = (named_stage_dir(runs, stage), named_stage_dir(to, stage));
         if Manifest::read(&from)?.is_none() {
             return Err(Error::Missing(from));
         }
-        make(&to.join("outputs"))?;
-        for name in KEPT {
-            if from.join(name).exists() {
-                copy(&from.join(name), &to.join(name))?;
-            }
+        let outputs = to.join("outputs");
+        create_dir(&outputs)?;
+        for path in KEPT.map(|name| from.join(name)).iter().filter(|path| path.exists()) {
+            copy(path, &to)?;
         }
         for path in entries(&from.join("outputs")).into_iter().filter(|path| path.is_file()) {
             if fs::metadata(&path).map_err(Error::file("read", &path))?.len() > LARGEST {
                 archived.left += 1;
             } else {
-                copy(&path, &to.join("outputs").join(path.file_name().expect("it is in a directory")))?;
+                copy(&path, &outputs)?;
             }
         }
     }
     // Last, so that no record speaks of stages that are not there.
-    make(&to.join("tables"))?;
-    let records = Record::all(runs)?;
+    let tables = to.join("tables");
+    create_dir(&tables)?;
     for (path, _) in &records {
-        copy(path, &to.join("tables").join(path.file_name().expect("it is in a directory")))?;
+        copy(path, &tables)?;
     }
-    (archived.tables, archived.stages) = (records.len(), stages.len());
     Ok(archived)
 }

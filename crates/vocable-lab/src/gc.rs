@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::files::entries;
@@ -22,16 +22,16 @@ pub struct Unused {
     pub bytes: u64,
 }
 
-/// The names of the stages that the records under a runs directory lead to.
+/// The names of the stages that records, each with its file, lead to.
 ///
 /// # Errors
-/// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
-pub(crate) fn used(runs: &Path) -> Result<HashSet<String>, Error> {
+/// [`Error`] when a manifest cannot be read, or a record does not say which stages its numbers are from.
+pub(crate) fn used(runs: &Path, records: &[(PathBuf, Record)]) -> Result<HashSet<String>, Error> {
     let mut used = HashSet::new();
-    for (path, record) in Record::all(runs)? {
+    for (path, record) in records {
         for cell in record.rows.iter().flat_map(|row| &row.cells) {
             if cell.value.is_some() && cell.stages.is_empty() {
-                return Err(Error::NoStages(path));
+                return Err(Error::NoStages(path.clone()));
             }
             for stage in &cell.stages {
                 mark(runs, stage, &mut used)?;
@@ -47,7 +47,7 @@ pub(crate) fn used(runs: &Path) -> Result<HashSet<String>, Error> {
 /// # Errors
 /// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
 pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
-    let used = used(runs)?;
+    let used = used(runs, &Record::all(runs)?)?;
     let mut unused = Vec::new();
     for dir in entries(&runs.join("stages")) {
         let stage = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -65,7 +65,7 @@ fn whole<C: Config>(
         body.push_str(&grid(number, table, record));
         body.push_str(&notes(table, record));
         body.push_str(&changes(table, record));
-        body.push_str(&training(record, runs)?);
+        body.push_str(&training(&title, record, runs, &mut embedded)?);
         body.push_str(&exhibits(record, runs, shown, &mut embedded)?);
         body.push_str("</section>\n");
     }
@@ -188,15 +188,24 @@ fn changes<C: Config>(table: &Table<C>, record: &Record) -> String {
     details("What each row changes", &format!("<dl>\n{}</dl>\n", rows.collect::<String>()))
 }
 
-/// A chart for every number that training stages behind the table reported, with a line for each row.
-fn training(record: &Record, runs: &Path) -> Result<String, Error> {
+/// A chart for every number that training stages behind the table, whose title is given, reported, with a line for each row.
+fn training(title: &str, record: &Record, runs: &Path, embedded: &mut Embedded) -> Result<String, Error> {
     let mut html = String::new();
     for (kind, charts) in curves(record, runs)? {
         let charts: String = charts
             .iter()
             .map(|(name, lines): (&String, &Vec<Line>)| chart(&format!("{kind}: {name}"), lines))
             .collect();
-        html.push_str(&details(&format!("Curves of {kind}"), &format!("<div class=\"charts\">\n{charts}</div>\n")));
+        let id = format!("exhibit{}", embedded.len());
+        let shown = match embedded.get(charts.as_bytes()) {
+            Some(earlier) => format!("<p>{earlier}</p>\n"),
+            None => {
+                let shown = format!("<div id=\"{id}\" class=\"charts\">\n{charts}</div>\n");
+                embedded.insert(charts.into_bytes(), format!("<a href=\"#{id}\">the same as of {title}</a>"));
+                shown
+            }
+        };
+        html.push_str(&details(&format!("Curves of {kind}"), &shown));
     }
     Ok(html)
 }
@@ -232,33 +241,35 @@ fn exhibits(record: &Record, runs: &Path, shown: usize, embedded: &mut Embedded)
     Ok(if html.is_empty() { html } else { format!("<h3>To see and hear</h3>\n{html}") })
 }
 
-/// Files that are on the page already, with the row and the figure they stand in: rows often speak of the same recording.
-type Embedded = HashMap<Vec<u8>, (usize, String)>;
+/// Contents that are on the page already, each with a link to it: rows often speak of the same recording, tables of the same
+/// training.
+type Embedded = HashMap<Vec<u8>, String>;
 
 /// One figure of files that share a name: a sound and its picture, say.
 fn exhibit(row: &str, column: &str, paths: &[PathBuf], embedded: &mut Embedded) -> Result<String, Error> {
     let name = paths[0].file_stem().unwrap_or_default().to_string_lossy();
     let name = escape(&format!("{column}: {name}"));
-    let figure = embedded.len();
-    let (mut items, mut class, mut same) = (String::new(), "", None);
+    // No other figure that adds something has it.
+    let id = format!("exhibit{}", embedded.len());
+    let link = format!("<a href=\"#{id}\">the same as {}, {name}</a>", escape(row));
+    let (mut items, mut class, mut earlier) = (String::new(), "", String::new());
     for path in paths {
         let bytes = fs::read(path).map_err(Error::file("read", path))?;
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if let ("wav" | "png", Some(known)) = (extension, embedded.get(&bytes)) {
-            same = Some(known.clone());
+        if let Some(known) = embedded.get(&bytes) {
+            earlier.clone_from(known);
             continue;
         }
         let data = |kind: &str| format!("data:{kind};base64,{}", STANDARD.encode(&bytes));
-        match extension {
-            "wav" => put(
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("wav") => put(
                 &mut items,
                 &format!(
                     "<audio controls preload=\"metadata\" aria-label=\"{name}\" src=\"{}\"></audio>",
                     data("audio/wav")
                 ),
             ),
-            "png" => put(&mut items, &format!("<img alt=\"{name}\" src=\"{}\">", data("image/png"))),
-            "txt" => {
+            Some("png") => put(&mut items, &format!("<img alt=\"{name}\" src=\"{}\">", data("image/png"))),
+            Some("txt") => {
                 let text = String::from_utf8_lossy(&bytes);
                 let shown: String = text.chars().take(TEXT_SHOWN).collect();
                 let more = if shown.len() < text.len() { "\n…" } else { "" };
@@ -267,15 +278,13 @@ fn exhibit(row: &str, column: &str, paths: &[PathBuf], embedded: &mut Embedded) 
             }
             _ => continue,
         }
-        embedded.insert(bytes, (figure, format!("{}, {name}", escape(row))));
+        embedded.insert(bytes, link.clone());
     }
-    if let Some((figure, place)) = same {
-        put(&mut items, &format!("<a href=\"#exhibit{figure}\">the same as {place}</a>"));
-    }
+    let id = if items.is_empty() { String::new() } else { format!(" id=\"{id}\"") };
+    items.push_str(&earlier);
     Ok(if items.is_empty() {
         items
     } else {
-        let id = if embedded.len() > figure { format!(" id=\"exhibit{figure}\"") } else { String::new() };
         format!("<figure{id}{class}>{items}<figcaption>{name}</figcaption></figure>\n")
     })
 }

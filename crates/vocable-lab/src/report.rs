@@ -10,7 +10,7 @@ use crate::table::{Column, Origin, Printed, Table};
 /// What is printed where there is no number.
 pub(crate) const NOTHING: &str = "—";
 /// What is printed instead of our numbers in a row of work of others.
-pub(crate) const EXTERNAL: &str = "— (external)";
+const EXTERNAL: &str = "— (external)";
 
 /// The table as aligned text.
 pub fn text<C: Config>(table: &Table<C>, record: &Record) -> String {

@@ -262,7 +262,7 @@ impl<C: Config> Table<C> {
     }
 
     fn add_row(mut self, name: &'static str, origin: Origin, change: impl Fn(&mut C) + 'static) -> Self {
-        assert!(!self.has_row(name), "table {} has two rows named {name:?}", self.name);
+        self.check_new(name);
         self.rows.push(Row { name, origin, change: Box::new(change) });
         self
     }
@@ -274,9 +274,13 @@ impl<C: Config> Table<C> {
     /// If the name is taken.
     #[must_use]
     pub fn others_row(mut self, name: &'static str) -> Self {
-        assert!(!self.has_row(name), "table {} has two rows named {name:?}", self.name);
+        self.check_new(name);
         self.others.push(name);
         self
+    }
+
+    fn check_new(&self, name: &str) {
+        assert!(!self.has_row(name), "table {} has two rows named {name:?}", self.name);
     }
 
     fn has_row(&self, name: &str) -> bool {

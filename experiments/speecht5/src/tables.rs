@@ -121,11 +121,11 @@ fn language_model(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .row("SpeechT5 + LM", |c| HUNDRED_HOURS.search(c, true))
         .row("encoder from HuBERT", |c| {
             HUNDRED_HOURS.search(c, false);
-            (c.pretrain, c.from_hubert) = (None, true);
+            from_hubert(c);
         })
         .row("encoder from HuBERT + LM", |c| {
             HUNDRED_HOURS.search(c, true);
-            (c.pretrain, c.from_hubert) = (None, true);
+            from_hubert(c);
         })
         .others_row("wav2vec 2.0 BASE")
         .others_row("HuBERT BASE")
@@ -220,7 +220,12 @@ fn task(name: &'static str, title: &'static str, caption: fn(&RunConfig) -> Stri
         .caption(caption)
         .row("SpeechT5", |_| {})
         .own_row("no pre-training", |c| c.pretrain = None)
-        .row("encoder from HuBERT", |c| (c.pretrain, c.from_hubert) = (None, true))
+        .row("encoder from HuBERT", from_hubert)
+}
+
+/// The paper's baseline: HuBERT's encoder, and nothing else that is pre-trained.
+fn from_hubert(config: &mut RunConfig) {
+    (config.pretrain, config.from_hubert) = (None, true);
 }
 
 /// A column of a task that ends in speech, scored by its sound.
@@ -303,7 +308,10 @@ fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
 fn synthesis(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     let focus = Rc::clone(pipeline);
     task("tts", "Synthesis: texts read aloud", |_| {
-        format!("Test texts in the voices of their recordings. The paper's numbers are opinions of listeners (MOS: SpeechT5 3.65, encoder from HuBERT 3.56, recordings 3.87). {HOW_SCORED}")
+        format!(
+            "Test texts in the voices of their recordings. The paper's numbers are opinions of listeners (MOS: SpeechT5 3.65, \
+             encoder from HuBERT 3.56, recordings 3.87). {HOW_SCORED}"
+        )
     })
     .column(words::<Text>(pipeline, "TTS", "wer"))
     .column(words::<Text>(pipeline, "recordings", "target_wer"))
