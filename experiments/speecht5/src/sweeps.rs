@@ -16,9 +16,9 @@ use crate::tables::{codes, heard, recognised, speeds};
 pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
     let sweep = |name, title| sweep(pipeline, name, title);
     vec![
-        [0.0, 0.1, 0.3, 0.5, 0.7, 0.9]
+        [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]
             .into_iter()
-            .zip(["weight 0", "weight 0.1", "weight 0.3", "weight 0.5", "weight 0.7", "weight 0.9"])
+            .zip(["weight 0", "weight 0.1", "weight 0.3", "weight 0.5", "weight 0.7", "weight 0.9", "weight 1"])
             .fold(
                 searched(pipeline, "ctc", "How much CTC counts in the search of recognition"),
                 |table, (weight, name)| table.own_row(name, move |c| c.evaluation.search.ctc_weight = weight),
