@@ -91,9 +91,13 @@ report file="report.html" *args:
 
 # Keep what was measured beside the code, write RESULTS.md and its page: just keep [RUNS]
 keep runs="runs":
-    {{ speecht5 }} archive --runs {{ runs }} --to experiments/speecht5/results
+    {{ speecht5 }} archive --runs {{ runs }} --to experiments/speecht5/results --exhibits 7
     {{ speecht5 }} report --runs experiments/speecht5/results --markdown experiments/speecht5/RESULTS.md
-    {{ speecht5 }} report --runs {{ runs }} --html experiments/speecht5/results/report.html --exhibits 7
+    {{ speecht5 }} report --runs experiments/speecht5/results --html experiments/speecht5/results/report.html
+
+# Go on from what is kept beside the code, with more seeds, rows or columns: just restore [RUNS], then just run
+restore runs="runs":
+    {{ speecht5 }} archive --runs experiments/speecht5/results --to {{ runs }}
 
 # Exported models in transformers (of PyPI), its numbers here: just test-transformers [FOLDER like fixtures/hf]
 test-transformers *args:

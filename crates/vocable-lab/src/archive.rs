@@ -1,18 +1,20 @@
 //! What of a runs directory can be kept beside the code: the records, and of every stage behind them what says where its
-//! numbers come from. `report`, `trace` and `verify` work on the copy as they do on the original.
+//! numbers come from. `report`, `trace` and `verify` work on the copy as they do on the original, and `run` goes on from it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use crate::error::Error;
 use crate::files::{create_dir, entries, write_atomic};
 use crate::gc::used;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Status};
 use crate::plan::named_stage_dir;
 use crate::record::Record;
+use crate::stage_run::EXHIBITS;
 
-/// Files of a stage that are kept, beside its outputs.
-const KEPT: [&str; 3] = ["config.toml", "manifest.json", "log.txt"];
+/// Files of a stage that are kept, beside its manifest and its outputs.
+const KEPT: [&str; 3] = ["config.toml", "log.txt", "metrics.jsonl"];
 /// Outputs of more bytes are weights and features, which stay where they are.
 const LARGEST: u64 = 256 * 1024;
 
@@ -29,43 +31,65 @@ pub struct Archived {
     pub left: usize,
 }
 
-/// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log and
-/// small outputs, but for exhibits. What is there already from other runs stays; a stage of the same name is the same stage.
+/// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log, the
+/// curves, small outputs and the first `exhibits` exhibits. What is there already from other runs stays; a stage of the same name is the
+/// same stage. Runs can go on from the copy: a stage whose large outputs were left out runs again only where another reads
+/// it that has not run.
 ///
 /// # Errors
 /// [`Error`] when something cannot be read or written, or a stage behind a record is not there.
-pub fn archive(runs: &Path, to: &Path) -> Result<Archived, Error> {
+pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Error> {
     let records = Record::all(runs)?;
     let stages = used(runs, &records)?;
     let mut archived = Archived { tables: records.len(), stages: stages.len(), ..Archived::default() };
-    let mut copy = |path: &Path, to: &Path| {
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
-        archived.bytes += bytes.len() as u64;
-        write_atomic(&to.join(path.file_name().expect("a file has a name")), &bytes)
-    };
     for stage in &stages {
-        let (from, to) = (named_stage_dir(runs, stage), named_stage_dir(to, stage));
-        if Manifest::read(&from)?.is_none() {
-            return Err(Error::Missing(from));
-        }
-        let outputs = to.join("outputs");
-        create_dir(&outputs)?;
-        for path in KEPT.map(|name| from.join(name)).iter().filter(|path| path.exists()) {
-            copy(path, &to)?;
-        }
-        for path in entries(&from.join("outputs")).into_iter().filter(|path| path.is_file()) {
-            if fs::metadata(&path).map_err(Error::file("read", &path))?.len() > LARGEST {
-                archived.left += 1;
-            } else {
-                copy(&path, &outputs)?;
-            }
-        }
+        keep_stage(&named_stage_dir(runs, stage), &named_stage_dir(to, stage), exhibits, &mut archived)?;
     }
     // Last, so that no record speaks of stages that are not there.
     let tables = to.join("tables");
     create_dir(&tables)?;
     for (path, _) in &records {
-        copy(path, &tables)?;
+        copy(path, &tables, &mut archived)?;
     }
     Ok(archived)
+}
+
+/// Copies what is kept of a stage, unless all of it is there.
+fn keep_stage(from: &Path, to: &Path, exhibits: usize, archived: &mut Archived) -> Result<(), Error> {
+    let mut manifest = Manifest::read(from)?.ok_or_else(|| Error::Missing(from.to_owned()))?;
+    if Manifest::read(to)?.is_some_and(|there| there.status == Status::Done && there.left_out.is_empty()) {
+        return Ok(());
+    }
+    let outputs = to.join("outputs");
+    create_dir(&outputs)?;
+    for path in KEPT.map(|name| from.join(name)).iter().filter(|path| path.exists()) {
+        copy(path, to, archived)?;
+    }
+    for path in entries(&from.join("outputs")).into_iter().filter(|path| name(path) != EXHIBITS) {
+        let found = fs::metadata(&path).map_err(Error::file("read", &path))?;
+        if found.is_dir() || found.len() > LARGEST {
+            manifest.left_out.push(name(&path).to_string_lossy().into_owned());
+            archived.left += 1;
+        } else {
+            copy(&path, &outputs, archived)?;
+        }
+    }
+    let (from, to_show) = (from.join("outputs").join(EXHIBITS), outputs.join(EXHIBITS));
+    for (number, path) in entries(&from).iter().take(exhibits).enumerate() {
+        if number == 0 {
+            create_dir(&to_show)?;
+        }
+        copy(path, &to_show, archived)?;
+    }
+    manifest.write(to)
+}
+
+fn copy(path: &Path, to: &Path, archived: &mut Archived) -> Result<(), Error> {
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    archived.bytes += bytes.len() as u64;
+    write_atomic(&to.join(name(path)), &bytes)
+}
+
+fn name(path: &Path) -> &OsStr {
+    path.file_name().expect("a file has a name")
 }

@@ -86,10 +86,11 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .about("Shows the stages that no table uses")
         .args([runs_arg(), Arg::new("remove").long("remove").action(ArgAction::SetTrue).help("Remove them")]);
     let archive = Command::new("archive")
-        .about("Copies the tables and what says where their numbers come from, but for weights, curves and sounds")
+        .about("Copies the tables and what says where their numbers come from, but for weights")
         .args([
             runs_arg(),
             file("to", "Where to; what is there from other runs stays").value_name("DIR").required(true),
+            exhibits_arg(),
         ]);
     let export = Arg::new("export").long("export").value_name("shell|slurm");
     let export = export.value_parser(|name: &str| name.parse::<Dialect>());
@@ -156,7 +157,7 @@ fn jobs_arg() -> Arg {
 
 fn exhibits_arg() -> Arg {
     let arg = Arg::new("exhibits").long("exhibits").value_name("N").value_parser(value_parser!(u16));
-    arg.help(format!("Sounds, pictures and texts of a stage on the page, at most ({EXHIBITS_SHOWN} by default)"))
+    arg.help(format!("Sounds, pictures and texts of a stage, at most ({EXHIBITS_SHOWN} by default)"))
 }
 
 fn progress_arg() -> Arg {
@@ -224,7 +225,7 @@ pub fn threads(matches: &ArgMatches) -> Option<usize> {
     matches.get_one::<u16>("threads").copied().map(usize::from)
 }
 
-/// The number of exhibits of a stage on a page.
+/// The number of exhibits of a stage that are shown or kept.
 pub fn exhibits(matches: &ArgMatches) -> usize {
     matches.get_one::<u16>("exhibits").copied().map_or(EXHIBITS_SHOWN, usize::from)
 }

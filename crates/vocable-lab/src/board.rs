@@ -73,7 +73,7 @@ impl<'p> Board<'p> {
     /// A plan whose stages are in these states, for as many as `jobs` at a time.
     pub fn new(plan: &'p Plan, states: &[State], jobs: usize, style: Style) -> Self {
         let place = |state: &State| match state {
-            State::Done(_) => Place::Done,
+            State::Done(_) | State::Kept(_) => Place::Done,
             State::Partial => Place::Open { partial: true },
             State::ToDo => Place::Open { partial: false },
         };

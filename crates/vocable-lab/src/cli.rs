@@ -124,7 +124,7 @@ impl<C: Config> Cli<C> {
             "trace" => self.trace(matches, out)?,
             "verify" => return verify_all(&self.jobs(matches)?, runs(matches), out),
             "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,
-            "archive" => keep(runs(matches), args::to(matches), out)?,
+            "archive" => keep(runs(matches), args::to(matches), args::exhibits(matches), out)?,
             "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
             "run" => return self.run(matches, command, out),
             "diff" => return compare_runs(args::two_runs(matches), out),
@@ -373,8 +373,8 @@ fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(),
 }
 
 /// Copies what is worth keeping beside the code, and says how much that is.
-fn keep(runs: &Path, to: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let Archived { tables, stages, bytes, left } = archive(runs, to)?;
+fn keep(runs: &Path, to: &Path, exhibits: usize, out: &mut dyn Write) -> Result<(), Failure> {
+    let Archived { tables, stages, bytes, left } = archive(runs, to, exhibits)?;
     let size = megabytes(bytes);
     Ok(writeln!(out, "{}: {tables} tables, {stages} stages, {size}; {left} large outputs left out", to.display())?)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::plan::{Plan, State};
+use crate::plan::Plan;
 use crate::stage::Stage;
 
 /// What reads the script.
@@ -39,7 +39,7 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
         .stages()
         .iter()
         .zip(&states)
-        .filter(|(_, state)| !matches!(state, State::Done(_)))
+        .filter(|(_, state)| !state.is_finished())
         .map(|(stage, _)| &**stage)
         .collect();
     let one = |stage: &Stage| format!("{command} --stage {}", stage.name());

@@ -133,6 +133,9 @@ pub struct Manifest {
     pub runs: u32,
     /// Why it failed.
     pub error: Option<String>,
+    /// Outputs that were too large to keep, where this is a stage of an [archive](crate::archive::archive).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// The command and the code of its last run.
     #[serde(flatten)]
     pub provenance: Provenance,

@@ -16,10 +16,19 @@ use crate::table::Cells;
 pub enum State {
     /// Finished, after this wall time in seconds; it is reused.
     Done(f64),
+    /// Finished likewise, in runs of which only an archive is here: its scores can be used, its large outputs are gone.
+    Kept(f64),
     /// Begun; it continues.
     Partial,
     /// Not begun.
     ToDo,
+}
+
+impl State {
+    /// Whether it has run to its end, here or where an archive was made.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Done(_) | Self::Kept(_))
+    }
 }
 
 /// Stages in an order in which they can run.
@@ -58,12 +67,23 @@ impl Plan {
         &self.stages
     }
 
-    /// Where each stage stands under a runs directory.
+    /// Where each stage stands under a runs directory. One that is only kept is to do where another that is not done reads it.
     ///
     /// # Errors
     /// [`Error`] when a manifest cannot be read.
     pub fn states(&self, runs: &Path) -> Result<Vec<State>, Error> {
-        self.stages.iter().map(|stage| state(stage, runs)).collect()
+        let mut states = self.stages.iter().map(|stage| state(stage, runs)).collect::<Result<Vec<_>, _>>()?;
+        let mut read = HashSet::new();
+        // Readers come after what they read.
+        for (stage, state) in self.stages.iter().zip(&mut states).rev() {
+            if matches!(state, State::Kept(_)) && read.contains(stage.identity()) {
+                *state = State::ToDo;
+            }
+            if matches!(state, State::Partial | State::ToDo) {
+                read.extend(stage.inputs().iter().map(|(_, input)| input.identity()));
+            }
+        }
+        Ok(states)
     }
 
     /// The plan as a text: stages with steps, parameters, estimated or real time and state, then the totals.
@@ -82,11 +102,12 @@ impl Plan {
             let cost = stage.cost();
             let (time, word) = match state {
                 State::Done(wall) => (seconds(*wall), "done"),
+                State::Kept(wall) => (seconds(*wall), "kept"),
                 State::Partial => (format!("≈ {}", seconds(cost.seconds)), "partial"),
                 State::ToDo => (format!("≈ {}", seconds(cost.seconds)), "to do"),
             };
             match state {
-                State::Done(wall) => spent += wall,
+                State::Done(wall) | State::Kept(wall) => spent += wall,
                 State::Partial | State::ToDo => {
                     steps += cost.steps;
                     left += cost.seconds;
@@ -95,7 +116,7 @@ impl Plan {
             let inputs = stage.inputs().iter().map(|(_, input)| input.name()).collect::<Vec<_>>().join(" ");
             grid.row(vec![stage.name(), inputs, count(cost.steps), count(cost.parameters), time, word.to_owned()]);
         }
-        let done = states.iter().filter(|state| matches!(state, State::Done(_))).count();
+        let done = states.iter().filter(|state| state.is_finished()).count();
         let open = states.len() - done;
         Ok(format!(
             "{}{} stages: {done} done (took {}), {open} to run (at most {} steps, about {})\n",
@@ -134,7 +155,10 @@ pub fn state(stage: &Stage, runs: &Path) -> Result<State, Error> {
         Some(manifest) if manifest.identity != stage.identity() => {
             Err(Error::Collision { path: dir, found: manifest.identity })
         }
-        Some(manifest) if manifest.status == Status::Done => Ok(State::Done(manifest.wall_seconds)),
+        Some(manifest) if manifest.status == Status::Done && manifest.left_out.is_empty() => {
+            Ok(State::Done(manifest.wall_seconds))
+        }
+        Some(manifest) if manifest.status == Status::Done => Ok(State::Kept(manifest.wall_seconds)),
         Some(_) => Ok(State::Partial),
     }
 }

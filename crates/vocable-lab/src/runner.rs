@@ -183,6 +183,7 @@ impl Runner {
             wall_seconds,
             runs: before.map_or(0, |manifest| manifest.runs) + 1,
             error: None,
+            left_out: Vec::new(),
             provenance: self.provenance.clone(),
         };
         write_atomic(&dir.join("config.toml"), config::to_toml(stage.config()).as_bytes())?;

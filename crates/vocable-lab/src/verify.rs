@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
-use crate::plan::{State, input_dirs, stage_dir, state};
+use crate::plan::{input_dirs, stage_dir, state};
 use crate::progress::Progress;
 use crate::score::Scores;
 use crate::stage::Stage;
@@ -35,7 +35,7 @@ pub enum Verdict {
 /// # Errors
 /// [`Error`] when the stage's state or its scores cannot be read, or there is no room to compute in.
 pub fn verify(runs: &Path, stage: &Stage) -> Result<Verdict, Error> {
-    if !matches!(state(stage, runs)?, State::Done(_)) {
+    if !state(stage, runs)?.is_finished() {
         return Ok(Verdict::NotRun);
     }
     let stored = Scores::read(&stage_dir(runs, stage).join("outputs"))?.unwrap_or_default();
