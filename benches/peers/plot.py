@@ -1,4 +1,4 @@
-"""Draws how cost grows: plot.py MEASUREMENTS.json OUT.svg; draws nothing where no curve has been measured."""
+"""Draws how cost grows on each machine: plot.py MEASUREMENTS.json OUT-{}.svg; {} becomes the number of the machine."""
 
 import json
 import sys
@@ -19,7 +19,12 @@ CURVES = {
 
 
 def main(measurements, out):
-    rows = [row for row in json.load(open(measurements))["rows"] if row["curve"]]
+    for number, machine in enumerate(json.load(open(measurements)), 1):
+        draw([row for row in machine["rows"] if row["curve"]], out.format(number))
+
+
+def draw(rows, out):
+    """Draws nothing where no curve has been measured."""
     curves = [name for name in CURVES if any(row["curve"][0] == name for row in rows)]
     if not curves:
         return

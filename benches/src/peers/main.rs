@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Parser;
 
-use crate::measure::Measurements;
+use crate::measure::Known;
 
 /// Times this workspace and PyTorch side by side.
 #[derive(Debug, Parser)]
@@ -55,11 +55,12 @@ fn main() -> Result<()> {
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         bail!("there is no row {name}; rows are {}", names.join(", "));
     }
-    let mut measurements = Measurements::open(&options)?;
+    let mut known = Known::open(&options)?;
     for row in rows.iter().filter(|row| options.only.is_empty() || options.only.contains(&row.name)) {
-        measurements.add(measure::measure(row, &options)?)?;
-        println!("{}", report::line(measurements.newest()));
+        let (measurement, versions) = measure::measure(row, &options)?;
+        println!("{}", report::line(&measurement));
+        known.add(measurement, versions)?;
     }
-    report::write(&measurements)?;
+    report::write(&known)?;
     report::plot(&options.python)
 }

@@ -1,6 +1,7 @@
 //! Both sides in turns, and the file of what was measured.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -106,13 +107,22 @@ pub struct Machine {
     pub versions: BTreeMap<String, String>,
 }
 
-/// All rows measured so far on one machine, kept beside the document.
+/// All rows measured so far on one machine.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Measurements {
     /// The machine.
     pub machine: Machine,
     /// Rows in the order of the table.
     pub rows: Vec<Measurement>,
+}
+
+/// What was measured on every machine so far, kept beside the document.
+#[derive(Debug)]
+pub struct Known {
+    /// In the order in which they were first measured on.
+    pub machines: Vec<Measurements>,
+    /// Which of them this one is.
+    here: usize,
 }
 
 /// Measures one row.
@@ -226,14 +236,21 @@ fn commit() -> Result<String> {
     Ok(format!("{}{}", git(&["rev-parse", "--short", "HEAD"])?, if changed.is_empty() { "" } else { "+" }))
 }
 
-impl Measurements {
-    /// What has been measured on this machine before; nothing if the file is another machine's.
+impl Known {
+    /// What has been measured before, with this machine among the others.
     pub fn open(options: &Options) -> Result<Self> {
         let machine = Machine::detect(options.threads)?;
-        let known =
-            std::fs::read_to_string(Self::path()).ok().and_then(|text| serde_json::from_str::<Self>(&text).ok());
-        let same = |known: &Self| Machine { versions: BTreeMap::new(), ..known.machine.clone() } == machine;
-        Ok(known.filter(same).unwrap_or(Self { machine, rows: Vec::new() }))
+        let mut machines: Vec<Measurements> = match std::fs::read_to_string(Self::path()) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", Self::path().display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("{}", Self::path().display())),
+        };
+        let same = |known: &Measurements| Machine { versions: BTreeMap::new(), ..known.machine.clone() } == machine;
+        let here = machines.iter().position(same).unwrap_or(machines.len());
+        if here == machines.len() {
+            machines.push(Measurements { machine, rows: Vec::new() });
+        }
+        Ok(Self { machines, here })
     }
 
     /// The file.
@@ -241,17 +258,14 @@ impl Measurements {
         "docs/performance.json".into()
     }
 
-    /// Adds a row, or replaces it.
-    pub fn add(&mut self, (row, versions): (Measurement, BTreeMap<String, String>)) -> Result<()> {
-        self.machine.versions.extend(versions);
-        self.rows.retain(|known| known.name != row.name);
-        self.rows.push(row);
-        std::fs::write(Self::path(), serde_json::to_string_pretty(self)? + "\n").context("docs/performance.json")
-    }
-
-    /// The row that was added last.
-    pub fn newest(&self) -> &Measurement {
-        self.rows.last().expect("a row was added")
+    /// Adds a row of this machine, or replaces it.
+    pub fn add(&mut self, row: Measurement, versions: BTreeMap<String, String>) -> Result<()> {
+        let Measurements { machine, rows } = &mut self.machines[self.here];
+        machine.versions.extend(versions);
+        rows.retain(|known| known.name != row.name);
+        rows.push(row);
+        std::fs::write(Self::path(), serde_json::to_string_pretty(&self.machines)? + "\n")
+            .context("docs/performance.json")
     }
 }
 
