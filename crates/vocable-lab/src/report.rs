@@ -127,7 +127,9 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
         legend.push_str(" Brackets: 95 % interval over test items.");
     }
     if cells().any(|cell| cell.values.len() > 1) {
-        legend.push_str(" ±: standard deviation over seeds.");
+        legend.push_str(" ±: standard deviation over seeds");
+        let of_one = cells().any(|cell| cell.values.len() == 1);
+        legend.push_str(if of_one { "; a number without it is of one seed." } else { "." });
     }
     if let (true, Some(first)) = (cells().any(differs), table.rows().first()) {
         legend.push_str(&format!(

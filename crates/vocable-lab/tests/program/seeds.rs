@@ -40,6 +40,16 @@ fn seeds_are_averaged_and_compared_with_the_first_row() {
 }
 
 #[test]
+fn a_row_of_fewer_seeds_is_said_to_be_one() {
+    let coffee = Coffee::new();
+    coffee.run(&["run", "warm"]).ends(0);
+    let run = coffee.run(&["run", "warm", "--seeds", "2", "--row", "Coffee"]).ends(0).says("Seeds: 1, 2.");
+    assert!(run.out.contains("seeds; a number without it is of one seed."), "{}", run.out);
+    let seeds = |row: usize| coffee.record("warm-smoke.json")["rows"][row]["cells"][0]["seeds"].to_string();
+    assert_eq!((seeds(0), seeds(1)), ("[1,2]".to_owned(), "[1]".to_owned()));
+}
+
+#[test]
 fn a_difference_that_the_items_show_is_marked() {
     let coffee = Coffee::new();
     coffee.run(&["run", "cups", "--row", "Coffee", "--row", "w/o milk"]).ends(0);
