@@ -12,7 +12,7 @@ mod worker;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 
 use crate::measure::Known;
@@ -56,11 +56,23 @@ fn main() -> Result<()> {
         bail!("there is no row {name}; rows are {}", names.join(", "));
     }
     let mut known = Known::open(&options)?;
+    let mut failed = Vec::new();
     for row in rows.iter().filter(|row| options.only.is_empty() || options.only.contains(&row.name)) {
-        let (measurement, versions) = measure::measure(row, &options)?;
-        println!("{}", report::line(&measurement));
-        known.add(measurement, versions)?;
+        match measure::measure(row, &options) {
+            Ok((measurement, versions)) => {
+                println!("{}", report::line(&measurement));
+                known.add(measurement, versions)?;
+            }
+            // The other rows are worth having all the same.
+            Err(error) => {
+                println!("{}: {error:#}", row.title);
+                failed.push(row.name.as_str());
+                known.fail(&row.name, format!("{error:#}"))?;
+            }
+        }
     }
     report::write(&known)?;
-    report::plot(&options.python)
+    report::plot(&options.python)?;
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
 }

@@ -114,6 +114,9 @@ pub struct Measurements {
     pub machine: Machine,
     /// Rows in the order of the table.
     pub rows: Vec<Measurement>,
+    /// Why rows could not be measured here, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, String>,
 }
 
 /// What was measured on every machine so far, kept beside the document.
@@ -248,7 +251,7 @@ impl Known {
         let same = |known: &Measurements| Machine { versions: BTreeMap::new(), ..known.machine.clone() } == machine;
         let here = machines.iter().position(same).unwrap_or(machines.len());
         if here == machines.len() {
-            machines.push(Measurements { machine, rows: Vec::new() });
+            machines.push(Measurements { machine, rows: Vec::new(), failed: BTreeMap::new() });
         }
         Ok(Self { machines, here })
     }
@@ -260,10 +263,21 @@ impl Known {
 
     /// Adds a row of this machine, or replaces it.
     pub fn add(&mut self, row: Measurement, versions: BTreeMap<String, String>) -> Result<()> {
-        let Measurements { machine, rows } = &mut self.machines[self.here];
+        let Measurements { machine, rows, failed } = &mut self.machines[self.here];
         machine.versions.extend(versions);
+        failed.remove(&row.name);
         rows.retain(|known| known.name != row.name);
         rows.push(row);
+        self.write()
+    }
+
+    /// Notes why a row could not be measured on this machine; what was measured of it before stays.
+    pub fn fail(&mut self, row: &str, why: String) -> Result<()> {
+        self.machines[self.here].failed.insert(row.to_owned(), why);
+        self.write()
+    }
+
+    fn write(&self) -> Result<()> {
         std::fs::write(Self::path(), serde_json::to_string_pretty(&self.machines)? + "\n")
             .context("docs/performance.json")
     }

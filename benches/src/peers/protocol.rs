@@ -77,7 +77,8 @@ impl Worker {
         let mut line = String::new();
         self.replies.read_line(&mut line)?;
         if line.is_empty() {
-            bail!("{} has ended without a reply", self.name);
+            // Signal 9 is how Linux ends a process for which there is not enough memory.
+            bail!("{} has ended without a reply ({})", self.name, self.child.wait()?);
         }
         serde_json::from_str(&line).with_context(|| format!("{}: {line}", self.name))
     }

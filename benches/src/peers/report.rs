@@ -57,6 +57,9 @@ fn machine(text: &mut String, measurements: &Measurements, number: usize) -> Res
         let (ratio, rounds) = (row.ratio(), ours.seconds.len());
         writeln!(text, "| {title} | {} | {} | {ratio:.2} | {rounds} | {commit} |", side(ours), side(peer))?;
     }
+    for (row, why) in &measurements.failed {
+        writeln!(text, "\nNot measured: {row}, {why}.")?;
+    }
     compressed(text, measurements)?;
     memory_of_use(text, measurements)?;
     memory_of_updates(text, measurements)?;
