@@ -8,13 +8,14 @@ use std::path::Path;
 use crate::error::Error;
 use crate::files::{create_dir, entries, write_atomic};
 use crate::gc::used;
+use crate::html::curves::{METRICS, thinned};
 use crate::manifest::{Manifest, Status};
 use crate::plan::named_stage_dir;
 use crate::record::Record;
 use crate::stage_run::EXHIBITS;
 
-/// Files of a stage that are kept, beside its manifest and its outputs.
-const KEPT: [&str; 3] = ["config.toml", "log.txt", "metrics.jsonl"];
+/// Files of a stage that are kept as they are, beside its outputs.
+const KEPT: [&str; 2] = ["config.toml", "log.txt"];
 /// Outputs of more bytes are weights and features, which stay where they are.
 const LARGEST: u64 = 256 * 1024;
 
@@ -32,7 +33,7 @@ pub struct Archived {
 }
 
 /// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log, the
-/// curves, small outputs and the first `exhibits` exhibits. What is there already from other runs stays; a stage of the same name is the
+/// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. What is there already from other runs stays; a stage of the same name is the
 /// same stage. Runs can go on from the copy: a stage whose large outputs were left out runs again only where another reads
 /// it that has not run.
 ///
@@ -43,6 +44,12 @@ pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Erro
     let stages = used(runs, &records)?;
     let mut archived = Archived { tables: records.len(), stages: stages.len(), ..Archived::default() };
     for stage in &stages {
+        if let Some(curves) = thinned(runs, stage)? {
+            let to = named_stage_dir(to, stage);
+            create_dir(&to)?;
+            archived.bytes += curves.len() as u64;
+            write_atomic(&to.join(METRICS), curves.as_bytes())?;
+        }
         keep_stage(&named_stage_dir(runs, stage), &named_stage_dir(to, stage), exhibits, &mut archived)?;
     }
     // Last, so that no record speaks of stages that are not there.

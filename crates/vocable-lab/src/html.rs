@@ -1,7 +1,7 @@
 //! A report as one HTML file that needs nothing else: tables, what each row changes, curves of training, exhibits.
 
 mod chart;
-mod curves;
+pub(crate) mod curves;
 
 use std::collections::HashMap;
 use std::fmt::Write;

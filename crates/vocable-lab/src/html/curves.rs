@@ -11,6 +11,8 @@ use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
 
+/// The file's name in a stage directory.
+pub const METRICS: &str = "metrics.jsonl";
 /// Points of a line at most: neighbours beyond that are averaged.
 const POINTS: usize = 160;
 
@@ -81,15 +83,37 @@ fn collect(
     }
     let dir = named_stage_dir(runs, stage);
     let Some(manifest) = Manifest::read(&dir)? else { return Ok(()) };
-    if dir.join("metrics.jsonl").exists() {
+    if dir.join(METRICS).exists() {
         found.entry(manifest.kind).or_default().insert(stage.to_owned());
     }
     manifest.inputs.values().try_for_each(|input| collect(runs, input, seen, found))
 }
 
+/// A stage's numbers as thin as they are drawn, as lines of a `metrics.jsonl`; `None` where it reported none.
+///
+/// # Errors
+/// [`Error::File`] when the metrics file cannot be read.
+pub fn thinned(runs: &Path, stage: &str) -> Result<Option<String>, Error> {
+    if !named_stage_dir(runs, stage).join(METRICS).exists() {
+        return Ok(None);
+    }
+    let mut points: Vec<(f64, String, f64)> = Vec::new();
+    for (name, line) in numbers(runs, stage)? {
+        points.extend(line.into_iter().map(|(step, value)| (step, name.clone(), value)));
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut text = String::new();
+    for together in points.chunk_by(|a, b| a.0 == b.0) {
+        let mut line = serde_json::Map::from_iter([("step".to_owned(), together[0].0.into())]);
+        line.extend(together.iter().map(|(_, name, value)| (name.clone(), (*value).into())));
+        text.push_str(&format!("{}\n", Value::Object(line)));
+    }
+    Ok(Some(text))
+}
+
 /// A run's numbers: every number of every line that says its step, nested names joined by dots.
 fn numbers(runs: &Path, stage: &str) -> Result<Numbers, Error> {
-    let path = named_stage_dir(runs, stage).join("metrics.jsonl");
+    let path = named_stage_dir(runs, stage).join(METRICS);
     let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
     let mut numbers = Numbers::new();
     for line in text.lines() {
