@@ -8,11 +8,11 @@ use std::path::Path;
 use crate::error::Error;
 use crate::files::{create_dir, entries, write_atomic};
 use crate::gc::used;
-use crate::html::curves::{METRICS, thinned};
-use crate::manifest::{Manifest, Status};
+use crate::html::curves::thinned;
+use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
-use crate::stage_run::EXHIBITS;
+use crate::stage_run::{EXHIBITS, METRICS};
 
 /// Files of a stage that are kept as they are, beside its outputs.
 const KEPT: [&str; 2] = ["config.toml", "log.txt"];
@@ -33,9 +33,9 @@ pub struct Archived {
 }
 
 /// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log, the
-/// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. What is there already from other runs stays; a stage of the same name is the
-/// same stage. Runs can go on from the copy: a stage whose large outputs were left out runs again only where another reads
-/// it that has not run.
+/// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. What is there already from other
+/// runs stays; a stage of the same name is the same stage. Runs can go on from the copy: a stage whose large outputs were
+/// left out runs again only where another reads it that has not run.
 ///
 /// # Errors
 /// [`Error`] when something cannot be read or written, or a stage behind a record is not there.
@@ -44,12 +44,6 @@ pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Erro
     let stages = used(runs, &records)?;
     let mut archived = Archived { tables: records.len(), stages: stages.len(), ..Archived::default() };
     for stage in &stages {
-        if let Some(curves) = thinned(runs, stage)? {
-            let to = named_stage_dir(to, stage);
-            create_dir(&to)?;
-            archived.bytes += curves.len() as u64;
-            write_atomic(&to.join(METRICS), curves.as_bytes())?;
-        }
         keep_stage(&named_stage_dir(runs, stage), &named_stage_dir(to, stage), exhibits, &mut archived)?;
     }
     // Last, so that no record speaks of stages that are not there.
@@ -61,16 +55,19 @@ pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Erro
     Ok(archived)
 }
 
-/// Copies what is kept of a stage, unless all of it is there.
+/// Copies what is kept of a stage, unless more of it is there: all of it, or a run that is not at its end.
 fn keep_stage(from: &Path, to: &Path, exhibits: usize, archived: &mut Archived) -> Result<(), Error> {
     let mut manifest = Manifest::read(from)?.ok_or_else(|| Error::Missing(from.to_owned()))?;
-    if Manifest::read(to)?.is_some_and(|there| there.status == Status::Done && there.left_out.is_empty()) {
+    if Manifest::read(to)?.is_some_and(|there| there.left_out.is_empty()) {
         return Ok(());
     }
     let outputs = to.join("outputs");
     create_dir(&outputs)?;
     for path in KEPT.map(|name| from.join(name)).iter().filter(|path| path.exists()) {
         copy(path, to, archived)?;
+    }
+    if let Some(curves) = thinned(from)? {
+        write(&to.join(METRICS), curves.as_bytes(), archived)?;
     }
     for path in entries(&from.join("outputs")).into_iter().filter(|path| name(path) != EXHIBITS) {
         let found = fs::metadata(&path).map_err(Error::file("read", &path))?;
@@ -81,20 +78,24 @@ fn keep_stage(from: &Path, to: &Path, exhibits: usize, archived: &mut Archived) 
             copy(&path, &outputs, archived)?;
         }
     }
-    let (from, to_show) = (from.join("outputs").join(EXHIBITS), outputs.join(EXHIBITS));
-    for (number, path) in entries(&from).iter().take(exhibits).enumerate() {
-        if number == 0 {
-            create_dir(&to_show)?;
-        }
-        copy(path, &to_show, archived)?;
+    let shown: Vec<_> = entries(&from.join("outputs").join(EXHIBITS)).into_iter().take(exhibits).collect();
+    if !shown.is_empty() {
+        create_dir(&outputs.join(EXHIBITS))?;
+    }
+    for path in &shown {
+        copy(path, &outputs.join(EXHIBITS), archived)?;
     }
     manifest.write(to)
 }
 
 fn copy(path: &Path, to: &Path, archived: &mut Archived) -> Result<(), Error> {
     let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    write(&to.join(name(path)), &bytes, archived)
+}
+
+fn write(path: &Path, bytes: &[u8], archived: &mut Archived) -> Result<(), Error> {
     archived.bytes += bytes.len() as u64;
-    write_atomic(&to.join(name(path)), &bytes)
+    write_atomic(path, bytes)
 }
 
 fn name(path: &Path) -> &OsStr {

@@ -153,7 +153,7 @@ impl<C: Config> Cli<C> {
         let runner = Runner::new(runs.to_owned(), provenance, interrupt);
         let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
         if let Some(stage) = matches.get_one::<String>("stage") {
-            let outcome = runner.run(&Plan::new([&jobs.stage(stage)?]))?;
+            let outcome = runner.run(&Plan::whole(&jobs.stage(stage)?))?;
             return Ok(verdict(&outcome, command));
         }
         let outcome = runner.run(&jobs.plan())?;

@@ -11,6 +11,7 @@ use crate::config::{self, Change};
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
+use crate::stage_run::METRICS;
 
 /// Fields of a record that tell how long it took and where, not what came out.
 const INCIDENTAL: [&str; 3] = ["seconds", "waited", "memory"];
@@ -209,7 +210,7 @@ fn code(one: &Manifest, other: &Manifest) -> Option<String> {
 /// The first line of `metrics.jsonl` that differs.
 fn step(a: &Path, b: &Path) -> Result<Option<String>, Error> {
     let read = |dir: &Path| {
-        let path = dir.join("metrics.jsonl");
+        let path = dir.join(METRICS);
         if path.exists() { fs::read_to_string(&path).map_err(Error::file("read", &path)) } else { Ok(String::new()) }
     };
     let (a, b) = (read(a)?, read(b)?);

@@ -35,6 +35,8 @@ impl State {
 #[derive(Debug, Default)]
 pub struct Plan {
     stages: Vec<Arc<Stage>>,
+    /// The identity of a stage whose large outputs are wanted, not its scores alone.
+    whole: Option<String>,
 }
 
 impl Plan {
@@ -51,6 +53,11 @@ impl Plan {
             plan.add(stage, &mut seen);
         }
         plan
+    }
+
+    /// One stage, with all its outputs, and all that it needs.
+    pub fn whole(stage: &Arc<Stage>) -> Self {
+        Self { whole: Some(stage.identity().to_owned()), ..Self::new([stage]) }
     }
 
     fn add(&mut self, stage: &Arc<Stage>, seen: &mut HashSet<String>) {
@@ -73,7 +80,7 @@ impl Plan {
     /// [`Error`] when a manifest cannot be read.
     pub fn states(&self, runs: &Path) -> Result<Vec<State>, Error> {
         let mut states = self.stages.iter().map(|stage| state(stage, runs)).collect::<Result<Vec<_>, _>>()?;
-        let mut read = HashSet::new();
+        let mut read: HashSet<&str> = self.whole.as_deref().into_iter().collect();
         // Readers come after what they read.
         for (stage, state) in self.stages.iter().zip(&mut states).rev() {
             if matches!(state, State::Kept(_)) && read.contains(stage.identity()) {

@@ -17,7 +17,7 @@ use crate::manifest::{Manifest, Provenance, Status, now};
 use crate::plan::{Plan, State, input_dirs, stage_dir, state};
 use crate::progress::{Progress, Style, seconds};
 use crate::stage::Stage;
-use crate::stage_run::{StageRun, append_log};
+use crate::stage_run::{METRICS, StageRun, append_log};
 
 /// Runs stages under one runs directory.
 pub struct Runner {
@@ -225,7 +225,7 @@ fn seconds_at_work(dir: &Path, since: &str) -> f64 {
         entries.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max()
     };
     // The lock file is written by the run that asks, so it says nothing.
-    let files = ["metrics.jsonl", "log.txt"].map(|name| fs::metadata(dir.join(name)).ok()?.modified().ok());
+    let files = [METRICS, "log.txt"].map(|name| fs::metadata(dir.join(name)).ok()?.modified().ok());
     let dirs = ["outputs", "checkpoints"].map(|name| modified(dir.join(name)));
     let last = files.into_iter().chain(dirs).flatten().max();
     let began: Option<SystemTime> = humantime::parse_rfc3339(since).ok();

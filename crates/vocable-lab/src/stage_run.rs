@@ -19,6 +19,8 @@ use crate::score::Scores;
 
 /// The directory in a stage's `outputs` whose sounds (`.wav`), pictures (`.png`) and texts (`.txt`) reports show.
 pub const EXHIBITS: &str = "exhibits";
+/// The file in a stage's directory that its numbers are appended to as it runs.
+pub(crate) const METRICS: &str = "metrics.jsonl";
 
 /// One run of a stage in its directory.
 pub struct StageRun {
@@ -126,7 +128,7 @@ impl StageRun {
     /// # Errors
     /// [`Error::File`].
     pub fn metrics(&self, step: u64) -> Result<Metrics, Error> {
-        Metrics::continue_after(&self.dir.join("metrics.jsonl"), step)
+        Metrics::continue_after(&self.dir.join(METRICS), step)
     }
 
     /// Adds a line to `log.txt`, with the time in UTC.

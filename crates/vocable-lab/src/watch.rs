@@ -16,6 +16,7 @@ use crate::plan::{Plan, stage_dir};
 use crate::progress::seconds;
 use crate::record::Record;
 use crate::runner::Outcome;
+use crate::stage_run::METRICS;
 use crate::table::Table;
 
 /// The longest request that is read, in bytes.
@@ -91,7 +92,7 @@ fn answer<C: Config>(
 fn state(plan: &Plan, runs: &Path) -> String {
     let mut state = String::new();
     for stage in plan.stages() {
-        for name in [Manifest::FILE, "metrics.jsonl"] {
+        for name in [Manifest::FILE, METRICS] {
             if let Ok(about) = fs::metadata(stage_dir(runs, stage).join(name)) {
                 let written = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
                 let _ = write!(state, "{}-{} ", written.unwrap_or_default().as_millis(), about.len());
@@ -137,7 +138,7 @@ fn progress(plan: &Plan, runs: &Path) -> Result<String, Error> {
             Status::Interrupted => "interrupted",
             Status::Failed => "failed",
         };
-        let steps = match (last_step(&dir.join("metrics.jsonl")), stage.cost().steps) {
+        let steps = match (last_step(&dir.join(METRICS)), stage.cost().steps) {
             (Some(step), 1..) => format!(
                 ", {step} of {total} <progress max=\"{total}\" value=\"{step}\" aria-label=\"{name}\"></progress>",
                 total = stage.cost().steps,

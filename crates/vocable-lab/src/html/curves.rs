@@ -10,9 +10,8 @@ use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
+use crate::stage_run::METRICS;
 
-/// The file's name in a stage directory.
-pub const METRICS: &str = "metrics.jsonl";
 /// Points of a line at most: neighbours beyond that are averaged.
 const POINTS: usize = 160;
 
@@ -58,7 +57,8 @@ pub fn curves(record: &Record, runs: &Path) -> Result<BTreeMap<String, BTreeMap<
     let mut charts: BTreeMap<String, BTreeMap<String, Vec<Line>>> = BTreeMap::new();
     for (kind, groups) in kinds {
         for Group { stages, rows } in groups {
-            let runs: Vec<Numbers> = stages.iter().map(|stage| numbers(runs, stage)).collect::<Result<_, _>>()?;
+            let runs: Vec<Numbers> =
+                stages.iter().map(|stage| numbers(&named_stage_dir(runs, stage))).collect::<Result<_, _>>()?;
             let names: BTreeSet<&String> = runs.iter().flat_map(BTreeMap::keys).collect();
             for name in names {
                 let lines: Vec<&[(f64, f64)]> =
@@ -93,12 +93,12 @@ fn collect(
 ///
 /// # Errors
 /// [`Error::File`] when the metrics file cannot be read.
-pub fn thinned(runs: &Path, stage: &str) -> Result<Option<String>, Error> {
-    if !named_stage_dir(runs, stage).join(METRICS).exists() {
+pub fn thinned(dir: &Path) -> Result<Option<String>, Error> {
+    if !dir.join(METRICS).exists() {
         return Ok(None);
     }
     let mut points: Vec<(f64, String, f64)> = Vec::new();
-    for (name, line) in numbers(runs, stage)? {
+    for (name, line) in numbers(dir)? {
         points.extend(line.into_iter().map(|(step, value)| (step, name.clone(), value)));
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -112,8 +112,8 @@ pub fn thinned(runs: &Path, stage: &str) -> Result<Option<String>, Error> {
 }
 
 /// A run's numbers: every number of every line that says its step, nested names joined by dots.
-fn numbers(runs: &Path, stage: &str) -> Result<Numbers, Error> {
-    let path = named_stage_dir(runs, stage).join(METRICS);
+fn numbers(dir: &Path) -> Result<Numbers, Error> {
+    let path = dir.join(METRICS);
     let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
     let mut numbers = Numbers::new();
     for line in text.lines() {

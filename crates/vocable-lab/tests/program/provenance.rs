@@ -109,17 +109,36 @@ fn an_archive_tells_what_the_runs_tell() {
     coffee.run(&["report", "--runs", "kept"]).ends(0).says("Beans: arabica").says("(scale smoke, robusta)");
     // They can go on from it: what is kept is run again only for what reads its large outputs.
     let next = Coffee::new();
-    let bring =
-        || coffee.run(&["archive", "--runs", "kept", "--to", &next.dir.path().join("runs").to_string_lossy()]).ends(0);
-    bring();
+    let bring = |to: &Coffee| {
+        coffee.run(&["archive", "--runs", "kept", "--to", &to.dir.path().join("runs").to_string_lossy()]).ends(0)
+    };
+    bring(&next);
     next.run(&["plan", "warm"]).ends(0).says("kept").says("5 stages: 5 done");
     next.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before");
     next.run(&["run", "warm", "brew.temperature=80"]).ends(0).says("5 stages: 0 done before, 5 to run");
     next.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before");
     // What is whole is not replaced by what is kept of it.
-    bring();
+    let planned = |coffee: &Coffee| {
+        let plan = coffee.run(&["plan", "warm"]).ends(0);
+        plan.out.split_whitespace().find(|word| word.starts_with("grind-")).unwrap().to_owned()
+    };
+    let grind = next.dir.path().join("runs/stages").join(planned(&next));
+    let metrics = || fs::read(grind.join("metrics.jsonl")).unwrap();
+    let before = metrics();
+    bring(&next);
+    assert!(metrics() == before, "of a stage that is whole not even the curves are replaced");
     let plan = next.run(&["plan", "warm"]).ends(0).says("5 stages: 5 done");
     assert!(!plan.out.contains("kept"), "{}", plan.out);
+    // Nor what is half done.
+    let manifest = grind.join("manifest.json");
+    let done = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, done.replace("\"done\"", "\"interrupted\"")).unwrap();
+    bring(&next);
+    next.run(&["plan", "warm"]).ends(0).says("partial");
+    // Asked for by its name, a stage that is kept runs for the sake of its outputs.
+    let alone = Coffee::new();
+    bring(&alone);
+    alone.run(&["run", "warm", "--stage", &planned(&alone)]).ends(0).says("1 stages: 0 done before, 1 to run");
     // What a number comes from has to be there.
     fs::remove_dir_all(other.only_stage("grind")).unwrap();
     other.run(&["archive", "--to", "new"]).ends(1).says("has no manifest; run the table again");
