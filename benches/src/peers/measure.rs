@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -240,25 +240,23 @@ fn commit() -> Result<String> {
 }
 
 impl Known {
+    /// The file.
+    pub const PATH: &str = "docs/performance.json";
+
     /// What has been measured before, with this machine among the others.
     pub fn open(options: &Options) -> Result<Self> {
         let machine = Machine::detect(options.threads)?;
-        let mut machines: Vec<Measurements> = match std::fs::read_to_string(Self::path()) {
-            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", Self::path().display()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).with_context(|| format!("{}", Self::path().display())),
+        let text = match std::fs::read_to_string(Self::PATH) {
+            Err(error) if error.kind() == ErrorKind::NotFound => "[]".to_owned(),
+            text => text.context(Self::PATH)?,
         };
+        let mut machines: Vec<Measurements> = serde_json::from_str(&text).context(Self::PATH)?;
         let same = |known: &Measurements| Machine { versions: BTreeMap::new(), ..known.machine.clone() } == machine;
         let here = machines.iter().position(same).unwrap_or(machines.len());
         if here == machines.len() {
             machines.push(Measurements { machine, rows: Vec::new(), failed: BTreeMap::new() });
         }
         Ok(Self { machines, here })
-    }
-
-    /// The file.
-    pub fn path() -> PathBuf {
-        "docs/performance.json".into()
     }
 
     /// Adds a row of this machine, or replaces it.
@@ -278,8 +276,7 @@ impl Known {
     }
 
     fn write(&self) -> Result<()> {
-        std::fs::write(Self::path(), serde_json::to_string_pretty(&self.machines)? + "\n")
-            .context("docs/performance.json")
+        std::fs::write(Self::PATH, serde_json::to_string_pretty(&self.machines)? + "\n").context(Self::PATH)
     }
 }
 

@@ -46,8 +46,7 @@ fn machine(text: &mut String, measurements: &Measurements, number: usize) -> Res
         "\n## {processor}\n\n{cores} cores, {vectors}, {memory} GiB; {threads} threads on either side, f32; {}.",
         versions.join(", "),
     )?;
-    let rows: Vec<&Measurement> =
-        job::rows().iter().filter_map(|row| measurements.rows.iter().find(|known| known.name == row.name)).collect();
+    let rows = measured(measurements, job::rows().iter().map(|row| row.name.as_str()));
     if !rows.is_empty() {
         writeln!(text, "\n| work | here, ms | PyTorch, ms | ratio | rounds | commit |\n|---|---|---|---|---|---|")?;
     }
@@ -100,12 +99,12 @@ fn gigabytes(bytes: i64) -> f64 {
 }
 
 /// Those of the rows that were measured.
-fn measured<'m>(measurements: &'m Measurements, names: &[&str]) -> Vec<&'m Measurement> {
-    names.iter().filter_map(|name| measurements.rows.iter().find(|row| row.name == *name)).collect()
+fn measured<'m, 'n>(measurements: &'m Measurements, names: impl IntoIterator<Item = &'n str>) -> Vec<&'m Measurement> {
+    names.into_iter().filter_map(|name| measurements.rows.iter().find(|row| row.name == name)).collect()
 }
 
 fn memory_of_use(text: &mut String, measurements: &Measurements) -> Result<()> {
-    let rows = measured(measurements, &USE);
+    let rows = measured(measurements, USE);
     if rows.is_empty() {
         return Ok(());
     }
@@ -123,7 +122,7 @@ fn memory_of_use(text: &mut String, measurements: &Measurements) -> Result<()> {
 }
 
 fn memory_of_updates(text: &mut String, measurements: &Measurements) -> Result<()> {
-    let rows = measured(measurements, &["pretraining", "asr", "asr-ctc"]);
+    let rows = measured(measurements, ["pretraining", "asr", "asr-ctc"]);
     if rows.is_empty() {
         return Ok(());
     }
@@ -151,9 +150,7 @@ fn memory_of_updates(text: &mut String, measurements: &Measurements) -> Result<(
 
 /// How time and memory grow with what is worked on, as a picture and in numbers.
 fn growth(text: &mut String, measurements: &Measurements, number: usize) -> Result<()> {
-    let points = job::points();
-    let rows: Vec<&Measurement> =
-        points.iter().filter_map(|point| measurements.rows.iter().find(|row| row.name == point.name)).collect();
+    let rows = measured(measurements, job::points().iter().map(|point| point.name.as_str()));
     let rounds = rows.iter().map(|row| row.ours.seconds.len());
     let (Some(fewest), Some(most)) = (rounds.clone().min(), rounds.max()) else { return Ok(()) };
     writeln!(
@@ -176,7 +173,7 @@ fn growth(text: &mut String, measurements: &Measurements, number: usize) -> Resu
 /// Draws docs/performance-1.svg and so on, a picture for each machine.
 pub fn plot(python: &Path) -> Result<()> {
     let plot =
-        Command::new(python).arg("benches/peers/plot.py").arg(Known::path()).arg("docs/performance-{}.svg").status();
+        Command::new(python).arg("benches/peers/plot.py").arg(Known::PATH).arg("docs/performance-{}.svg").status();
     ensure!(plot.context("plot.py")?.success(), "plot.py has failed");
     Ok(())
 }
