@@ -107,9 +107,9 @@ test-transformers *args:
 faults:
     VOCABLE_FAULTS=1 cargo test --release --workspace --test reliability -- --nocapture every_fault
 
-# Train at scale smoke for a while; fails if memory, file handles or speed drift
-soak seconds="1200":
-    VOCABLE_SOAK={{ seconds }} cargo test --release --workspace --test reliability -- --nocapture a_long_run
+# Train at scale smoke for a while (40,000 updates: half an hour); fails if memory, file handles or speed drift
+soak updates="40000":
+    VOCABLE_SOAK={{ updates }} cargo test --release --workspace --test reliability -- --nocapture a_long_run
 
 # Write the golden loss curves anew, after a change that was meant to change them
 golden:

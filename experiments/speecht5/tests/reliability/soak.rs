@@ -4,36 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vocable_train::{Record, records};
 
 use crate::program::{output, text};
 
-/// Seconds of the run, set by `just soak`.
-const SECONDS: &str = "VOCABLE_SOAK";
-/// Without it: some hundred updates.
-const SHORT: u64 = 12;
+/// Updates that are measured, set by `just soak`.
+const UPDATES: &str = "VOCABLE_SOAK";
+/// Without it: so many that what an update loses would add up to more than the heap's own steps.
+const SHORT: usize = 1000;
 /// Updates before anything is measured: the heap still grows in the first hundred.
 const WARM: usize = 120;
-/// How far the memory of the second half may be from that of the first.
-const FLAT: f64 = 0.02;
+/// Bytes by which the memory of the second half may be above that of the first. The allocator takes memory in pieces of
+/// about 1.1 MB, whenever more is wanted at once than before: halves of runs that lose nothing stood up to 1.5 MB apart,
+/// of 70 MB. In a short run this is 7.5 kB an update.
+const FLAT: f64 = 3e6;
 /// How far the time of an update may be, in a long run that has the machine to itself.
 const STEADY: f64 = 0.05;
 
-/// The directory of the pre-training stage, once it has saved the update that measuring begins with.
-fn warm(runs: &Path) -> PathBuf {
-    let begun = Instant::now();
-    loop {
-        let stages = fs::read_dir(runs.join("stages")).into_iter().flatten().flatten().map(|entry| entry.path());
-        let training = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("pretrain-");
-        let saved = |path: &PathBuf| path.join(format!("checkpoints/step-{WARM:06}")).exists();
-        if let Some(stage) = stages.into_iter().find(|path| training(path) && saved(path)) {
-            return stage;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(120), "{WARM} updates take too long");
-        sleep(Duration::from_millis(5));
-    }
+/// The directory of the pre-training stage, where it has saved this update or a later one.
+fn saved(update: usize, runs: &Path) -> Option<PathBuf> {
+    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let after = |path: &Path, prefix: &str| path.file_name()?.to_str()?.strip_prefix(prefix).map(str::to_owned);
+    let reaches =
+        |path: PathBuf| after(&path, "step-").is_some_and(|step| step.parse().is_ok_and(|at: usize| at >= update));
+    inside(runs.join("stages"))
+        .find(|path| after(path, "pretrain-").is_some() && inside(path.join("checkpoints")).any(reaches))
 }
 
 fn handles(process: u32) -> usize {
@@ -53,20 +50,27 @@ fn halves(values: &[f64]) -> [Vec<f64>; 2] {
 
 #[test]
 fn a_long_run_stays_flat() {
-    let long: Option<u64> = std::env::var(SECONDS).ok().map(|seconds| seconds.parse().expect("seconds"));
-    let duration = Duration::from_secs(long.unwrap_or(SHORT));
+    let long: Option<usize> = std::env::var(UPDATES).ok().map(|updates| updates.parse().expect("updates"));
+    let last = WARM + long.unwrap_or(SHORT);
     let runs = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_speecht5"));
     command.args(["run", "ablation", "--scale=smoke", "--row=SpeechT5", "--column=SID", "--progress=none", "--runs"]);
     command.arg(runs.path()).args(["units.max_iter=2", "pretrain.train.updates=10000000"]);
     command.args(["pretrain.train.checkpoint_every=20", "pretrain.train.validate_every=20"]);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let stage = warm(runs.path());
-    let (begun, mut open) = (Instant::now(), Vec::new());
-    while begun.elapsed() < duration {
-        sleep(Duration::from_millis(50));
-        open.push(handles(child.id()) as f64);
-    }
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut until = |update| {
+        let mut open = Vec::new();
+        loop {
+            if let Some(stage) = saved(update, runs.path()) {
+                return (stage, open);
+            }
+            assert!(child.try_wait().unwrap().is_none(), "the run has ended before update {update}");
+            sleep(Duration::from_millis(50));
+            open.push(handles(child.id()) as f64);
+        }
+    };
+    until(WARM);
+    let (stage, open) = until(last);
     let mut interrupt = Command::new("kill");
     interrupt.args(["-INT", &child.id().to_string()]);
     assert!(output(interrupt).status.success());
@@ -82,24 +86,22 @@ fn a_long_run_stays_flat() {
             seconds.push(took);
         }
     }
-    assert!(memory.len() >= 50, "{} updates are too few to say anything", memory.len());
-    let ratio = |values: &[f64]| {
-        let [first, second] = halves(values).map(median);
-        second / first
-    };
     // A file that a checkpoint is being written to is open for a moment, in one half or the other; what leaks stays open.
     let least = |values: Vec<f64>| values.into_iter().fold(f64::INFINITY, f64::min);
     let [before, after] = halves(&open).map(least);
-    let (memory_ratio, seconds_ratio) = (ratio(&memory), ratio(&seconds));
+    let [first, second] = halves(&memory).map(median);
+    let [early, late] = halves(&seconds).map(median);
+    let (growth, pace) = (second - first, late / early);
     println!(
-        "{} updates in {} s, second half to first: memory {memory_ratio:.4}, seconds an update {seconds_ratio:.4}, \
+        "{} updates, second half to first: {:.2} MB more of {:.1}, {pace:.4} of the time for an update, \
          handles that stay open {before} and {after}",
         memory.len(),
-        duration.as_secs()
+        growth / 1e6,
+        first / 1e6
     );
-    assert!((memory_ratio - 1.0).abs() <= FLAT, "memory goes from 1 to {memory_ratio}");
+    assert!(growth <= FLAT, "memory grows by {growth} bytes");
     assert!(after <= before, "open files go from {before} to {after}");
     if long.is_some() {
-        assert!((seconds_ratio - 1.0).abs() <= STEADY, "the time of an update goes from 1 to {seconds_ratio}");
+        assert!((pace - 1.0).abs() <= STEADY, "the time of an update goes from 1 to {pace}");
     }
 }
