@@ -74,7 +74,8 @@ pub struct RecordCell {
     /// Its 95 % interval over speakers, each drawn with all items that are its; `None` with less than two.
     pub speaker_interval: Option<[f64; 2]>,
     /// How surprising so large a difference from the first row would be if there were none: the p-value of the paired
-    /// bootstrap over items. `None` in the first row, and where scores are not made of the same items.
+    /// bootstrap over items, of the seeds that both have. `None` in the first row, and where scores are not made of the
+    /// same items.
     pub p: Option<f64>,
     /// The directories of the score stages, in the order of the seeds.
     pub stages: Vec<String>,
@@ -144,11 +145,14 @@ impl Record {
             table.rows().iter().map(|row| RecordRow { name: row.name().to_owned(), cells: Vec::new() }).collect();
         let seeds: Vec<Option<u64>> = trials.iter().map(Trial::seed).collect();
         for (at, column) in table.columns().iter().enumerate() {
-            let mut first = Vec::new();
+            let mut first = BTreeMap::new();
             for (number, row) in rows.iter_mut().enumerate() {
                 let stages = seeds.iter().copied().zip(trials.iter().map(|trial| &trial.cells[number][at]));
                 let (cell, scores) = cell(column, stages, runs, outcome)?;
-                let p = if number == 0 { None } else { bootstrap(column).difference(&parts(&scores), &parts(&first)) };
+                let p = match number {
+                    0 => None,
+                    _ => bootstrap(column).difference(&shared(&scores, &first), &shared(&first, &scores)),
+                };
                 row.cells.push(RecordCell { p, ..cell });
                 if number == 0 {
                     first = scores;
@@ -200,16 +204,16 @@ impl Record {
     }
 }
 
-/// A cell from its score stage for each seed, and the scores of what has run.
+/// A cell from its score stage for each seed, and the scores of what has run, by number of the trial.
 fn cell<'s, C>(
     column: &Column<C>,
     stages: impl Iterator<Item = (Option<u64>, &'s Result<Arc<Stage>, Unavailable>)>,
     runs: &Path,
     outcome: &Outcome,
-) -> Result<(RecordCell, Vec<Score>), Error> {
+) -> Result<(RecordCell, BTreeMap<usize, Score>), Error> {
     let mut cell = RecordCell { column: column.name().to_owned(), ..RecordCell::default() };
-    let mut all = Vec::new();
-    for (seed, stage) in stages {
+    let mut all = BTreeMap::new();
+    for (trial, (seed, stage)) in stages.enumerate() {
         let stage = match stage {
             Ok(stage) => stage,
             Err(Unavailable(reason)) => {
@@ -235,7 +239,7 @@ fn cell<'s, C>(
         cell.values.push(score.value);
         cell.n = Some(score.n);
         cell.interval = score.interval;
-        all.push(score);
+        all.insert(trial, score);
     }
     if !cell.values.is_empty() {
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
@@ -244,9 +248,9 @@ fn cell<'s, C>(
     let ends =
         |runs: &[&[(f64, f64)]]| bootstrap(column).mean_of_runs(runs).map(|interval| [interval.low, interval.high]);
     if all.len() > 1 {
-        cell.interval = ends(&parts(&all));
+        cell.interval = ends(&shared(&all, &all));
     }
-    let speakers: Vec<_> = all.iter().map(Score::by_speaker).collect();
+    let speakers: Vec<_> = all.values().map(Score::by_speaker).collect();
     cell.speakers = speakers.first().map(BTreeMap::len).filter(|&count| count > 0);
     // Of one speaker every draw is the same.
     if cell.speakers > Some(1) && speakers.iter().all(|other| other.keys().eq(speakers[0].keys())) {
@@ -256,8 +260,9 @@ fn cell<'s, C>(
     Ok((cell, all))
 }
 
-fn parts(scores: &[Score]) -> Vec<&[(f64, f64)]> {
-    scores.iter().map(|score| score.parts.as_slice()).collect()
+/// What the scores of the trials that `other` has too are made of.
+fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>) -> Vec<&'s [(f64, f64)]> {
+    scores.iter().filter(|(trial, _)| other.contains_key(trial)).map(|(_, score)| score.parts.as_slice()).collect()
 }
 
 /// The draws of items that all cells of a column share.

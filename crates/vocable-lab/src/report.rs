@@ -133,7 +133,7 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     }
     if let (true, Some(first)) = (cells().any(differs), table.rows().first()) {
         legend.push_str(&format!(
-            " *: differs from {} (paired bootstrap over the same items, p < {SIGNIFICANT}; not corrected for the number of rows).",
+            " *: differs from {} (paired bootstrap over the same seeds and items, p < {SIGNIFICANT}; not corrected for the number of rows).",
             first.name()
         ));
     }

@@ -342,7 +342,7 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
     for line in [
         "- paper: as printed in A. Barista 2022, table 6; ours: measured here. (ours): a row that the paper does not have. \
          (external): work of others, which nothing here can run.",
-        " *: differs from Coffee (paired bootstrap over the same items, p < 0.05; not corrected for the number of rows).",
+        " *: differs from Coffee (paired bootstrap over the same seeds and items, p < 0.05; not corrected for the number of rows).",
         "- Beans: arabica, invented.\n- N: strength 12; foam 3.\n- Seeds: 1.\n- Command: `coffee run cups`\n",
         "## cups: What each part of a coffee contributes (scale smoke, robusta)\n",
         "- Beans: robusta, invented.\n",

@@ -47,6 +47,8 @@ fn a_row_of_fewer_seeds_is_said_to_be_one() {
     assert!(run.out.contains("seeds; a number without it is of one seed."), "{}", run.out);
     let seeds = |row: usize| coffee.record("warm-smoke.json")["rows"][row]["cells"][0]["seeds"].to_string();
     assert_eq!((seeds(0), seeds(1)), ("[1,2]".to_owned(), "[1]".to_owned()));
+    // They are compared by the seed that both have, in which they are made of the same powder and milk.
+    assert_eq!(coffee.record("warm-smoke.json")["rows"][1]["cells"][0]["p"], 1.0);
 }
 
 #[test]
