@@ -45,6 +45,8 @@ pub struct RunConfig {
     pub hubert: Option<PathBuf>,
     /// Whether the tasks start from the encoder in `hubert` in place of pre-training.
     pub from_hubert: bool,
+    /// Whether the tasks start from a decoder of initial weights, whatever else is pre-trained.
+    pub initial_decoder: bool,
     /// Recognition.
     pub asr: Recipe<AsrConfig>,
     /// The language model that recognition is decoded with where `evaluation.search.lm_weight` is above 0; it learns the

@@ -17,7 +17,7 @@ use vocable_train::TrainConfig;
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::speech::{self, SpeechTask};
-use crate::stages::{asr, hubert, judge, lm, pretrain, sid, st, units};
+use crate::stages::{asr, decoder, hubert, judge, lm, pretrain, sid, st, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
@@ -157,7 +157,8 @@ impl Pipeline {
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         self.needs_texts(c)?;
         let (heard, decode) = self.speech::<I>(c)?;
-        let mut judge = RunConfig { pretrain: Some(c.units.teacher.clone()), from_hubert: false, ..c.clone() };
+        let mut judge = c.clone();
+        (judge.pretrain, judge.from_hubert, judge.initial_decoder) = (Some(c.units.teacher.clone()), false, false);
         judge.evaluation.search.lm_weight = 0.0;
         let recogniser = self.start(&judge, &heard.prepare, |inputs| asr::finetune(&judge, inputs, &self.datasets))?;
         Ok(speech::hear::<I>(c, &judge, &heard, &decode, &recogniser, &self.datasets))
@@ -259,6 +260,7 @@ impl Pipeline {
         finetune: impl FnOnce(Inputs) -> Arc<Stage>,
     ) -> Result<Arc<Stage>, Unavailable> {
         let pretrain = match c.pretrain {
+            Some(_) if c.initial_decoder => Some(decoder::stage(c, prepare, &self.pretrain(c, prepare)?)),
             Some(_) => Some(self.pretrain(c, prepare)?),
             None if c.from_hubert => Some(self.hubert(c, prepare)?),
             None => None,

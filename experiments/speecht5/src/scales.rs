@@ -61,6 +61,7 @@ fn paper() -> RunConfig {
         pretrain: Some(pretrain.clone()),
         hubert: None,
         from_hubert: false,
+        initial_decoder: false,
         asr: Recipe { train: recipe::recognition(preset), task: AsrConfig::base(preset) },
         lm: Recipe { train: recipe::language_model(), task: LmTask::official() },
         st: Recipe { train: recipe::translation(preset), task: StConfig::base(preset) },

@@ -2,6 +2,7 @@
 
 pub mod asr;
 pub mod data;
+pub mod decoder;
 pub mod hubert;
 pub mod judge;
 pub mod lm;
