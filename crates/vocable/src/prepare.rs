@@ -48,18 +48,31 @@ pub enum Source {
     Parquet(Parquet),
 }
 
-/// Where a corpus is, where it goes and what is put up with.
+/// Where prepared recordings go, and what is put up with.
 #[derive(Args)]
-pub struct Folders {
-    /// The corpus's folder.
-    #[arg(long, value_name = "DIR")]
-    from: PathBuf,
+pub struct Target {
     /// The folder to make.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Leave out unusable recordings instead of stopping.
     #[arg(long)]
     skip_bad: bool,
+}
+
+impl Target {
+    fn lenience(&self) -> Lenience {
+        Lenience { skip_bad: self.skip_bad, partial: false }
+    }
+}
+
+/// A published corpus, and where it goes.
+#[derive(Args)]
+pub struct Folders {
+    /// The corpus's folder.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    #[command(flatten)]
+    target: Target,
     /// Take a corpus that is not of the published size.
     #[arg(long)]
     partial: bool,
@@ -67,7 +80,7 @@ pub struct Folders {
 
 impl Folders {
     fn lenience(&self) -> Lenience {
-        Lenience { skip_bad: self.skip_bad, partial: self.partial }
+        Lenience { partial: self.partial, ..self.target.lenience() }
     }
 }
 
@@ -101,9 +114,8 @@ pub struct Fsdd {
     /// The data set's folder.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    #[command(flatten)]
+    target: Target,
     /// Voices kept for `test-other`, separated by commas, or `none`.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values_t = fsdd::HELD_OUT.map(String::from))]
     held_out: Vec<String>,
@@ -113,9 +125,6 @@ pub struct Fsdd {
     /// Which digits, takes and pauses.
     #[arg(long, value_name = "N", default_value_t = fsdd::Settings::default().seed)]
     seed: u64,
-    /// Leave out unusable recordings instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 /// Options of `prepare jsonl`.
@@ -124,12 +133,8 @@ pub struct Jsonl {
     /// The manifest of the recordings.
     #[arg(long, value_name = "MANIFEST")]
     from: PathBuf,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// Leave out unusable recordings instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Options of `prepare arctic`.
@@ -161,12 +166,8 @@ pub struct Noise {
     /// The folder; recordings below folders called train, valid and test play these parts, of others a tenth is held out for each.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// Leave out unusable recordings instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Options of `prepare mustc`.
@@ -185,15 +186,11 @@ pub struct Kaldi {
     /// Data folders, each with its split: train=data/train valid=data/dev test-clean=data/test.
     #[arg(long, value_name = "SPLIT=DIR", num_args = 1.., required = true, value_parser = part)]
     from: Vec<(Split, PathBuf)>,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    #[command(flatten)]
+    target: Target,
     /// The folder that relative paths in wav.scp are relative to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// Leave out unusable recordings instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 /// Options of `prepare fairseq`.
@@ -202,12 +199,8 @@ pub struct Fairseq {
     /// Manifests, each with its split: train=train.tsv valid=valid.tsv.
     #[arg(long, value_name = "SPLIT=TSV", num_args = 1.., required = true, value_parser = part)]
     from: Vec<(Split, PathBuf)>,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// Leave out unusable recordings instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Options of `prepare parquet`.
@@ -217,9 +210,8 @@ pub struct Parquet {
     /// Files, folders of files or beginnings of files' names, each with its split: train=data/train valid=data/validation.
     #[arg(long, value_name = "SPLIT=PATH", num_args = 1.., required = true, value_parser = part)]
     from: Vec<(Split, PathBuf)>,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    #[command(flatten)]
+    target: Target,
     /// The column of audio files: groups of bytes and path, or bytes.
     #[arg(long, value_name = "COLUMN", default_value = "audio")]
     audio: String,
@@ -232,9 +224,6 @@ pub struct Parquet {
     /// The column of the utterances' names.
     #[arg(long, value_name = "COLUMN", default_value = "id")]
     id: String,
-    /// Leave out unusable recordings instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 /// A split and what is to be it, `train=PATH`.
@@ -273,14 +262,15 @@ pub fn run(source: Source) -> ExitCode {
 
 fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
     let listed = |reader, folders: &Folders, listing: Listing| {
-        readers::prepare(reader, &folders.from, listing, &folders.to, folders.lenience(), progress)
+        readers::prepare(reader, &folders.from, listing, &folders.target.to, folders.lenience(), progress)
     };
     let prepared = match source {
-        Source::Fsdd(Fsdd { from, to, held_out, strings, seed, skip_bad }) => {
+        Source::Fsdd(Fsdd { from, target, held_out, strings, seed }) => {
             let held_out = if held_out == ["none"] { Vec::new() } else { held_out };
-            fsdd::prepare(&from, &to, &fsdd::Settings { held_out, strings, seed, skip_bad }, progress)?
+            let settings = fsdd::Settings { held_out, strings, seed, skip_bad: target.skip_bad };
+            fsdd::prepare(&from, &target.to, &settings, progress)?
         }
-        Source::Jsonl(Jsonl { from, to, skip_bad }) => jsonl::prepare(&from, &to, skip_bad, progress)?,
+        Source::Jsonl(Jsonl { from, target }) => jsonl::prepare(&from, &target.to, target.skip_bad, progress)?,
         Source::Librispeech(Libri { folders, sets }) => {
             listed("librispeech", &folders, librispeech::list(&folders.from, &sets)?)?
         }
@@ -299,24 +289,24 @@ fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
         Source::Mustc(Mustc { folders, language }) => listed("mustc", &folders, mustc::list(&folders.from, language)?)?,
         Source::Wham(Wham { folders, wsj0, lists }) => {
             let mixing = wsj0.zip(lists).map(|(wsj0, lists)| wham::Mixing { wsj0, lists });
-            let all = wham::prepare_all(&folders.from, mixing.as_ref(), &folders.to, folders.lenience(), progress)?;
+            let all =
+                wham::prepare_all(&folders.from, mixing.as_ref(), &folders.target.to, folders.lenience(), progress)?;
             return Ok(Done::Recordings(all));
         }
-        Source::Noise(Noise { from, to, skip_bad }) => {
-            let lenience = Lenience { skip_bad, partial: false };
-            readers::prepare("noise", &from, noise::list(&from)?, &to, lenience, progress)?
+        Source::Noise(Noise { from, target }) => {
+            readers::prepare("noise", &from, noise::list(&from)?, &target.to, target.lenience(), progress)?
         }
-        Source::Kaldi(Kaldi { from, to, root, skip_bad }) => {
+        Source::Kaldi(Kaldi { from, target, root }) => {
             let listing = kaldi::list(&from, &root)?;
-            readers::prepare("kaldi", &from[0].1, listing, &to, Lenience { skip_bad, partial: false }, progress)?
+            readers::prepare("kaldi", &from[0].1, listing, &target.to, target.lenience(), progress)?
         }
-        Source::Fairseq(Fairseq { from, to, skip_bad }) => {
-            fairseq::prepare_all(&from, &to, Lenience { skip_bad, partial: false }, progress)?
+        Source::Fairseq(Fairseq { from, target }) => {
+            fairseq::prepare_all(&from, &target.to, target.lenience(), progress)?
         }
         #[cfg(feature = "parquet")]
-        Source::Parquet(Parquet { from, to, audio, text, speaker, id, skip_bad }) => {
+        Source::Parquet(Parquet { from, target, audio, text, speaker, id }) => {
             let columns = readers::parquet::Columns { audio, text: Some(text), speaker: Some(speaker), id: Some(id) };
-            readers::parquet::prepare_all(&from, &columns, &to, Lenience { skip_bad, partial: false }, progress)?
+            readers::parquet::prepare_all(&from, &columns, &target.to, target.lenience(), progress)?
         }
     };
     Ok(Done::Recordings(vec![prepared]))
