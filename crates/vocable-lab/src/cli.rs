@@ -159,8 +159,17 @@ impl<C: Config> Cli<C> {
         let outcome = runner.run(&jobs.plan())?;
         for Job { table, trials, .. } in &jobs.0 {
             let record = Record::collect(table, trials, runs, &outcome, command, label(matches))?;
+            let before = Record::read(&record.place(runs))?;
             let path = record.write(runs)?;
             writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
+            if let Some(before) = before.filter(|before| !record.holds(before)) {
+                writeln!(
+                    out,
+                    "The file held other numbers before. Their stages are kept, and `{}` shows them again; --name NAME gives \
+                     each a file of its own.",
+                    before.command
+                )?;
+            }
         }
         Ok(verdict(&outcome, command))
     }

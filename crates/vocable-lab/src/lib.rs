@@ -54,7 +54,7 @@ pub use progress::Progress;
 pub use record::Record;
 pub use runner::{Outcome, Runner};
 pub use scale::Scale;
-pub use score::{Score, Scores};
+pub use score::{Parts, Score, Scores};
 pub use stage::{Cost, Stage};
 pub use stage_run::{Metrics, StageRun};
 pub use table::{Column, Direction, Origin, Printed, Table, Trial, Unavailable};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vocable_metrics::Bootstrap;
+use vocable_metrics::{Bootstrap, Interval, Items};
 use vocable_random::Key;
 
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::manifest::{Git, Manifest, Status};
 use crate::plan::{Plan, stage_dir};
 use crate::runner::Outcome;
 use crate::scale::Scale;
-use crate::score::{Score, Scores};
+use crate::score::{Parts, Score, Scores};
 use crate::stage::Stage;
 use crate::table::{Column, Resolved, Table, Trial, Unavailable};
 
@@ -169,12 +169,28 @@ impl Record {
         runs.join("tables").join(format!("{table}-{scale}{name}.json"))
     }
 
+    /// Its place under a runs directory.
+    pub fn place(&self, runs: &Path) -> PathBuf {
+        Self::path(runs, &self.table, self.scale, self.name.as_deref())
+    }
+
+    /// Whether all numbers of another record, an earlier one of the same place, are among its own. Those of other settings
+    /// or data are not, nor are those of other seeds.
+    pub fn holds(&self, other: &Self) -> bool {
+        other.rows.iter().all(|row| {
+            row.cells.iter().all(|cell| {
+                let own = self.cell(&row.name, &cell.column).map_or(&[][..], |own| &own.stages);
+                cell.stages.iter().all(|stage| own.contains(stage))
+            })
+        })
+    }
+
     /// Writes it to its place under a runs directory, which a [`Runner`](crate::Runner) has made; gives the path.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn write(&self, runs: &Path) -> Result<PathBuf, Error> {
-        let path = Self::path(runs, &self.table, self.scale, self.name.as_deref());
+        let path = self.place(runs);
         write_json(&path, self)?;
         Ok(path)
     }
@@ -245,24 +261,22 @@ fn cell<'s, C>(
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
         cell.reason = None;
     }
-    let ends =
-        |runs: &[&[(f64, f64)]]| bootstrap(column).mean_of_runs(runs).map(|interval| [interval.low, interval.high]);
+    let ends = |interval: Interval| [interval.low, interval.high];
     if all.len() > 1 {
-        cell.interval = ends(&shared(&all, &all));
+        cell.interval = bootstrap(column).mean_of_runs(&shared(&all, &all)).map(ends);
     }
     let speakers: Vec<_> = all.values().map(Score::by_speaker).collect();
-    cell.speakers = speakers.first().map(BTreeMap::len).filter(|&count| count > 0);
+    cell.speakers = speakers.first().map(Items::count).filter(|&count| count > 0);
     // Of one speaker every draw is the same.
-    if cell.speakers > Some(1) && speakers.iter().all(|other| other.keys().eq(speakers[0].keys())) {
-        let sums: Vec<Vec<(f64, f64)>> = speakers.iter().map(|sums| sums.values().copied().collect()).collect();
-        cell.speaker_interval = ends(&sums.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    if cell.speakers > Some(1) && speakers.iter().all(|other| other.are_those_of(&speakers[0])) {
+        cell.speaker_interval = bootstrap(column).mean_of_runs(&speakers.iter().collect::<Vec<_>>()).map(ends);
     }
     Ok((cell, all))
 }
 
 /// What the scores of the trials that `other` has too are made of.
-fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>) -> Vec<&'s [(f64, f64)]> {
-    scores.iter().filter(|(trial, _)| other.contains_key(trial)).map(|(_, score)| score.parts.as_slice()).collect()
+fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>) -> Vec<&'s Parts> {
+    scores.iter().filter(|(trial, _)| other.contains_key(trial)).map(|(_, score)| &score.parts).collect()
 }
 
 /// The draws of items that all cells of a column share.

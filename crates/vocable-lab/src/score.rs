@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use vocable_metrics::{BleuCounts, Bootstrap, Items};
 
 use crate::error::Error;
 use crate::files::{read_json, write_json};
@@ -17,8 +18,8 @@ pub struct Score {
     pub n: u64,
     /// Its 95 % interval, if one was computed.
     pub interval: Option<[f64; 2]>,
-    /// Where the value is Σ numerator / Σ denominator over items: both of every item, in an order that all rows and seeds
-    /// share, so that they can be compared item by item. Kept in a file of their own.
+    /// What every item contributes, in an order that all rows and seeds share, so that they can be compared item by item.
+    /// Kept in a file of their own.
     #[serde(skip)]
     pub parts: Parts,
     /// Whose each item is, where that is known: a second interval draws speakers with all that is theirs. Kept in a file
@@ -27,13 +28,86 @@ pub struct Score {
     pub speakers: Vec<String>,
 }
 
-/// (numerator, denominator) of every item of a score.
-pub type Parts = Vec<(f64, f64)>;
+/// What every item contributes to a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Parts {
+    /// (numerator, denominator); the score is Σ numerator / Σ denominator. None where the parts are not known.
+    Ratios(Vec<(f64, f64)>),
+    /// The counts of a text; the score is BLEU.
+    Bleu(Vec<BleuCounts>),
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self::Ratios(Vec::new())
+    }
+}
+
+impl From<Vec<(f64, f64)>> for Parts {
+    fn from(ratios: Vec<(f64, f64)>) -> Self {
+        Self::Ratios(ratios)
+    }
+}
+
+impl From<Vec<BleuCounts>> for Parts {
+    fn from(counts: Vec<BleuCounts>) -> Self {
+        Self::Bleu(counts)
+    }
+}
+
+impl Items for Parts {
+    fn count(&self) -> usize {
+        match self {
+            Self::Ratios(parts) => parts.count(),
+            Self::Bleu(parts) => parts.count(),
+        }
+    }
+
+    fn figure(&self, drawn: &[usize]) -> Option<f64> {
+        match self {
+            Self::Ratios(parts) => parts.figure(drawn),
+            Self::Bleu(parts) => parts.figure(drawn),
+        }
+    }
+}
+
+/// A score's parts in groups, one of each speaker, which are drawn whole.
+pub(crate) struct Speakers<'s> {
+    parts: &'s Parts,
+    items: BTreeMap<&'s str, Vec<usize>>,
+}
+
+impl Speakers<'_> {
+    /// Whether the same speakers are in both, so that they can be drawn together.
+    pub(crate) fn are_those_of(&self, other: &Self) -> bool {
+        self.items.keys().eq(other.items.keys())
+    }
+}
+
+impl Items for Speakers<'_> {
+    fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    fn figure(&self, drawn: &[usize]) -> Option<f64> {
+        let groups: Vec<&Vec<usize>> = self.items.values().collect();
+        self.parts.figure(&drawn.iter().flat_map(|&speaker| groups[speaker]).copied().collect::<Vec<_>>())
+    }
+}
 
 impl Score {
     /// A value measured on `n` items.
     pub fn new(value: f64, n: u64) -> Self {
-        Self { value, n, interval: None, parts: Parts::new(), speakers: Vec::new() }
+        Self { value, n, interval: None, parts: Parts::default(), speakers: Vec::new() }
+    }
+
+    /// The score of items by what each contributes, with its interval; `None` where it is not defined, as of no item.
+    pub fn of(parts: impl Into<Parts>, bootstrap: Bootstrap) -> Option<Self> {
+        let parts = parts.into();
+        let all: Vec<usize> = (0..parts.count()).collect();
+        let (value, interval) = (parts.figure(&all)?, bootstrap.interval(&parts)?);
+        Some(Self::new(value, all.len() as u64).interval(interval.low, interval.high).parts(parts))
     }
 
     /// The same score with its 95 % interval.
@@ -44,8 +118,8 @@ impl Score {
 
     /// The same score with what its items contribute.
     #[must_use]
-    pub fn parts(self, parts: Parts) -> Self {
-        Self { parts, ..self }
+    pub fn parts(self, parts: impl Into<Parts>) -> Self {
+        Self { parts: parts.into(), ..self }
     }
 
     /// The same score with whose its items are, one name for each.
@@ -54,18 +128,17 @@ impl Score {
     /// If there are not as many as [`parts`](Self::parts), which come first.
     #[must_use]
     pub fn speakers(self, speakers: Vec<String>) -> Self {
-        assert_eq!(self.parts.len(), speakers.len(), "one speaker for each item");
+        assert_eq!(self.parts.count(), speakers.len(), "one speaker for each item");
         Self { speakers, ..self }
     }
 
-    /// The parts of each speaker added up, by name; empty if they are not known.
-    pub(crate) fn by_speaker(&self) -> BTreeMap<&str, (f64, f64)> {
-        let mut sums = BTreeMap::<&str, (f64, f64)>::new();
-        for (speaker, (numerator, denominator)) in self.speakers.iter().zip(&self.parts) {
-            let sum = sums.entry(speaker).or_default();
-            *sum = (sum.0 + numerator, sum.1 + denominator);
+    /// Its parts by speaker; none if these are not known.
+    pub(crate) fn by_speaker(&self) -> Speakers<'_> {
+        let mut items = BTreeMap::<&str, Vec<usize>>::new();
+        for (item, speaker) in self.speakers.iter().enumerate() {
+            items.entry(speaker).or_default().push(item);
         }
-        sums
+        Speakers { parts: &self.parts, items }
     }
 }
 
@@ -102,26 +175,30 @@ impl Scores {
     /// [`Error::Score`] for a value that is not finite, [`Error::File`] when it cannot be written.
     pub fn write(&self, outputs: &Path) -> Result<(), Error> {
         let finite = |score: &Score| {
-            let parts = score.parts.iter().flat_map(|&(numerator, denominator)| [numerator, denominator]);
+            let ratios = match &score.parts {
+                Parts::Ratios(ratios) => ratios.as_slice(),
+                Parts::Bleu(_) => &[],
+            };
+            let parts = ratios.iter().flat_map(|&(numerator, denominator)| [numerator, denominator]);
             [score.value].into_iter().chain(score.interval.into_iter().flatten()).chain(parts).all(f64::is_finite)
         };
         if let Some((key, _)) = self.0.iter().find(|(_, score)| !finite(score)) {
             return Err(Error::Score(key.clone()));
         }
-        let parts = self.some(|score| &score.parts);
+        let parts = self.some(|score| (score.parts.count() > 0).then_some(&score.parts));
         if !parts.is_empty() {
             write_json(&outputs.join(Self::PARTS), &parts)?;
         }
-        let speakers = self.some(|score| &score.speakers);
+        let speakers = self.some(|score| (!score.speakers.is_empty()).then_some(&score.speakers));
         if !speakers.is_empty() {
             write_json(&outputs.join(Self::SPEAKERS), &speakers)?;
         }
         write_json(&outputs.join(Self::FILE), self)
     }
 
-    /// What there is of a list that each score may have, by key.
-    fn some<T>(&self, list: impl Fn(&Score) -> &Vec<T>) -> BTreeMap<&String, &Vec<T>> {
-        self.0.iter().map(|(key, score)| (key, list(score))).filter(|(_, list)| !list.is_empty()).collect()
+    /// What there is of something that each score may have, by key.
+    fn some<T>(&self, of: impl Fn(&Score) -> Option<&T>) -> BTreeMap<&String, &T> {
+        self.0.iter().filter_map(|(key, score)| Some((key, of(score)?))).collect()
     }
 
     /// Reads these files from a stage's `outputs` directory; `None` if the stage wrote no scores.
@@ -148,6 +225,8 @@ impl Scores {
 
 #[cfg(test)]
 mod tests {
+    use vocable_random::Key;
+
     use super::*;
 
     #[test]
@@ -156,8 +235,14 @@ mod tests {
         assert_eq!(Scores::read(dir.path()).unwrap(), None);
         let wer = Score::new(50.0, 2).interval(4.0, 90.0).parts(vec![(100.0, 3.0), (200.0, 3.0)]);
         let wer = wer.speakers(vec!["b".into(), "a".into()]);
-        assert_eq!(wer.by_speaker().into_iter().collect::<Vec<_>>(), [("a", (200.0, 3.0)), ("b", (100.0, 3.0))]);
-        let scores = Scores::new().with("wer", wer).with("n", Score::new(1.0, 1));
+        let speakers = wer.by_speaker();
+        assert_eq!(
+            (speakers.count(), speakers.figure(&[0]), speakers.figure(&[0, 1, 1])),
+            (2, Some(200.0 / 3.0), Some(400.0 / 9.0))
+        );
+        let bleu = Score::of(vec![BleuCounts::of("a b c d", "a b c d")], Bootstrap::new(Key::new(1))).unwrap();
+        assert_eq!((bleu.value, bleu.n, bleu.interval), (100.0, 1, Some([100.0, 100.0])));
+        let scores = Scores::new().with("wer", wer).with("n", Score::new(1.0, 1)).with("bleu", bleu);
         scores.write(dir.path()).unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), Some(scores));
         let message = Scores::new().with("wer", Score::new(f64::NAN, 1)).write(dir.path()).unwrap_err().to_string();

@@ -21,7 +21,7 @@ fn main() {
     let characters: EditCounts =
         sentences.iter().map(|(reference, hypothesis)| character_errors(reference, hypothesis)).sum();
     if let (Some(wer), Some(cer), Some(interval)) =
-        (total.percent(), characters.percent(), Bootstrap::new(Key::new(1)).error_rate(&words))
+        (total.percent(), characters.percent(), Bootstrap::new(Key::new(1)).interval(&words[..]))
     {
         println!("WER {wer:.1} % (95 %: {:.1} to {:.1}), CER {cer:.1} %", interval.low, interval.high);
     }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::iter::Sum;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest n-grams that are compared.
 const ORDER: usize = 4;
 
@@ -17,7 +19,7 @@ pub fn bleu(references: &[impl AsRef<str>], hypotheses: &[impl AsRef<str>]) -> O
 }
 
 /// What BLEU counts of a text; a corpus has the sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BleuCounts {
     /// n-grams of the hypothesis that the reference has too, by order.
     hits: [usize; ORDER],

@@ -1,14 +1,14 @@
-//! Confidence intervals by resampling utterances.
+//! Confidence intervals and paired tests by resampling a test set.
 
 use rand::RngExt;
 use vocable_random::Key;
 
-use crate::{BleuCounts, EditCounts};
+use crate::Items;
 
-/// The percentile bootstrap (Efron 1979; Bisani and Ney 2004 for word error rates): utterances are drawn with replacement,
-/// as many as there are, and the statistic is taken of each such test set; the interval cuts equal tails off what results.
+/// The percentile bootstrap (Efron 1979; Bisani and Ney 2004 for word error rates): items are drawn with replacement, as many
+/// as there are, and the figure is taken of each such test set; the interval cuts equal tails off what results.
 ///
-/// It tells how the figure would vary with other test utterances, not with another training run.
+/// It tells how the figure would vary with other test items, not with another training run.
 #[derive(Clone, Copy, Debug)]
 pub struct Bootstrap {
     /// Test sets drawn; 1000 settle a 95 % interval to about a tenth of its width.
@@ -19,7 +19,7 @@ pub struct Bootstrap {
     pub key: Key,
 }
 
-/// Utterances that a comparison needs: of fewer, not even differences that all have the same sign are evidence at 5 % (the
+/// Items that a comparison needs: of fewer, not even differences that all have the same sign are evidence at 5 % (the
 /// sign test's p is 2 · 0.5ⁿ), while a bootstrap of them would be certain.
 pub const FEWEST: usize = 6;
 
@@ -38,68 +38,39 @@ impl Bootstrap {
         Self { resamples: 1000, level: 0.95, key }
     }
 
-    /// Interval of the mean of one value per utterance (a distance; 0 or 100 for an accuracy in percent).
-    pub fn mean(&self, values: &[f64]) -> Option<Interval> {
-        let pairs: Vec<(f64, f64)> = values.iter().map(|&value| (value, 1.0)).collect();
-        self.ratio(&pairs)
+    /// Interval of the items' figure. Draws without one are left out; `None` where no draw remains, as of no item. Panics on
+    /// impossible settings.
+    pub fn interval<I: Items + ?Sized>(&self, items: &I) -> Option<Interval> {
+        self.mean_of_runs(&[items])
     }
 
-    /// Interval of an error rate in percent from the utterances' edit counts.
-    pub fn error_rate(&self, utterances: &[EditCounts]) -> Option<Interval> {
-        let pairs: Vec<(f64, f64)> =
-            utterances.iter().map(|counts| (100.0 * counts.errors() as f64, counts.reference() as f64)).collect();
-        self.ratio(&pairs)
+    /// Interval of the mean over runs (of several seeds, say) of the figure. In every draw all runs are scored on the same
+    /// items. `None` also where the runs are not over equally many.
+    pub fn mean_of_runs<I: Items + ?Sized>(&self, runs: &[&I]) -> Option<Interval> {
+        let mut means = self.draws(count(runs)?, |drawn| mean(runs, drawn));
+        means.sort_by(f64::total_cmp);
+        let tail = (1.0 - self.level) / 2.0;
+        Some(Interval { low: quantile(&means, tail)?, high: quantile(&means, 1.0 - tail)? })
     }
 
-    /// Interval of BLEU from the texts' counts.
-    pub fn bleu(&self, texts: &[BleuCounts]) -> Option<Interval> {
-        self.statistic(texts, |drawn| drawn.copied().sum::<BleuCounts>().score())
-    }
-
-    /// Interval of Σ numerator / Σ denominator over utterances of (numerator, denominator), drawn as pairs because long
-    /// utterances weigh more. Draws whose denominators sum to 0 are left out; `None` where no draw remains, as with no
-    /// utterance. Panics on impossible settings.
-    pub fn ratio(&self, utterances: &[(f64, f64)]) -> Option<Interval> {
-        self.statistic(utterances, |drawn| {
-            let (numerator, denominator) = drawn.fold((0.0, 0.0), |sum, &(n, d)| (sum.0 + n, sum.1 + d));
-            (denominator != 0.0).then(|| numerator / denominator)
-        })
-    }
-
-    /// Interval of the mean over runs (of several seeds, say) of [`Self::ratio`]'s figure. In every draw all runs are
-    /// scored on the same utterances. `None` also where the runs are not over equally many.
-    pub fn mean_of_runs(&self, runs: &[&[(f64, f64)]]) -> Option<Interval> {
-        let means = self.draws(utterances(runs)?, |drawn| mean_of_ratios(runs, drawn));
-        self.interval(means)
-    }
-
-    /// Whether the runs of `a` and those of `b` differ in the mean of [`Self::ratio`]'s figure: the two-sided p-value of the
-    /// paired bootstrap (Efron and Tibshirani 1993, section 16.4), twice the share of draws of the same utterances for both
-    /// in which the difference is not on its usual side. The draw at hand counts as one, so that no p is 0. `None` where
-    /// they are not over equally many utterances, or over less than [`FEWEST`].
+    /// Whether the runs of `a` and those of `b` differ in the mean of the figure: the two-sided p-value of the paired
+    /// bootstrap (Efron and Tibshirani 1993, section 16.4; Koehn 2004 for BLEU), twice the share of draws of the same items
+    /// for both in which the difference is not on its usual side. The draw at hand counts as one, so that no p is 0. `None`
+    /// where they are not over equally many items, or over less than [`FEWEST`].
     ///
-    /// Like the interval it is about other utterances; of other seeds it knows as much as the runs show.
-    pub fn difference(&self, a: &[&[(f64, f64)]], b: &[&[(f64, f64)]]) -> Option<f64> {
-        let count = utterances(a)?;
-        if utterances(b)? != count || count < FEWEST {
+    /// Like the interval it is about other items; of other seeds it knows as much as the runs show.
+    pub fn difference<I: Items + ?Sized>(&self, a: &[&I], b: &[&I]) -> Option<f64> {
+        let items = count(a)?;
+        if count(b)? != items || items < FEWEST {
             return None;
         }
-        let differences = self.draws(count, |drawn| Some(mean_of_ratios(a, drawn)? - mean_of_ratios(b, drawn)?));
+        let differences = self.draws(items, |drawn| Some(mean(a, drawn)? - mean(b, drawn)?));
         let share = |side: &dyn Fn(f64) -> bool| {
             let there = differences.iter().filter(|&&difference| side(difference)).count();
             (there + 1) as f64 / (differences.len() + 1) as f64
         };
         let rarer = share(&|difference| difference <= 0.0).min(share(&|difference| difference >= 0.0));
         Some((2.0 * rarer).min(1.0))
-    }
-
-    /// Interval of a statistic of drawn items; draws without one are left out.
-    fn statistic<T>(
-        &self,
-        items: &[T],
-        statistic: impl Fn(&mut dyn Iterator<Item = &T>) -> Option<f64>,
-    ) -> Option<Interval> {
-        self.interval(self.draws(items.len(), |drawn| statistic(&mut drawn.iter().map(|&index| &items[index]))))
     }
 
     /// A statistic of each draw of `count` indices below `count`; draws without one are left out.
@@ -114,29 +85,18 @@ impl Bootstrap {
         };
         (0..self.resamples).filter_map(draw).collect()
     }
-
-    fn interval(&self, mut values: Vec<f64>) -> Option<Interval> {
-        values.sort_by(f64::total_cmp);
-        let tail = (1.0 - self.level) / 2.0;
-        Some(Interval { low: quantile(&values, tail)?, high: quantile(&values, 1.0 - tail)? })
-    }
 }
 
-/// Over how many utterances all the runs are; none if they differ or there are none.
-fn utterances(runs: &[&[(f64, f64)]]) -> Option<usize> {
-    let count = runs.first()?.len();
-    (count > 0 && runs.iter().all(|run| run.len() == count)).then_some(count)
+/// Over how many items all the runs are; none if they differ or there are none.
+fn count<I: Items + ?Sized>(runs: &[&I]) -> Option<usize> {
+    let count = runs.first()?.count();
+    (count > 0 && runs.iter().all(|run| run.count() == count)).then_some(count)
 }
 
-/// The mean over runs of Σ numerator / Σ denominator over the drawn utterances.
-fn mean_of_ratios(runs: &[&[(f64, f64)]], drawn: &[usize]) -> Option<f64> {
-    let ratio = |run: &&[(f64, f64)]| {
-        let (numerator, denominator) =
-            drawn.iter().map(|&index| run[index]).fold((0.0, 0.0), |sum, (n, d)| (sum.0 + n, sum.1 + d));
-        (denominator != 0.0).then(|| numerator / denominator)
-    };
-    let ratios: Option<Vec<f64>> = runs.iter().map(ratio).collect();
-    ratios.map(|ratios| ratios.iter().sum::<f64>() / ratios.len() as f64)
+/// The mean over runs of the figure of the drawn items.
+fn mean<I: Items + ?Sized>(runs: &[&I], drawn: &[usize]) -> Option<f64> {
+    let figures: Option<Vec<f64>> = runs.iter().map(|run| run.figure(drawn)).collect();
+    figures.map(|figures| figures.iter().sum::<f64>() / figures.len() as f64)
 }
 
 /// The value that a share of the sorted ones lies below, interpolated between neighbours (numpy's default).
@@ -149,6 +109,7 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EditCounts;
 
     #[test]
     fn quantiles_are_interpolated() {
@@ -164,7 +125,7 @@ mod tests {
         let values: Vec<f64> = (0..2000).map(|_| rng.random_range(0.0..1.0)).collect();
         let mean = values.iter().sum::<f64>() / 2000.0;
         let half = 1.96 * (1.0_f64 / 12.0).sqrt() / 2000.0_f64.sqrt();
-        let interval = Bootstrap { resamples: 4000, ..Bootstrap::new(Key::new(1)) }.mean(&values).unwrap();
+        let interval = Bootstrap { resamples: 4000, ..Bootstrap::new(Key::new(1)) }.interval(&values[..]).unwrap();
         // 4000 draws place a 2.5 % quantile to about 5 % of the half width; 15 % is three of those.
         assert!((interval.low - (mean - half)).abs() < 0.15 * half, "{interval:?}");
         assert!((interval.high - (mean + half)).abs() < 0.15 * half, "{interval:?}");
@@ -177,21 +138,24 @@ mod tests {
             EditCounts { hits: 9, substitutions: 1, ..Default::default() },
             EditCounts { deletions: 2, ..Default::default() },
         ];
-        let interval = Bootstrap::new(Key::new(3)).error_rate(&utterances).unwrap();
+        let interval = Bootstrap::new(Key::new(3)).interval(&utterances[..]).unwrap();
         assert_eq!(interval, Interval { low: 10.0, high: 100.0 });
-        let narrow = Bootstrap { level: 0.3, ..Bootstrap::new(Key::new(3)) }.error_rate(&utterances).unwrap();
+        let narrow = Bootstrap { level: 0.3, ..Bootstrap::new(Key::new(3)) }.interval(&utterances[..]).unwrap();
         assert_eq!(narrow, Interval { low: 25.0, high: 25.0 });
     }
 
     #[test]
     fn the_key_decides_and_constants_have_no_width() {
         let values: Vec<f64> = (0..50).map(f64::from).collect();
-        let bootstrap = |seed| Bootstrap::new(Key::new(seed)).mean(&values);
+        let bootstrap = |seed| Bootstrap::new(Key::new(seed)).interval(&values[..]);
         assert_eq!(bootstrap(1), bootstrap(1));
         assert_ne!(bootstrap(1), bootstrap(2));
-        assert_eq!(Bootstrap::new(Key::new(1)).mean(&[3.0; 20]), Some(Interval { low: 3.0, high: 3.0 }));
-        assert_eq!(Bootstrap::new(Key::new(1)).mean(&[]), None);
-        assert_eq!(Bootstrap::new(Key::new(1)).error_rate(&[EditCounts { insertions: 2, ..Default::default() }]), None);
+        assert_eq!(Bootstrap::new(Key::new(1)).interval(&[3.0; 20][..]), Some(Interval { low: 3.0, high: 3.0 }));
+        assert_eq!(Bootstrap::new(Key::new(1)).interval::<[f64]>(&[]), None);
+        assert_eq!(
+            Bootstrap::new(Key::new(1)).interval(&[EditCounts { insertions: 2, ..Default::default() }][..]),
+            None
+        );
     }
 
     /// Of one run it is the run's own interval, to the bit; of several it narrows where their errors are not the same.
@@ -201,13 +165,13 @@ mod tests {
         let mut run = || (0..50).map(|_| (rng.random_range(0.0..3.0), rng.random_range(1.0..9.0))).collect::<Vec<_>>();
         let (a, b) = (run(), run());
         let bootstrap = Bootstrap::new(Key::new(2));
-        let alone = bootstrap.ratio(&a).unwrap();
-        assert_eq!(bootstrap.mean_of_runs(&[&a]), Some(alone));
-        assert_eq!(bootstrap.mean_of_runs(&[&a, &a]), Some(alone));
-        let both = bootstrap.mean_of_runs(&[&a, &b]).unwrap();
+        let alone = bootstrap.interval(&a[..]).unwrap();
+        assert_eq!(bootstrap.mean_of_runs(&[&a[..]]), Some(alone));
+        assert_eq!(bootstrap.mean_of_runs(&[&a[..], &a]), Some(alone));
+        let both = bootstrap.mean_of_runs(&[&a[..], &b]).unwrap();
         assert!(both.high - both.low < 0.9 * (alone.high - alone.low), "{both:?}, alone {alone:?}");
-        assert_eq!(bootstrap.mean_of_runs(&[&a, &b[1..]]), None);
-        assert_eq!(bootstrap.mean_of_runs(&[]), None);
+        assert_eq!(bootstrap.mean_of_runs(&[&a[..], &b[1..]]), None);
+        assert_eq!(bootstrap.mean_of_runs::<[f64]>(&[]), None);
     }
 
     /// Of many independent differences the p-value is that of the normal distribution.
@@ -223,14 +187,14 @@ mod tests {
         for (errors, expected) in [(0.5, 0.617), (1.5, 0.134), (2.5, 0.0124)] {
             let shift = errors * deviation - mean;
             let b: Vec<(f64, f64)> = a.iter().zip(&noise).map(|(&(x, d), noise)| (x + noise + shift, d)).collect();
-            let p = bootstrap.difference(&[&b], &[&a]).unwrap();
+            let p = bootstrap.difference(&[&b[..]], &[&a]).unwrap();
             // Three standard errors of a share of 4000 draws, and the bootstrap's own error at 400 utterances.
             let tolerance = 6.0 * (expected / 4000.0_f64).sqrt() + 0.15 * expected;
             assert!((p - expected).abs() < tolerance, "{errors}: {p}, expected {expected}");
-            assert_eq!(bootstrap.difference(&[&a], &[&b]), Some(p), "the order does not matter");
+            assert_eq!(bootstrap.difference(&[&a[..]], &[&b]), Some(p), "the order does not matter");
         }
-        assert_eq!(bootstrap.difference(&[&a], &[&a]), Some(1.0));
-        assert_eq!(bootstrap.difference(&[&a], &[&a[1..]]), None);
+        assert_eq!(bootstrap.difference(&[&a[..]], &[&a]), Some(1.0));
+        assert_eq!(bootstrap.difference(&[&a[..]], &[&a[1..]]), None);
         let b: Vec<(f64, f64)> = a.iter().map(|&(x, d)| (x + 1.0, d)).collect();
         let of_first = |count: usize| bootstrap.difference(&[&a[..count]], &[&b[..count]]);
         assert!(of_first(FEWEST).is_some_and(|p| p < 0.01) && of_first(FEWEST - 1).is_none());

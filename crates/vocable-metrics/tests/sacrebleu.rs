@@ -34,9 +34,24 @@ fn an_interval_of_bleu_surrounds_it_and_repeats() {
     let pairs = references.iter().zip(&hypotheses);
     let counts: Vec<BleuCounts> = pairs.map(|(reference, said)| BleuCounts::of(reference, said)).collect();
     let value = bleu(&references, &hypotheses).unwrap();
-    let interval = Bootstrap::new(Key::new(1)).bleu(&counts).unwrap();
+    let interval = Bootstrap::new(Key::new(1)).interval(&counts[..]).unwrap();
     assert!(interval.low < value && value < interval.high, "{value} is not in {interval:?}");
     assert!(interval.high - interval.low < 40.0, "{interval:?}");
-    assert_eq!(Bootstrap::new(Key::new(1)).bleu(&counts), Some(interval));
-    assert_eq!(Bootstrap::new(Key::new(1)).bleu(&[]), None);
+    assert_eq!(Bootstrap::new(Key::new(1)).interval(&counts[..]), Some(interval));
+    assert_eq!(Bootstrap::new(Key::new(1)).interval(&counts[..0]), None);
+}
+
+/// Two systems that fail equally often cannot be told apart, one that fails less often can.
+#[test]
+fn systems_are_compared_by_bleu_text_by_text() {
+    let system = |fails: fn(usize) -> bool| -> Vec<BleuCounts> {
+        let reference = |n| format!("the number {n} is what the sentence says today");
+        let said = |n| if fails(n) { format!("number {n} was said") } else { reference(n) };
+        (0..60).map(|n| BleuCounts::of(&reference(n), &said(n))).collect()
+    };
+    let [third, other_third, sixth] = [system(|n| n % 3 == 0), system(|n| n % 3 == 1), system(|n| n % 6 == 0)];
+    let p = |a: &[BleuCounts], b: &[BleuCounts]| Bootstrap::new(Key::new(1)).difference(&[a], &[b]).unwrap();
+    assert!(p(&third, &other_third) > 0.5);
+    // Ten of sixty texts are better and none is worse: by the sign test p = 2 · 0.5¹⁰.
+    assert!(p(&third, &sixth) < 0.01);
 }

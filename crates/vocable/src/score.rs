@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use vocable_audio::{Frames, LogMel, drop_quiet_frames, mel_cepstrum};
 use vocable_metrics::{
-    Bootstrap, EditCounts, Interval, LogMelCepstralDistance, accuracy, aligned_errors, bleu, character_errors,
+    BleuCounts, Bootstrap, EditCounts, Interval, LogMelCepstralDistance, accuracy, aligned_errors, character_errors,
     log_mel_cepstral_distance, word_errors,
 };
 use vocable_random::Key;
@@ -114,7 +114,7 @@ fn texts(metric: Metric, options: &Score) -> Result<Figure, Unusable> {
     let rate = |errors: fn(&str, &str) -> EditCounts| {
         let counts: Vec<EditCounts> = pairs().map(|(reference, hypothesis)| errors(reference, hypothesis)).collect();
         let total: EditCounts = counts.iter().copied().sum();
-        let interval = bootstrap().error_rate(&counts);
+        let interval = bootstrap().interval(&counts[..]);
         let numbered = |(number, (reference, hypothesis))| (format!("line {number}"), reference, hypothesis);
         let aligned = options.aligned.then(|| {
             let named: Vec<(String, &String, &String)> = (1..).zip(pairs()).map(numbered).collect();
@@ -126,12 +126,14 @@ fn texts(metric: Metric, options: &Score) -> Result<Figure, Unusable> {
         Metric::Wer => rate(word_errors),
         Metric::Cer => rate(character_errors),
         Metric::Bleu => {
-            let value = bleu(&references, &hypotheses);
-            Figure { value, interval: None, n, edits: None, aligned: None, unit: "" }
+            let counts: Vec<BleuCounts> = pairs().map(|(a, b)| BleuCounts::of(a, b)).collect();
+            let (value, interval) =
+                (counts.iter().copied().sum::<BleuCounts>().score(), bootstrap().interval(&counts[..]));
+            Figure { value, interval, n, edits: None, aligned: None, unit: "" }
         }
         Metric::Accuracy | Metric::Mcd => {
             let hits: Vec<f64> = pairs().map(|(a, b)| if a == b { 100.0 } else { 0.0 }).collect();
-            let interval = bootstrap().mean(&hits);
+            let interval = bootstrap().interval(&hits[..]);
             let value = accuracy(&references, &hypotheses);
             Figure { value, interval, n, edits: None, aligned: None, unit: " %" }
         }
@@ -184,6 +186,6 @@ fn distances(options: &Score) -> Result<Figure, Unusable> {
     let decibels: Vec<f64> = references.iter().zip(&hypotheses).map(|pair| distance(pair).decibels).collect();
     let n = decibels.len();
     let value = (n > 0).then(|| decibels.iter().sum::<f64>() / n as f64);
-    let interval = bootstrap().mean(&decibels);
+    let interval = bootstrap().interval(&decibels[..]);
     Ok(Figure { value, interval, n, edits: None, aligned: None, unit: " dB" })
 }

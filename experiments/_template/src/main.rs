@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::{Manifest, Split};
 use vocable_lab::{Cli, Column, ConfigError, Cost, Interrupted, Scale, Score, Scores, Stage, StageRun, Table};
 use vocable_lab::{Unavailable, files};
+use vocable_metrics::Bootstrap;
 use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_text::CharVocabulary;
@@ -132,7 +134,7 @@ fn scored(c: &Experiment) -> Result<Arc<Stage>, Unavailable> {
         return Err(Unavailable("the corpus has no text in its `test-clean` split".into()));
     }
     let config = c.model.clone();
-    let stage = Stage::new("score", 1, (&config, &sentences)).input("network", &trained(c, &corpus));
+    let stage = Stage::new("score", 2, (&config, &sentences)).input("network", &trained(c, &corpus));
     Ok(stage.run(move |run| {
         let folder = run.input("network");
         let vocabulary: CharVocabulary = files::read_json(&folder.join(VOCABULARY))?.expect("the stage left it");
@@ -146,9 +148,9 @@ fn scored(c: &Experiment) -> Result<Arc<Stage>, Unavailable> {
                 (guessed.negative_log_likelihood / LN_2, guessed.tokens as f64)
             })
             .collect();
-        let (bits, characters) = parts.iter().fold((0.0, 0.0), |(a, b), part| (a + part.0, b + part.1));
         // With what each sentence contributes, rows are compared sentence by sentence.
-        let score = Score::new(bits / characters, parts.len() as u64).parts(parts);
+        let score = Score::of(parts, Bootstrap::new(Key::new(0).fold("bootstrap")));
+        let score = score.context("the sentences have no characters")?;
         Ok(run.write_scores(&Scores::new().with("bits", score))?)
     }))
 }

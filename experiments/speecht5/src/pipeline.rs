@@ -121,7 +121,8 @@ impl Pipeline {
             st::finetune(c, inputs, &self.datasets)
         };
         let model = self.start(c, &prepare, finetune)?;
-        Ok(st::score(c, &st::decode(c, &prepare, &vocabulary, &model, split, &self.datasets), split))
+        let decode = st::decode(c, &prepare, &vocabulary, &model, split, &self.datasets);
+        Ok(st::score(c, &prepare, &decode, split, &self.datasets))
     }
 
     /// The stage that scores the language model of recognition on the transcripts of a test split.

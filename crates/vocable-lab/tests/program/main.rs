@@ -164,8 +164,16 @@ fn a_second_run_reuses_everything_and_a_change_repeats_only_what_depends_on_it()
     coffee.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before, 0 to run");
     assert_eq!(coffee.record("warm-smoke.json"), first);
     coffee.run(&["plan", "warm"]).ends(0).says("5 stages: 5 done");
-    // The same powder, other cups.
-    coffee.run(&["run", "warm", "brew.temperature=80"]).ends(0).says("5 stages: 1 done before, 4 to run");
+    // The same powder, other cups: another table of the same name, which is said.
+    let replaced = "The file held other numbers before.";
+    coffee
+        .run(&["run", "warm", "brew.temperature=80"])
+        .ends(0)
+        .says("5 stages: 1 done before, 4 to run")
+        .says(replaced);
+    let again = coffee.run(&["run", "warm", "brew.temperature=80"]).ends(0).says("5 stages: 5 done before, 0 to run");
+    assert!(!again.out.contains(replaced), "{}", again.out);
+    assert!(!coffee.run(&["run", "warm", "--name", "mild", "brew.temperature=70"]).ends(0).out.contains(replaced));
     coffee.run(&["run", "warm", "--seed", "2"]).ends(0).says("5 stages: 0 done before, 5 to run");
     assert_eq!(coffee.record("warm-smoke.json")["rows"][0]["cells"][0]["seeds"], serde_json::json!([2]));
     // The other table's first row is the same coffee.

@@ -14,7 +14,7 @@ use vocable_speecht5::to_text::Written;
 use vocable_train::save_model;
 
 use super::data::Datasets;
-use super::ratio::error_rate;
+use super::scored::error_rate;
 use super::{MODEL, device, train};
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::pipeline::Inputs;
@@ -91,8 +91,7 @@ pub fn score(
     Stage::new("score-asr", 4, split).input("prepare", prepare).input("decode", decode).run(move |run| {
         let transcripts: Vec<Written> =
             vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
-        let utterances = datasets.utterances(&run.input("prepare"), transcripts.iter().map(|t| t.id.as_str()))?;
-        let speakers: Vec<String> = utterances.into_iter().map(|utterance| utterance.speaker).collect();
+        let speakers = datasets.speakers(&run.input("prepare"), transcripts.iter().map(|t| t.id.as_str()))?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;

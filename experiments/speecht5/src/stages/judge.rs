@@ -19,7 +19,7 @@ use vocable_metrics::Bootstrap;
 use vocable_random::Key;
 
 use super::data::Datasets;
-use super::ratio::mean;
+use super::scored::mean;
 use super::speech::{GRIFFIN_LIM, SpeechTask, decode_key, read};
 use crate::config::RunConfig;
 use crate::pipeline::Heard;

@@ -8,7 +8,7 @@ pub mod judge;
 pub mod lm;
 pub mod picture;
 pub mod pretrain;
-pub mod ratio;
+pub mod scored;
 pub mod sid;
 pub mod speech;
 pub mod st;

@@ -13,7 +13,7 @@ use vocable_speecht5::{ModelConfig, Regularisation, SpeakerClassifier};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
-use super::ratio::mean;
+use super::scored::mean;
 use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;

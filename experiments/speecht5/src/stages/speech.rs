@@ -19,7 +19,7 @@ use vocable_train::save_model;
 
 use super::data::Datasets;
 use super::picture;
-use super::ratio::{error_rate, mean};
+use super::scored::{error_rate, mean};
 use super::{MODEL, device, train};
 use crate::config::{Recipe, RunConfig};
 use crate::pipeline::{Heard, Inputs};

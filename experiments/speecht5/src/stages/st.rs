@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use vocable_data::manifest::Split;
-use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
+use vocable_lab::{Cost, Scores, Stage, StageRun};
 use vocable_metrics::{BleuCounts, Bootstrap};
 use vocable_random::Key;
 use vocable_speecht5::SpeechT5;
@@ -15,6 +15,7 @@ use vocable_text::{CharVocabulary, Subwords, Vocabulary};
 use vocable_train::save_model;
 
 use super::data::Datasets;
+use super::scored::scored;
 use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
@@ -108,22 +109,28 @@ pub fn decode(
 }
 
 /// Scores translations by BLEU, of beam search and of the best next token alone.
-pub fn score(c: &RunConfig, decode: &Arc<Stage>, split: Split) -> Arc<Stage> {
-    let seed = c.seed;
-    Stage::new("score-st", 1, (split, BleuCounts::SIGNATURE)).input("decode", decode).run(move |run| {
+pub fn score(
+    c: &RunConfig,
+    prepare: &Arc<Stage>,
+    decode: &Arc<Stage>,
+    split: Split,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let (seed, datasets) = (c.seed, Arc::clone(datasets));
+    let stage = Stage::new("score-st", 2, (split, BleuCounts::SIGNATURE));
+    stage.input("prepare", prepare).input("decode", decode).run(move |run| {
         let translations: Vec<Written> = vocable_lab::files::read_json(&run.input("decode").join(TRANSLATIONS))?
             .context("translations are there")?;
+        let speakers = datasets.speakers(&run.input("prepare"), translations.iter().map(|t| t.id.as_str()))?;
         let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;
         let heads: [(&str, Head); 2] = [("bleu", |t| &t.heard.joint), ("greedy_bleu", |t| &t.heard.attention)];
         for (name, head) in heads {
             let counts: Vec<BleuCounts> = translations.iter().map(|t| BleuCounts::of(&t.reference, head(t))).collect();
-            let value = counts.iter().copied().sum::<BleuCounts>().score();
-            let value = value.with_context(|| format!("the split {split} has no translations to score"))?;
-            let interval = bootstrap.bleu(&counts).context("a non-empty test set has an interval")?;
-            scores = scores.with(name, Score::new(value, counts.len() as u64).interval(interval.low, interval.high));
-            run.log(format!("{name} {value:.2} ({})", BleuCounts::SIGNATURE))?;
+            let score = scored(counts, bootstrap).with_context(|| format!("the split {split}"))?;
+            run.log(format!("{name} {:.2} ({})", score.value, BleuCounts::SIGNATURE))?;
+            scores = scores.with(name, score.speakers(speakers.clone()));
         }
         Ok(run.write_scores(&scores)?)
     })
