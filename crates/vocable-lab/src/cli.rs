@@ -165,8 +165,8 @@ impl<C: Config> Cli<C> {
             if let Some(before) = before.filter(|before| !record.holds(before)) {
                 writeln!(
                     out,
-                    "The file held other numbers before. Their stages are kept, and `{}` shows them again; --name NAME gives \
-                     each a file of its own.",
+                    "The file held other numbers before, of `{}`. Their stages are kept; with --name NAME each command has a \
+                     file of its own.",
                     before.command
                 )?;
             }

@@ -165,7 +165,7 @@ fn a_second_run_reuses_everything_and_a_change_repeats_only_what_depends_on_it()
     assert_eq!(coffee.record("warm-smoke.json"), first);
     coffee.run(&["plan", "warm"]).ends(0).says("5 stages: 5 done");
     // The same powder, other cups: another table of the same name, which is said.
-    let replaced = "The file held other numbers before.";
+    let replaced = "The file held other numbers before";
     coffee
         .run(&["run", "warm", "brew.temperature=80"])
         .ends(0)
