@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vocable_metrics::{BleuCounts, Bootstrap, Items};
+use vocable_metrics::{BleuCounts, Bootstrap, EditCounts, Items};
 
 use crate::error::Error;
 use crate::files::{read_json, write_json};
@@ -50,6 +50,21 @@ impl From<Vec<(f64, f64)>> for Parts {
     }
 }
 
+/// One value per item: the score is their mean.
+impl From<Vec<f64>> for Parts {
+    fn from(values: Vec<f64>) -> Self {
+        Self::Ratios(values.into_iter().map(|value| (value, 1.0)).collect())
+    }
+}
+
+/// Edits per utterance: the score is the error rate in percent.
+impl From<Vec<EditCounts>> for Parts {
+    fn from(counts: Vec<EditCounts>) -> Self {
+        let ratio = |counts: EditCounts| (100.0 * counts.errors() as f64, counts.reference() as f64);
+        Self::Ratios(counts.into_iter().map(ratio).collect())
+    }
+}
+
 impl From<Vec<BleuCounts>> for Parts {
     fn from(counts: Vec<BleuCounts>) -> Self {
         Self::Bleu(counts)
@@ -75,13 +90,14 @@ impl Items for Parts {
 /// A score's parts in groups, one of each speaker, which are drawn whole.
 pub(crate) struct Speakers<'s> {
     parts: &'s Parts,
-    items: BTreeMap<&'s str, Vec<usize>>,
+    names: Vec<&'s str>,
+    items: Vec<Vec<usize>>,
 }
 
 impl Speakers<'_> {
     /// Whether the same speakers are in both, so that they can be drawn together.
     pub(crate) fn are_those_of(&self, other: &Self) -> bool {
-        self.items.keys().eq(other.items.keys())
+        self.names == other.names
     }
 }
 
@@ -91,8 +107,7 @@ impl Items for Speakers<'_> {
     }
 
     fn figure(&self, drawn: &[usize]) -> Option<f64> {
-        let groups: Vec<&Vec<usize>> = self.items.values().collect();
-        self.parts.figure(&drawn.iter().flat_map(|&speaker| groups[speaker]).copied().collect::<Vec<_>>())
+        self.parts.figure(&drawn.iter().flat_map(|&speaker| &self.items[speaker]).copied().collect::<Vec<_>>())
     }
 }
 
@@ -138,7 +153,8 @@ impl Score {
         for (item, speaker) in self.speakers.iter().enumerate() {
             items.entry(speaker).or_default().push(item);
         }
-        Speakers { parts: &self.parts, items }
+        let (names, items) = items.into_iter().unzip();
+        Speakers { parts: &self.parts, names, items }
     }
 }
 
@@ -235,6 +251,9 @@ mod tests {
         assert_eq!(Scores::read(dir.path()).unwrap(), None);
         let wer = Score::new(50.0, 2).interval(4.0, 90.0).parts(vec![(100.0, 3.0), (200.0, 3.0)]);
         let wer = wer.speakers(vec!["b".into(), "a".into()]);
+        let (values, edits) = (vec![50.0, 100.0], EditCounts { hits: 1, substitutions: 1, ..EditCounts::default() });
+        let score = |parts: Parts| Score::of(parts, Bootstrap::new(Key::new(1))).unwrap().value;
+        assert_eq!((score(values.into()), score(vec![edits].into())), (75.0, 50.0));
         let speakers = wer.by_speaker();
         assert_eq!(
             (speakers.count(), speakers.figure(&[0]), speakers.figure(&[0, 1, 1])),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Scores, Stage, StageRun};
-use vocable_metrics::{Bootstrap, EditCounts, aligned_errors, character_errors, word_errors};
+use vocable_metrics::{EditCounts, aligned_errors, character_errors, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::SpeechT5;
 use vocable_speecht5::asr::Recognition;
@@ -14,7 +14,7 @@ use vocable_speecht5::to_text::Written;
 use vocable_train::save_model;
 
 use super::data::Datasets;
-use super::scored::error_rate;
+use super::scored::{scored, written};
 use super::{MODEL, device, train};
 use crate::config::{EvaluationConfig, RunConfig};
 use crate::pipeline::Inputs;
@@ -89,10 +89,7 @@ pub fn score(
 ) -> Arc<Stage> {
     let (seed, datasets) = (c.seed, Arc::clone(datasets));
     Stage::new("score-asr", 4, split).input("prepare", prepare).input("decode", decode).run(move |run| {
-        let transcripts: Vec<Written> =
-            vocable_lab::files::read_json(&run.input("decode").join(TRANSCRIPTS))?.context("transcripts are there")?;
-        let speakers = datasets.speakers(&run.input("prepare"), transcripts.iter().map(|t| t.id.as_str()))?;
-        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
+        let (transcripts, speakers) = written(run, TRANSCRIPTS, &datasets)?;
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;
         type Errors = fn(&str, &str) -> EditCounts;
@@ -106,7 +103,7 @@ pub fn score(
         ];
         for (name, head, errors) in measures {
             let counts: Vec<EditCounts> = transcripts.iter().map(|t| errors(&t.reference, head(t))).collect();
-            let score = error_rate(&counts, bootstrap).with_context(|| format!("the split {split}"))?;
+            let score = scored(counts, seed).with_context(|| format!("the split {split}"))?;
             run.log(format!("{name} {:.2}", score.value))?;
             scores = scores.with(name, score.speakers(speakers.clone()));
         }

@@ -128,11 +128,6 @@ impl Datasets {
         names.map(named).collect()
     }
 
-    /// Who speaks in the utterances of these names, in the names' order.
-    pub fn speakers<'a>(&self, prepared: &Path, names: impl Iterator<Item = &'a str>) -> anyhow::Result<Vec<String>> {
-        Ok(self.utterances(prepared, names)?.into_iter().map(|utterance| utterance.speaker).collect())
-    }
-
     /// What a `prepare` or `noise` stage kept of its corpus, and where that lies.
     fn manifest(&self, prepared: &Path) -> anyhow::Result<(Manifest, Place)> {
         let kept: Kept =

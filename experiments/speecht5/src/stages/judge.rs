@@ -15,11 +15,9 @@ use serde_json::json;
 use vocable_audio::{GriffinLim, LogMel, write_wav};
 use vocable_data::corpus::RATE;
 use vocable_lab::{Scores, Stage};
-use vocable_metrics::Bootstrap;
-use vocable_random::Key;
 
 use super::data::Datasets;
-use super::scored::mean;
+use super::scored::scored;
 use super::speech::{GRIFFIN_LIM, SpeechTask, decode_key, read};
 use crate::config::RunConfig;
 use crate::pipeline::Heard;
@@ -56,7 +54,7 @@ pub fn stage<I: SpeechTask>(
             }
             fs::write(sounds.join("list.jsonl"), list)?;
             let verdicts = ask(&command, &sounds, &files)?;
-            let score = mean(&verdicts, Bootstrap::new(Key::new(seed).fold("bootstrap")))?;
+            let score = scored(verdicts, seed)?;
             run.log(format!("judge {:.3}", score.value))?;
             Ok(run.write_scores(&Scores::new().with("judge", score.speakers(speakers)))?)
         })

@@ -1,21 +1,25 @@
-//! Scores from what each test item contributes: they have intervals and can be compared item by item.
+//! What the stages that score have in common.
 
 use anyhow::Context;
-use vocable_lab::{Parts, Score};
-use vocable_metrics::{Bootstrap, EditCounts};
+use vocable_lab::files::read_json;
+use vocable_lab::{Parts, Score, StageRun};
+use vocable_metrics::Bootstrap;
+use vocable_random::Key;
+use vocable_speecht5::to_text::Written;
 
-/// The figure of all items.
-pub fn scored(parts: impl Into<Parts>, bootstrap: Bootstrap) -> anyhow::Result<Score> {
-    Score::of(parts, bootstrap).context("there is nothing to score")
+use super::data::Datasets;
+
+/// The score of test items by what each contributes, with an interval that the run's seed draws.
+pub fn scored(parts: impl Into<Parts>, seed: u64) -> anyhow::Result<Score> {
+    Score::of(parts, Bootstrap::new(Key::new(seed).fold("bootstrap"))).context("there is nothing to score")
 }
 
-/// The mean of one value per item.
-pub fn mean(values: &[f64], bootstrap: Bootstrap) -> anyhow::Result<Score> {
-    scored(values.iter().map(|&value| (value, 1.0)).collect::<Vec<_>>(), bootstrap)
-}
-
-/// Errors per hundred words or characters of the references.
-pub fn error_rate(counts: &[EditCounts], bootstrap: Bootstrap) -> anyhow::Result<Score> {
-    let parts = counts.iter().map(|count| (100.0 * count.errors() as f64, count.reference() as f64));
-    scored(parts.collect::<Vec<_>>(), bootstrap)
+/// What the input `decode` wrote of utterances of the input `prepare`, and who speaks in each.
+pub fn written(run: &StageRun, file: &str, datasets: &Datasets) -> anyhow::Result<(Vec<Written>, Vec<String>)> {
+    let path = run.input("decode").join(file);
+    let written: Vec<Written> = read_json(&path)?.with_context(|| format!("{} is missing", path.display()))?;
+    let names = written.iter().map(|written| written.id.as_str());
+    let utterances = datasets.utterances(&run.input("prepare"), names)?;
+    let speakers = utterances.into_iter().map(|utterance| utterance.speaker).collect();
+    Ok((written, speakers))
 }

@@ -6,14 +6,14 @@ use anyhow::Context;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use vocable_lab::{Cost, Score, Scores, Stage, StageRun};
-use vocable_metrics::{Bootstrap, equal_error_rate_of_pairs};
+use vocable_metrics::equal_error_rate_of_pairs;
 use vocable_random::Key;
 use vocable_speecht5::sid::{Hearing, Identification, Identified, SidConfig};
 use vocable_speecht5::{ModelConfig, Regularisation, SpeakerClassifier};
 use vocable_train::{load_model, save_model};
 
 use super::data::Datasets;
-use super::scored::mean;
+use super::scored::scored;
 use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
@@ -121,14 +121,13 @@ pub fn score(c: &RunConfig, decode: &Arc<Stage>) -> Arc<Stage> {
     Stage::new("score-sid", 3, ()).input("decode", decode).run(move |run| {
         let named: Named =
             vocable_lab::files::read_json(&run.input("decode").join(IDENTIFIED))?.context("names are there")?;
-        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         for (name, answers) in [("accuracy", &named.whole), ("noisy_accuracy", &named.noisy)] {
             let hits: Vec<f64> = answers
                 .iter()
                 .map(|answer| if answer.found.as_ref() == Some(&answer.reference) { 100.0 } else { 0.0 })
                 .collect();
-            let score = mean(&hits, bootstrap).context("no test utterance is by a voice of the training split")?;
+            let score = scored(hits, seed).context("no test utterance is by a voice of the training split")?;
             run.log(format!("{name} {:.2}", score.value))?;
             let speakers = answers.iter().map(|answer| answer.reference.clone()).collect();
             scores = scores.with(name, score.speakers(speakers));

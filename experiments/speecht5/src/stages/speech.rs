@@ -11,7 +11,7 @@ use vocable_audio::{Frames, GriffinLim, LogMel, drop_quiet_frames, mel_cepstrum,
 use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Scores, Stage, StageRun};
-use vocable_metrics::{Bootstrap, EditCounts, log_mel_cepstral_distance, word_errors};
+use vocable_metrics::{EditCounts, log_mel_cepstral_distance, word_errors};
 use vocable_random::Key;
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech};
@@ -19,7 +19,7 @@ use vocable_train::save_model;
 
 use super::data::Datasets;
 use super::picture;
-use super::scored::{error_rate, mean};
+use super::scored::scored;
 use super::{MODEL, device, train};
 use crate::config::{Recipe, RunConfig};
 use crate::pipeline::{Heard, Inputs};
@@ -191,7 +191,6 @@ pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, d
             ended.push(if item.ended { 100.0 } else { 0.0 });
             focus.push(item.focus);
         }
-        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
         let mut scores = Scores::new();
         for (name, values) in
             [("mcd", distances), ("source_mcd", unchanged), ("ended", ended), ("attention_focus", focus)]
@@ -199,7 +198,7 @@ pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, d
             if name == "source_mcd" && values.is_empty() {
                 continue;
             }
-            let score = mean(&values, bootstrap).context("there are no test pairs")?;
+            let score = scored(values, seed).context("there are no test pairs")?;
             run.log(format!("{name} {:.3}", score.value))?;
             scores = scores.with(name, score.speakers(speakers.clone()));
         }
@@ -252,13 +251,12 @@ pub fn hear<I: SpeechTask>(
                 }
                 run.progress().step((n * judge.evaluation.batch + batch.len()) as u64, "heard");
             }
-            let bootstrap = Bootstrap::new(Key::new(c.seed).fold("bootstrap"));
             let mut scores = Scores::new();
-            for (name, counts) in ["wer", "source_wer", "target_wer"].into_iter().zip(&counts) {
+            for (name, counts) in ["wer", "source_wer", "target_wer"].into_iter().zip(counts) {
                 if name == "source_wer" && counts.is_empty() {
                     continue;
                 }
-                let score = error_rate(counts, bootstrap)?;
+                let score = scored(counts, c.seed)?;
                 run.log(format!("{name} {:.2}", score.value))?;
                 scores = scores.with(name, score.speakers(speakers.clone()));
             }

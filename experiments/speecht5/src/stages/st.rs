@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Scores, Stage, StageRun};
-use vocable_metrics::{BleuCounts, Bootstrap};
+use vocable_metrics::BleuCounts;
 use vocable_random::Key;
 use vocable_speecht5::SpeechT5;
 use vocable_speecht5::data::Dataset;
@@ -15,7 +15,7 @@ use vocable_text::{CharVocabulary, Subwords, Vocabulary};
 use vocable_train::save_model;
 
 use super::data::Datasets;
-use super::scored::scored;
+use super::scored::{scored, written};
 use super::{MODEL, device, train};
 use crate::config::RunConfig;
 use crate::pipeline::Inputs;
@@ -119,16 +119,13 @@ pub fn score(
     let (seed, datasets) = (c.seed, Arc::clone(datasets));
     let stage = Stage::new("score-st", 2, (split, BleuCounts::SIGNATURE));
     stage.input("prepare", prepare).input("decode", decode).run(move |run| {
-        let translations: Vec<Written> = vocable_lab::files::read_json(&run.input("decode").join(TRANSLATIONS))?
-            .context("translations are there")?;
-        let speakers = datasets.speakers(&run.input("prepare"), translations.iter().map(|t| t.id.as_str()))?;
-        let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
+        let (translations, speakers) = written(run, TRANSLATIONS, &datasets)?;
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;
         let heads: [(&str, Head); 2] = [("bleu", |t| &t.heard.joint), ("greedy_bleu", |t| &t.heard.attention)];
         for (name, head) in heads {
             let counts: Vec<BleuCounts> = translations.iter().map(|t| BleuCounts::of(&t.reference, head(t))).collect();
-            let score = scored(counts, bootstrap).with_context(|| format!("the split {split}"))?;
+            let score = scored(counts, seed).with_context(|| format!("the split {split}"))?;
             run.log(format!("{name} {:.2} ({})", score.value, BleuCounts::SIGNATURE))?;
             scores = scores.with(name, score.speakers(speakers.clone()));
         }
