@@ -78,7 +78,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         name_arg(),
     ]);
     let watch = Command::new("watch")
-        .about("Serves the report of a run under way to browsers on this machine; takes what `run` takes");
+        .about("Serves the report of a run under way to browsers on this machine; takes the tables and settings that `run` takes");
     let port = Arg::new("port").long("port").value_name("PORT").value_parser(value_parser!(u16)).default_value("0");
     let port = port.help("Port of the loopback interface; 0 takes any that is free");
     let verify = Command::new("verify").about("Computes scores again from what is stored and compares them");
@@ -104,7 +104,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("Lists the tables"))
         .subcommand(settings(show))
-        .subcommand(settings(plan).arg(export))
+        .subcommand(settings(plan).args([export, name_arg()]))
         .subcommand(settings(run).args([dry_run, name_arg(), threads_arg(), jobs_arg(), progress_arg(), stage]))
         .subcommand(report)
         .subcommand(settings(watch).arg(port))
@@ -142,7 +142,12 @@ fn seeds_arg() -> Arg {
 
 fn name_arg() -> Arg {
     let help = "Keeps the numbers apart from others of the same table and scale";
-    Arg::new("name").long("name").value_name("NAME").help(help)
+    // It becomes a part of a file's name.
+    let parse = |name: &str| match name.chars().all(|c| c.is_alphanumeric() || " -_.".contains(c)) && !name.is_empty() {
+        true => Ok(name.to_owned()),
+        false => Err("letters, digits, spaces, `-`, `_` and `.` make a name"),
+    };
+    Arg::new("name").long("name").value_name("NAME").value_parser(parse).help(help)
 }
 
 fn threads_arg() -> Arg {

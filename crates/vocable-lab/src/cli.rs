@@ -27,7 +27,7 @@ use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
-use crate::score::Scores;
+use crate::score::{Score, Scores};
 use crate::table::{Column, Origin, Row, Table};
 use crate::trace::trace;
 use crate::verify::{Verdict, verify};
@@ -97,8 +97,7 @@ impl<C: Config> Cli<C> {
                 return if error.use_stderr() { USAGE } else { 0 };
             }
         };
-        let command = command_line(self.name, args);
-        match self.dispatch(&matches, &command, out) {
+        match self.dispatch(&matches, args, out) {
             Ok(code) => code,
             // Whoever read our output (`head`) has seen enough.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -113,12 +112,12 @@ impl<C: Config> Cli<C> {
         }
     }
 
-    fn dispatch(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
+    fn dispatch(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<u8, Failure> {
         let (name, matches) = matches.subcommand().expect("clap requires a subcommand");
         match name {
             "list" => self.list(out)?,
             "show" => show(&self.jobs(matches)?, out)?,
-            "plan" => self.plan(matches, command, out)?,
+            "plan" => self.plan(matches, args, out)?,
             "report" => self.report(matches, out)?,
             "watch" => watch(&self.jobs(matches)?, runs(matches), args::port(matches), out)?,
             "trace" => self.trace(matches, out)?,
@@ -126,7 +125,7 @@ impl<C: Config> Cli<C> {
             "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,
             "archive" => keep(runs(matches), args::to(matches), args::exhibits(matches), out)?,
             "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
-            "run" => return self.run(matches, command, out),
+            "run" => return self.run(matches, args, out),
             "diff" => return compare_runs(args::two_runs(matches), out),
             other => unreachable!("clap knows no command {other}"),
         }
@@ -142,23 +141,26 @@ impl<C: Config> Cli<C> {
         Ok(())
     }
 
-    fn run(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<u8, Failure> {
+    fn run(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<u8, Failure> {
         // Before anything else, which may compute already.
         use_threads(matches)?;
         let jobs = self.jobs(matches)?;
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
-        let provenance = Provenance::of_this_process(command.to_owned(), self.version, self.build.clone());
+        let command = command_line(self.name, args);
+        let provenance = Provenance::of_this_process(command.clone(), self.version, self.build.clone());
         let runner = Runner::new(runs.to_owned(), provenance, interrupt);
         let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
         if let Some(stage) = matches.get_one::<String>("stage") {
             let outcome = runner.run(&Plan::whole(&jobs.stage(stage)?))?;
-            return Ok(verdict(&outcome, command));
+            return Ok(verdict(&outcome, &command));
         }
         let outcome = runner.run(&jobs.plan())?;
+        // A table holds what other commands have run of it, too.
+        let whole = command_line(self.name, &without(args, &WAYS));
         for Job { table, trials, .. } in &jobs.0 {
-            let record = Record::collect(table, trials, runs, &outcome, command, label(matches))?;
+            let record = Record::collect(table, trials, runs, &outcome, &whole, label(matches))?;
             let before = Record::read(&record.place(runs))?;
             let path = record.write(runs)?;
             writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
@@ -171,14 +173,16 @@ impl<C: Config> Cli<C> {
                 )?;
             }
         }
-        Ok(verdict(&outcome, command))
+        Ok(verdict(&outcome, &command))
     }
 
-    fn plan(&self, matches: &ArgMatches, command: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    fn plan(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<(), Failure> {
         let (plan, runs) = (self.jobs(matches)?.plan(), runs(matches));
         let text = match matches.get_one::<Dialect>("export") {
             None => plan.text(runs)?,
-            Some(&dialect) => export::script(&plan, runs, &run_instead_of_plan(command), dialect)?,
+            Some(&dialect) => {
+                export::script(&plan, runs, &command_line(self.name, &run_instead_of_plan(args)), dialect)?
+            }
         };
         Ok(write!(out, "{text}")?)
     }
@@ -190,16 +194,20 @@ impl<C: Config> Cli<C> {
             [table, row, column] => {
                 let table = jobs::table(&self.tables, table)?;
                 let scale = scale(matches).unwrap_or_default();
-                let records = records_of(runs(matches), table.name(), Some(scale), label(matches))?;
-                let cell = records.first().and_then(|record| record.cell(row, column));
+                let path = Record::path(runs(matches), table.name(), scale, label(matches));
+                let record = Record::read(&path)?;
+                let cell = record.as_ref().and_then(|record| record.cell(row, column));
                 let Some(cell) = cell else {
                     let rows: Vec<&str> = table.rows().iter().map(Row::name).collect();
                     let columns: Vec<&str> = table.columns().iter().map(Column::name).collect();
+                    let others = records_of(runs(matches), table.name(), Some(scale), None)?;
+                    let others: Vec<&str> = others.iter().filter_map(|record| record.name.as_deref()).collect();
                     let message = format!(
-                        "no cell {row:?}, {column:?} of {} has run at scale {scale}; rows: {}; columns: {}",
-                        table.name(),
+                        "no cell {row:?}, {column:?} in {}; rows: {}; columns: {}; names: {}",
+                        path.display(),
                         rows.join(", "),
-                        columns.join(", ")
+                        columns.join(", "),
+                        if others.is_empty() { "none".to_owned() } else { others.join(", ") }
                     );
                     return Err(ConfigError::Other(message).into());
                 };
@@ -336,49 +344,53 @@ fn dry_run<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> R
 /// Computes the scores of what is done again, and says of each cell's stage whether they match; gives the exit code.
 fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut seen = HashSet::new();
-    let (mut matching, mut other) = (0, 0);
+    let (mut matching, mut wrong) = (0, 0);
     for stage in jobs.goals().filter(|stage| seen.insert(stage.identity())) {
         let name = stage.name();
-        let values = |scores: &Scores| {
-            scores.0.iter().map(|(key, score)| format!("{key} {}", score.value)).collect::<Vec<_>>().join(", ")
-        };
         match verify(runs, stage)? {
             Verdict::Matches(scores) => {
                 matching += 1;
                 writeln!(out, "{name}: matches ({})", values(&scores))?;
-                continue;
             }
             Verdict::Differs { stored, computed } => {
-                writeln!(out, "{name}: DIFFERS\n  stored:   {}\n  computed: {}", values(&stored), values(&computed))?;
+                wrong += 1;
+                let (stored, computed) = (values(&stored), values(&computed));
+                let parts = if stored == computed { " of other parts" } else { "" };
+                writeln!(out, "{name}: DIFFERS\n  stored:   {stored}\n  computed: {computed}{parts}")?;
             }
-            Verdict::NotRun => {
-                writeln!(out, "{name}: has not run")?;
-                continue;
+            Verdict::NotRun => writeln!(out, "{name}: has not run")?,
+            Verdict::LeftOut(message) => writeln!(out, "{name}: cannot be computed from an archive: {message}")?,
+            Verdict::Failed(message) => {
+                wrong += 1;
+                writeln!(out, "{name}: cannot be computed again: {message}")?;
             }
-            Verdict::Failed(message) => writeln!(out, "{name}: cannot be computed again: {message}")?,
         }
-        other += 1;
     }
     writeln!(out, "{matching} of {} stages match", seen.len())?;
-    Ok(if other == 0 { 0 } else { FAILED })
+    Ok(if wrong == 0 { 0 } else { FAILED })
+}
+
+/// Scores with their intervals, such as "wer 12.5 [10, 15]".
+fn values(scores: &Scores) -> String {
+    let one = |(key, score): (&String, &Score)| {
+        let interval = score.interval.map_or_else(String::new, |[low, high]| format!(" [{low}, {high}]"));
+        format!("{key} {}{interval}", score.value)
+    };
+    scores.0.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Shows what no table uses, and removes it if asked to.
 fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let unused = gc::unused(runs)?;
+    let unused = if remove { gc::remove(runs)? } else { gc::unused(runs)? };
     for Unused { stage, status, bytes } in &unused {
         let status = status.map_or_else(|| "no manifest".to_owned(), |status| format!("{status:?}").to_lowercase());
         writeln!(out, "{stage}  {status}, {}", megabytes(*bytes))?;
     }
-    let total = megabytes(unused.iter().map(|stage| stage.bytes).sum());
-    if !remove {
-        writeln!(out, "{} stages that no table uses, {total}; `--remove` removes them", unused.len())?;
-        return Ok(());
-    }
-    for Unused { stage, .. } in &unused {
-        gc::remove(runs, stage)?;
-    }
-    Ok(writeln!(out, "removed {} stages, {total}", unused.len())?)
+    let (count, total) = (unused.len(), megabytes(unused.iter().map(|stage| stage.bytes).sum()));
+    Ok(match remove {
+        true => writeln!(out, "removed {count} stages, {total}")?,
+        false => writeln!(out, "{count} stages that no table uses, {total}; `--remove` removes them")?,
+    })
 }
 
 /// Copies what is worth keeping beside the code, and says how much that is.
@@ -404,16 +416,31 @@ fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>
     Ok(records)
 }
 
+/// The options of a command line that choose cells or say how it works, which a table's numbers do not depend on.
+const WAYS: [&str; 6] = ["--row", "--column", "--runs", "--threads", "--jobs", "--progress"];
+
+/// The command line without some options, each of which has a value.
+fn without(args: &[OsString], options: &[&str]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy();
+        match options.iter().find_map(|option| text.strip_prefix(option)) {
+            Some("") => drop(args.next()),
+            Some(value) if value.starts_with('=') => {}
+            _ => kept.push(arg.clone()),
+        }
+    }
+    kept
+}
+
 /// The command that runs what a `plan` command shows.
-fn run_instead_of_plan(command: &str) -> String {
-    let mut words: Vec<&str> = command.split(' ').filter(|word| !word.starts_with("--export=")).collect();
-    if let Some(at) = words.iter().position(|word| *word == "--export") {
-        words.drain(at..(at + 2).min(words.len()));
+fn run_instead_of_plan(args: &[OsString]) -> Vec<OsString> {
+    let mut args = without(args, &["--export"]);
+    if let Some(word) = args.iter_mut().find(|word| *word == "plan") {
+        *word = "run".into();
     }
-    if let Some(word) = words.iter_mut().find(|word| **word == "plan") {
-        *word = "run";
-    }
-    words.join(" ")
+    args
 }
 
 /// The command as it can be typed again: the program's name without its directory, arguments quoted where needed.

@@ -132,6 +132,9 @@ pub enum Error {
         /// Who holds the lock.
         holder: String,
     },
+    /// A runs directory in which a run is at work, when its stages were to be removed.
+    #[error("a run is at work under {}; remove nothing there before its end", .0.display())]
+    AtWork(PathBuf),
     /// A score that is not a number.
     #[error("score `{0}` is not a finite number; a stage that cannot be scored should fail and say why")]
     Score(String),

@@ -1,7 +1,7 @@
 //! What no table uses: stages that no record's cell leads to.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -9,7 +9,7 @@ use crate::files::entries;
 use crate::manifest::{Manifest, Status};
 use crate::plan::named_stage_dir;
 use crate::record::Record;
-use crate::runner::lock;
+use crate::runner::presence;
 
 /// A stage's directory that no table uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +41,17 @@ pub(crate) fn used(runs: &Path, records: &[(PathBuf, Record)]) -> Result<HashSet
     Ok(used)
 }
 
-/// The stages that no record under a runs directory uses, by name. What is under way for a table whose record is not
-/// written yet counts as unused.
+/// The stages that no record under a runs directory uses, by name. What was killed before the table's record was written
+/// counts as unused.
 ///
 /// # Errors
 /// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
 pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
-    let used = used(runs, &Record::all(runs)?)?;
+    let records = Record::all(runs)?;
+    let mut used = used(runs, &records)?;
+    for stage in records.iter().flat_map(|(_, record)| &record.begun) {
+        mark(runs, stage, &mut used)?;
+    }
     let mut unused = Vec::new();
     for dir in entries(&runs.join("stages")) {
         let stage = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -62,14 +66,24 @@ pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
     Ok(unused)
 }
 
-/// Removes a stage's directory, unless a process works in it.
+/// Removes the directories of the stages that no table uses; gives what they were. While a run is at work nothing is
+/// removed: what it has done already is in no table yet.
 ///
 /// # Errors
-/// [`Error::Locked`], [`Error::File`].
-pub fn remove(runs: &Path, stage: &str) -> Result<(), Error> {
-    let dir = named_stage_dir(runs, stage);
-    let _lock = lock(&dir, stage)?;
-    fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))
+/// [`Error::AtWork`], [`Error::File`], and those of [`unused`].
+pub fn remove(runs: &Path) -> Result<Vec<Unused>, Error> {
+    let presence = presence(runs)?;
+    match presence.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(Error::AtWork(runs.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(Error::file("lock", runs)(source)),
+    }
+    let unused = unused(runs)?;
+    for Unused { stage, .. } in &unused {
+        let dir = named_stage_dir(runs, stage);
+        fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))?;
+    }
+    Ok(unused)
 }
 
 fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Error> {

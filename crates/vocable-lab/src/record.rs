@@ -1,6 +1,6 @@
 //! A table's measured numbers, as `runs/tables/<table>-<scale>.json` keeps them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Record {
     pub name: Option<String>,
     /// The caption's facts: data, sizes.
     pub caption: String,
-    /// The command that measured it; empty if nothing has run.
+    /// The command that measures all of it; empty if nothing has run.
     pub command: String,
     /// Wall time of all stages that are done, in seconds, whenever they ran.
     pub seconds: f64,
@@ -40,6 +40,10 @@ pub struct Record {
     pub cores: Vec<usize>,
     /// Source trees they were run from.
     pub code: Vec<Git>,
+    /// Stages that have begun for cells which lack a number, of a seed at least: what the table does not show yet, but is
+    /// not [unused](crate::gc::unused) either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<String>,
     /// The rows in the table's order.
     pub rows: Vec<RecordRow>,
 }
@@ -79,7 +83,7 @@ pub struct RecordCell {
     pub p: Option<f64>,
     /// The directories of the score stages, in the order of the seeds.
     pub stages: Vec<String>,
-    /// Why there is no number.
+    /// Why there is no number, or none of some seed.
     pub reason: Option<String>,
 }
 
@@ -105,6 +109,7 @@ impl Record {
             stages: 0,
             cores: Vec::new(),
             code: Vec::new(),
+            begun: Vec::new(),
             rows: Vec::new(),
         }
     }
@@ -160,7 +165,18 @@ impl Record {
             }
         }
         record.rows = rows;
+        let numbered: HashSet<&String> =
+            record.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| &cell.stages).collect();
+        let goals = trials.iter().flat_map(|trial| &trial.cells).flatten().flatten();
+        let open = Plan::new(goals.filter(|goal| !numbered.contains(&goal.name())));
+        let begun = open.stages().iter().filter(|stage| stage_dir(runs, stage).join(Manifest::FILE).exists());
+        record.begun = begun.map(|stage| stage.name()).collect();
         Ok(record)
+    }
+
+    /// The seeds of all its numbers.
+    pub fn seeds(&self) -> BTreeSet<u64> {
+        self.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| cell.seeds.iter().copied()).collect()
     }
 
     /// Where a record is kept: `tables/<table>-<scale>.json`, or `tables/<table>-<scale>-<name>.json`.
@@ -259,7 +275,6 @@ fn cell<'s, C>(
     }
     if !cell.values.is_empty() {
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
-        cell.reason = None;
     }
     let ends = |interval: Interval| [interval.low, interval.high];
     if all.len() > 1 {

@@ -1,5 +1,7 @@
 //! A table and its record, rendered: the paper's numbers and ours side by side, and what a reader must know.
 
+use std::collections::BTreeSet;
+
 use crate::config::Config;
 use crate::grid::Grid;
 use crate::manifest::Git;
@@ -60,7 +62,7 @@ fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
                 });
             }
             cells.push(match origin {
-                Origin::Paper | Origin::Ours => ours(column, record.cell(name, column.name()), &mut footnotes),
+                Origin::Paper | Origin::Ours => ours(column, record, name, &mut footnotes),
                 Origin::Others => EXTERNAL.to_owned(),
             });
         }
@@ -73,28 +75,38 @@ fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
 const SIGNIFICANT: f64 = 0.05;
 
 /// Our number with its deviation over seeds, its interval, and a mark if it differs from the first row's; without a number,
-/// a dash and the mark of the footnote that says why.
-fn ours<C>(column: &Column<C>, cell: Option<&RecordCell>, footnotes: &mut Vec<String>) -> String {
-    let Some(cell) = cell else { return NOTHING.to_owned() };
-    match (cell.value, &cell.reason) {
-        (Some(value), _) => {
-            let deviation =
-                cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
-            let interval = cell
-                .interval
-                .map_or_else(String::new, |[low, high]| format!(" [{}, {}]", column.format(low), column.format(high)));
-            format!("{}{deviation}{interval}{}", column.format(value), if differs(cell) { "*" } else { "" })
-        }
-        (None, None) => NOTHING.to_owned(),
-        (None, Some(reason)) => {
-            let known = footnotes.iter().position(|other| other == reason);
-            let number = known.unwrap_or_else(|| {
-                footnotes.push(reason.clone());
+/// a dash; and the mark of the footnote, if there is one.
+fn ours<C>(column: &Column<C>, record: &Record, row: &str, footnotes: &mut Vec<String>) -> String {
+    let Some(cell) = record.cell(row, column.name()) else { return NOTHING.to_owned() };
+    let mark = footnote(record, cell).map_or_else(String::new, |text| {
+        let known = footnotes.iter().position(|other| *other == text);
+        superscript(
+            1 + known.unwrap_or_else(|| {
+                footnotes.push(text);
                 footnotes.len() - 1
-            });
-            format!("{NOTHING}{}", superscript(number + 1))
-        }
+            }),
+        )
+    });
+    let Some(value) = cell.value else { return format!("{NOTHING}{mark}") };
+    let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
+    let interval = cell
+        .interval
+        .map_or_else(String::new, |[low, high]| format!(" [{}, {}]", column.format(low), column.format(high)));
+    format!("{}{deviation}{interval}{}{mark}", column.format(value), if differs(cell) { "*" } else { "" })
+}
+
+/// What must be said of a cell below the table: why it has no number, or that it has not the seeds which others have, so
+/// that their means are not of the same runs.
+pub(crate) fn footnote(record: &Record, cell: &RecordCell) -> Option<String> {
+    if cell.value.is_none() {
+        return cell.reason.clone();
     }
+    let lacks = record.seeds().iter().any(|seed| !cell.seeds.contains(seed));
+    let only = match cell.seeds.as_slice() {
+        [seed] => format!("of seed {seed} only"),
+        seeds => format!("of seeds {} only", list(seeds)),
+    };
+    lacks.then(|| cell.reason.as_ref().map_or_else(|| only.clone(), |reason| format!("{only}: {reason}")))
 }
 
 /// Whether a cell is marked as different from the first row's.
@@ -127,9 +139,7 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
         legend.push_str(" Brackets: 95 % interval over test items.");
     }
     if cells().any(|cell| cell.values.len() > 1) {
-        legend.push_str(" ±: standard deviation over seeds");
-        let of_one = cells().any(|cell| cell.values.len() == 1);
-        legend.push_str(if of_one { "; a number without it is of one seed." } else { "." });
+        legend.push_str(" ±: standard deviation over seeds.");
     }
     if let (true, Some(first)) = (cells().any(differs), table.rows().first()) {
         legend.push_str(&format!(
@@ -145,7 +155,7 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
     if !sizes.is_empty() {
         notes.push(format!("N: {}.", sizes.join("; ")));
     }
-    let seeds = distinct(cells().filter(|cell| cell.value.is_some()).flat_map(|cell| cell.seeds.iter().copied()));
+    let seeds: Vec<u64> = record.seeds().into_iter().collect();
     if !seeds.is_empty() {
         notes.push(format!("Seeds: {}.", list(&seeds)));
     }
@@ -168,15 +178,9 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> 
 /// How many items a column's numbers were measured on: one number, or all if rows differ.
 fn sizes<C>(column: &Column<C>, record: &Record) -> Option<String> {
     let cells = record.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.column == column.name());
-    let sizes = distinct(cells.filter_map(|cell| cell.n));
+    let sizes: BTreeSet<u64> = cells.filter_map(|cell| cell.n).collect();
+    let sizes: Vec<u64> = sizes.into_iter().collect();
     (!sizes.is_empty()).then(|| format!("{} {}", column.name(), list(&sizes)))
-}
-
-fn distinct(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
-    let mut numbers: Vec<u64> = numbers.collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

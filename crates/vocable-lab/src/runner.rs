@@ -81,6 +81,8 @@ impl Runner {
         for name in ["stages", "tables"] {
             create_dir(&self.runs.join(name))?;
         }
+        let presence = presence(&self.runs)?;
+        presence.lock_shared().map_err(Error::file("lock", &self.runs))?;
         // Several bars would write over each other.
         let style = if self.jobs > 1 && self.style == Style::Tui { Style::Plain } else { self.style };
         let board = Board::new(plan, &plan.states(&self.runs)?, self.jobs, style);
@@ -129,14 +131,12 @@ impl Runner {
         let inputs = input_dirs(&self.runs, stage);
         let progress = Progress::new(stage.name(), style);
         let run = StageRun::new(dir.clone(), inputs, progress, Arc::clone(&self.interrupt))?;
-        // A panic is a bug of the stage; the other cells of the table are worth having all the same.
-        let result = catch_unwind(AssertUnwindSafe(|| stage.body(&run)));
+        let result = attempt(stage, &run);
         run.progress().finish();
         let end = match result {
-            Ok(Ok(())) => End::Done,
-            Ok(Err(error)) if is_interrupt(&error) => End::Interrupted,
-            Ok(Err(error)) => End::Failed(one_line(&error)),
-            Err(panic) => End::Failed(format!("panicked: {}", panic_message(&*panic))),
+            Ok(()) => End::Done,
+            Err(error) if is_interrupt(&error) => End::Interrupted,
+            Err(error) => End::Failed(one_line(&error)),
         };
         manifest.status = match end {
             End::Done | End::Reused => Status::Done,
@@ -192,6 +192,13 @@ impl Runner {
     }
 }
 
+/// The file that every run under a runs directory holds as long as it works, shared with others; who removes stages holds
+/// it alone.
+pub(crate) fn presence(runs: &Path) -> Result<File, Error> {
+    let path = runs.join("lock");
+    File::options().create(true).append(true).open(&path).map_err(Error::file("write", &path))
+}
+
 /// Keeps other processes out of a stage directory for as long as the file lives.
 pub(crate) fn lock(dir: &Path, stage: &str) -> Result<File, Error> {
     let path = dir.join("lock");
@@ -231,6 +238,12 @@ fn seconds_at_work(dir: &Path, since: &str) -> f64 {
     let began: Option<SystemTime> = humantime::parse_rfc3339(since).ok();
     let worked = began.zip(last).and_then(|(began, last)| last.duration_since(began).ok());
     worked.map_or(0.0, |worked| worked.as_secs_f64())
+}
+
+/// Runs a stage's body. A panic is a bug of the stage and becomes an error: other stages are worth having all the same.
+pub(crate) fn attempt(stage: &Stage, run: &StageRun) -> anyhow::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| stage.body(run)))
+        .unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", panic_message(&*panic))))
 }
 
 fn is_interrupt(error: &anyhow::Error) -> bool {

@@ -1,13 +1,14 @@
 //! Whether a score is what its inputs say: it is computed again from them, elsewhere, and compared.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
+use crate::manifest::Manifest;
 use crate::plan::{input_dirs, stage_dir, state};
 use crate::progress::Progress;
+use crate::runner::attempt;
 use crate::score::Scores;
 use crate::stage::Stage;
 use crate::stage_run::StageRun;
@@ -17,7 +18,7 @@ use crate::stage_run::StageRun;
 pub enum Verdict {
     /// The same values, to the bit.
     Matches(Scores),
-    /// Other values, or other keys.
+    /// Other values, intervals or parts, or other keys.
     Differs {
         /// What the stage left.
         stored: Scores,
@@ -28,32 +29,30 @@ pub enum Verdict {
     NotRun,
     /// It could not be computed again.
     Failed(String),
+    /// It could not be computed from an [archive](crate::archive::archive), in which outputs that it may need are left out.
+    LeftOut(String),
 }
 
-/// Computes the scores of a stage again from the stored outputs of its inputs. Nothing of the stage is changed.
+/// Computes the scores of a stage again from the stored outputs of its inputs. Nothing under the runs directory is changed.
 ///
 /// # Errors
-/// [`Error`] when the stage's state or its scores cannot be read, or there is no room to compute in.
+/// [`Error`] when the stage's state, a manifest or its scores cannot be read, or there is no room to compute in.
 pub fn verify(runs: &Path, stage: &Stage) -> Result<Verdict, Error> {
     if !state(stage, runs)?.is_finished() {
         return Ok(Verdict::NotRun);
     }
     let stored = Scores::read(&stage_dir(runs, stage).join("outputs"))?.unwrap_or_default();
     let inputs = input_dirs(runs, stage);
-    let dir = runs.join(format!("verify-{}-{}", std::process::id(), stage.name()));
-    let run = StageRun::new(dir.clone(), inputs, Progress::hidden(), Arc::new(AtomicBool::new(false)))?;
-    let computed = match stage.body(&run) {
-        Ok(()) => Scores::read(&run.outputs()).map(Option::unwrap_or_default),
-        Err(error) => {
-            remove(&dir)?;
-            return Ok(Verdict::Failed(format!("{error:#}")));
-        }
-    };
-    remove(&dir)?;
-    let computed = computed?;
+    let mut left_out = false;
+    for dir in inputs.values() {
+        left_out |= Manifest::read(dir)?.is_some_and(|manifest| !manifest.left_out.is_empty());
+    }
+    let room = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
+    let run = StageRun::new(room.path().to_owned(), inputs, Progress::hidden(), Arc::new(AtomicBool::new(false)))?;
+    if let Err(error) = attempt(stage, &run) {
+        let message = format!("{error:#}");
+        return Ok(if left_out { Verdict::LeftOut(message) } else { Verdict::Failed(message) });
+    }
+    let computed = Scores::read(&run.outputs())?.unwrap_or_default();
     Ok(if computed == stored { Verdict::Matches(stored) } else { Verdict::Differs { stored, computed } })
-}
-
-fn remove(dir: &Path) -> Result<(), Error> {
-    fs::remove_dir_all(dir).map_err(Error::file("remove", dir))
 }

@@ -258,7 +258,7 @@ fn there_are_as_many_threads_as_asked_for() {
 #[test]
 fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
     let coffee = Coffee::new();
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (
             &["run", "warm", "grind.stpes=3"],
             "error: unknown key `grind.stpes`; the nearest valid key is `grind.steps`\n",
@@ -279,6 +279,7 @@ fn mistakes_in_the_command_end_with_2_and_say_what_to_do() {
         (&["plan", "warm", "--row", "colder"], "error: unknown row `colder`; valid: Coffee, hotter\n"),
         (&["run"], "error: say which table: cups, warm\n"),
         (&["run", "warm", "--threads", "0"], "invalid value '0' for '--threads <N>'"),
+        (&["run", "warm", "--name", "a/b"], "letters, digits, spaces, `-`, `_` and `.` make a name"),
         (&["run", "warm", "--scale", "huge"], "unknown scale `huge`; valid: smoke, mini, base"),
         (&["run", "warm", "--patch", "missing.toml"], "error: patch file missing.toml: No such file"),
         (&["report"], "error: nothing has run yet under runs/tables; `coffee run TABLE` does it\n"),

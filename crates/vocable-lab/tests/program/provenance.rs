@@ -10,7 +10,8 @@ fn a_cell_is_traced_to_its_settings() {
     coffee
         .run(&["trace", "cups", "Coffee", "strength"])
         .ends(2)
-        .says("no cell \"Coffee\", \"strength\" of cups has run");
+        .says("no cell \"Coffee\", \"strength\" in runs/tables/cups-smoke.json")
+        .says("names: none");
     coffee.run(&["run", "cups", "--row", "Coffee", "--column", "strength"]).ends(0);
     let trace = coffee.run(&["trace", "cups", "Coffee", "strength"]).ends(0).out;
     let stages: Vec<&str> = trace.lines().filter(|line| !line.starts_with("     ")).map(str::trim).collect();
@@ -28,6 +29,10 @@ fn a_cell_is_traced_to_its_settings() {
     assert!(of_stage.starts_with(&name) && !of_stage.contains("taste-"), "{of_stage}");
     fs::remove_dir_all(coffee.only_stage("grind")).unwrap();
     coffee.run(&["trace", &name]).ends(1).says("has no manifest; run the table again");
+    // Other numbers of the table are told from these by their name alone.
+    coffee.run(&["run", "warm", "--name", "robusta", "--beans", "robusta"]).ends(0);
+    coffee.run(&["trace", "warm", "Coffee", "strength"]).ends(2).says("names: robusta");
+    coffee.run(&["trace", "warm", "Coffee", "strength", "--name", "robusta"]).ends(0).says("beans = \"robusta\"");
 }
 
 #[test]
@@ -42,13 +47,26 @@ fn a_score_that_is_not_what_its_inputs_say_is_found() {
     assert_ne!(fs::read_to_string(&scores).unwrap(), text, "the score was to be altered");
     let run = coffee.run(&["verify", "warm"]).ends(1).says("DIFFERS").says("1 of 2 stages match");
     assert!(run.out.contains("stored:   strength 169"), "{}", run.out);
+    // The same value with another interval is another score.
+    fs::write(&scores, text.replacen("\"interval\": [\n      1", "\"interval\": [\n      2", 1)).unwrap();
+    assert_ne!(fs::read_to_string(&scores).unwrap(), text, "the interval was to be altered: {text}");
+    let run = coffee.run(&["verify", "warm"]).ends(1).says("DIFFERS");
+    let line = |start: &str| run.out.lines().find_map(|line| line.trim().strip_prefix(start)).unwrap().trim();
+    assert_ne!(line("stored:"), line("computed:"));
     // Inputs that cannot be read are no match either.
-    fs::write(coffee.stages("brew")[0].join("outputs/cup.json"), "tea").unwrap();
+    let brew = coffee.stages("brew")[0].clone();
+    fs::write(brew.join("outputs/cup.json"), "tea").unwrap();
     coffee.run(&["verify", "warm"]).ends(1).says("cannot be computed again");
+    // Where outputs were left out on purpose, nothing is wrong.
+    fs::write(&scores, &text).unwrap();
+    let manifest = brew.join("manifest.json");
+    let whole = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, whole.replacen('{', "{\"left_out\": [\"cup.json\"],", 1)).unwrap();
+    coffee.run(&["verify", "warm"]).ends(0).says("cannot be computed from an archive").says("1 of 2 stages match");
     let left = fs::read_dir(coffee.dir.path().join("runs")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
     left.sort();
-    assert_eq!(left, ["stages", "tables"], "nothing is left of the second computation");
+    assert_eq!(left, ["lock", "stages", "tables"], "nothing is left of the second computation");
 }
 
 #[test]
@@ -66,10 +84,25 @@ fn what_no_table_uses_is_shown_and_removed() {
 }
 
 #[test]
-fn what_is_at_work_is_not_removed() {
+fn what_was_done_for_a_cell_without_a_number_is_not_removed() {
+    let coffee = Coffee::new();
+    // A row that fails: what it was made of is done all the same.
+    coffee.run(&["run", "cups", "--row", "w/o heat"]).ends(1);
+    coffee.run(&["gc"]).ends(0).says("0 stages that no table uses");
+    // An archive keeps what numbers come from, which this is not.
+    coffee.run(&["archive", "--to", "kept"]).ends(0).says("1 tables, ");
+    let brews = |stages: &str| {
+        let entries = fs::read_dir(coffee.dir.path().join(stages)).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("brew-")).count()
+    };
+    assert_eq!((brews("runs/stages"), brews("kept/stages")), (1, 0));
+}
+
+#[test]
+fn nothing_is_removed_while_a_run_is_at_work() {
     let coffee = Coffee::new();
     let mut child = coffee.start_slow();
-    coffee.run(&["gc", "--remove"]).ends(1).says("is being run by another process");
+    coffee.run(&["gc", "--remove"]).ends(1).says("a run is at work under runs");
     assert!(coffee.only_stage("grind").join("checkpoints/step.json").exists());
     child.kill().unwrap();
     child.wait().unwrap();
