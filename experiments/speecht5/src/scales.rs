@@ -82,8 +82,9 @@ fn paper() -> RunConfig {
     }
 }
 
-/// Half an hour a row on two cores: a model of about a million parameters, higher rates for the shorter runs, and the
-/// units also predicted where nothing is masked, without which so short a pre-training learns next to nothing.
+/// An hour and a quarter of one core for a row and seed: a model of 1.5 million parameters, higher rates for the shorter
+/// runs, and the units also predicted where nothing is masked, without which so short a pre-training learns next to
+/// nothing.
 ///
 /// Beyond sizes and lengths it differs from the paper in: `mlm_unmasked`, the deviation of initial weights, a reduced
 /// codebook, MFCC units only, smaller SpecAugment masks, seven speeds, label smoothing, the mean of the last checkpoints and no
@@ -159,7 +160,7 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c
 }
 
-/// A few minutes for a whole table: everything runs, nothing is learned.
+/// Less than a minute for most tables: everything runs, nothing is learned.
 fn smoke(mut c: RunConfig) -> RunConfig {
     c.data.sentences = 200;
     c.data.limit = Some(Limit { train: 8, valid: 2, test: 3 });
