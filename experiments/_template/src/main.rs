@@ -168,7 +168,7 @@ fn context() -> Table<Experiment> {
 
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
-    Cli::new("experiment-template", env!("CARGO_PKG_VERSION"), vec![context()])
+    Cli::new(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"), vec![context()])
         .alias("--data", "manifest", "JSONL manifest of another corpus (default: the shipped Vocable mini)")
         .main()
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 /// Runs the table and gives the values of its two rows.
 fn run(runs: &Path) -> [f64; 2] {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_experiment-template"));
+    let mut command = Command::new(env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))));
     let output = command.args(["run", "context", "--scale", "smoke", "--runs"]).arg(runs).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let record = std::fs::read(runs.join("tables/context-smoke.json")).expect("the table is kept");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
-const LAYERS: [&str; 23] = [
+const LAYERS: &[&str] = &[
     "vocable-random",
     "vocable-audio",
     "vocable-text",
