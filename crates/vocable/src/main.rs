@@ -69,7 +69,8 @@ enum Command {
     Vocab(vocab::Vocab),
     /// Make a folder of 16 kHz mono recordings with a manifest out of recordings as they are.
     ///
-    /// All unusable files are listed by name and reason; an interrupted preparation continues where it was.
+    /// All unusable files are listed by name and reason; an interrupted preparation continues where it was. A program
+    /// that is built with `--features parquet` has `parquet`, too: files of Hugging Face's data sets.
     #[command(subcommand)]
     Prepare(prepare::Source),
     /// Write a man page for each command into a folder.
