@@ -59,7 +59,7 @@ pub(crate) use layer_norm::LayerNorm;
 pub(crate) use leaky_relu::LeakyRelu;
 pub(crate) use level::Level;
 pub(crate) use linear::Linear;
-pub(crate) use softmax::{Hidden, MaskedSoftmax, Softmax};
+pub(crate) use softmax::{Hidden, Softmax};
 pub(crate) use tanh::Tanh;
 pub use transpose::transposed;
 
@@ -83,19 +83,28 @@ pub(crate) fn run<K: Kernel<N>, const N: usize, const D: usize>(
     kernel: &K,
     inputs: [DispatchTensor; N],
 ) -> Result<Tensor<D>, [DispatchTensor; N]> {
+    run_with(kernel, inputs, |inputs| kernel.forward(inputs))
+}
+
+/// [`run`] with a forward pass that needs more than the kernel, of which the backward pass keeps a copy.
+pub(crate) fn run_with<K: Kernel<N>, const N: usize, const D: usize>(
+    kernel: &K,
+    inputs: [DispatchTensor; N],
+    forward: impl FnOnce([Array; N]) -> (Array, K::Saved),
+) -> Result<Tensor<D>, [DispatchTensor; N]> {
     if !inputs.iter().all(runs_on) {
         return Err(inputs);
     }
     let output = match inputs.iter().map(|input| input.autodiff).reduce(DispatchAutodiffContext::merge) {
         None | Some(DispatchAutodiffContext::Disabled) => {
-            let (output, _) = kernel.forward(inputs.map(|input| array::<K, N>(primitive::<Flex>(input))));
+            let (output, _) = forward(inputs.map(|input| array::<K, N>(primitive::<Flex>(input))));
             from_primitive::<Flex>(output.into_flex())
         }
         Some(DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled)) => {
-            run_tracked::<K, NoCheckpointing, N>(kernel, inputs)
+            run_tracked::<K, NoCheckpointing, N>(kernel, inputs, forward)
         }
         Some(DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced)) => {
-            run_tracked::<K, BalancedCheckpointing, N>(kernel, inputs)
+            run_tracked::<K, BalancedCheckpointing, N>(kernel, inputs, forward)
         }
     };
     Ok(Tensor::from_dispatch(output))
@@ -104,6 +113,7 @@ pub(crate) fn run<K: Kernel<N>, const N: usize, const D: usize>(
 fn run_tracked<K: Kernel<N>, C: CheckpointStrategy, const N: usize>(
     kernel: &K,
     inputs: [DispatchTensor; N],
+    forward: impl FnOnce([Array; N]) -> (Array, K::Saved),
 ) -> DispatchTensor
 where
     DispatchTensor: DispatchKindConversion<Autodiff<Flex, C>>,
@@ -113,7 +123,7 @@ where
         DispatchAutodiffContext::Enabled(_) => primitive::<Autodiff<Flex, C>>(input),
     });
     let nodes = inputs.each_ref().map(|input| input.node());
-    let (output, saved) = kernel.forward(inputs.map(|input| array::<K, N>(input.into_primitive())));
+    let (output, saved) = forward(inputs.map(|input| array::<K, N>(input.into_primitive())));
     from_primitive::<Autodiff<Flex, C>>(match Step(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(saved, output.into_flex()),
         OpsKind::UnTracked(prep) => prep.finish(output.into_flex()),

@@ -3,9 +3,7 @@
 use burn::tensor::{Bool, DispatchTensor, Tensor};
 use vocable_random::Key;
 
-use crate::fused::{
-    self, Dropout, DropoutAdd, Gelu, Hidden, Kernel, LeakyRelu, Level, Linear, MaskedSoftmax, Softmax, Tanh,
-};
+use crate::fused::{self, Dropout, DropoutAdd, Gelu, Hidden, Kernel, LeakyRelu, Level, Linear, Softmax, Tanh};
 use crate::{composed, stored};
 
 /// The Gaussian error linear unit x·Φ(x) in its exact (erf) form, element by element (Hendrycks & Gimpel 2016).
@@ -31,8 +29,9 @@ pub fn masked_softmax<const D: usize>(x: Tensor<D>, hidden: Tensor<D, Bool>) -> 
     if !fused::runs_on(&x) {
         return composed::masked_softmax(tensor(x), hidden);
     }
-    let hidden = Hidden::Mask(hidden.into_data().iter::<bool>().collect());
-    fused::run(&MaskedSoftmax { level: Level::detect(), hidden }, [x]).unwrap_or_else(|_| unreachable!("it runs here"))
+    let (kernel, hidden) = (Softmax { level: Level::detect() }, hidden.into_data().iter::<bool>().collect::<Vec<_>>());
+    fused::run_with(&kernel, [x], |x| kernel.masked(Hidden::Mask(&hidden), x))
+        .unwrap_or_else(|_| unreachable!("it runs here"))
 }
 
 /// [`masked_softmax`] over the first `visible[i]` entries of every row of item `i` along the first dimension.
@@ -43,8 +42,9 @@ pub fn leading_softmax<const D: usize>(x: Tensor<D>, visible: &[usize]) -> Tenso
     let shape = x.dims();
     assert_eq!(visible.len(), shape[0], "masked softmax: not one number for each item");
     let rows = shape[1..D - 1].iter().product();
-    let kernel = MaskedSoftmax { level: Level::detect(), hidden: Hidden::From { visible: visible.to_vec(), rows } };
-    fused::run(&kernel, [x.into_dispatch()]).unwrap_or_else(|[x]| composed::leading_softmax(tensor::<D>(x), visible))
+    let kernel = Softmax { level: Level::detect() };
+    fused::run_with(&kernel, [x.into_dispatch()], |x| kernel.masked(Hidden::From { visible, rows }, x))
+        .unwrap_or_else(|[x]| composed::leading_softmax(tensor::<D>(x), visible))
 }
 
 /// The hyperbolic tangent, element by element.

@@ -11,19 +11,13 @@ pub(crate) struct Softmax {
     pub(crate) level: Level,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct MaskedSoftmax {
-    pub(crate) level: Level,
-    pub(crate) hidden: Hidden,
-}
-
 /// Which entries of the rows are left out.
-#[derive(Clone, Debug)]
-pub(crate) enum Hidden {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hidden<'a> {
     /// Those from the number on that belongs to the row's item of `rows` rows.
-    From { visible: Vec<usize>, rows: usize },
+    From { visible: &'a [usize], rows: usize },
     /// Those with true.
-    Mask(Vec<bool>),
+    Mask(&'a [bool]),
 }
 
 impl Kernel<1> for Softmax {
@@ -43,20 +37,24 @@ impl Kernel<1> for Softmax {
     }
 
     fn backward(&self, y: Array, gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        [Some(logits_gradient(self.level, &y, gradient))]
+        let (values, width) = (y.values(), y.width());
+        let rewrite = |start: usize, g: &mut [f32]| {
+            for (row, g) in g.chunks_exact_mut(width).enumerate() {
+                backward(self.level, &values[start + row * width..][..width], g);
+            }
+        };
+        [Some(gradient.rewrite(Parts::rows(values.len(), width), rewrite).0)]
     }
 }
 
-impl Kernel<1> for MaskedSoftmax {
-    /// The probabilities.
-    type Saved = Array;
-
-    fn forward(&self, [x]: [Array; 1]) -> (Array, Array) {
+impl Softmax {
+    /// The forward pass over what is not hidden. Hidden entries become 0, so the backward pass need not know them.
+    pub(crate) fn masked(&self, hidden: Hidden, [x]: [Array; 1]) -> (Array, Array) {
         let (values, width) = (x.values(), x.width());
         let (y, _) = Parts::rows(values.len(), width).build(|start, y| {
             for (index, y) in (start / width..).zip(y.chunks_exact_mut(width)) {
                 let row = &values[index * width..][..width];
-                match &self.hidden {
+                match hidden {
                     Hidden::From { visible, rows } => {
                         let visible = visible[index / rows].min(width);
                         y[..visible].copy_from_slice(&row[..visible]);
@@ -74,21 +72,6 @@ impl Kernel<1> for MaskedSoftmax {
         let y = Array::new(y, x.shape());
         (y.clone(), y)
     }
-
-    fn backward(&self, y: Array, gradient: Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        [Some(logits_gradient(self.level, &y, gradient))]
-    }
-}
-
-/// The gradient of the logits of probabilities `y`.
-fn logits_gradient(level: Level, y: &Array, gradient: Array) -> Array {
-    let (values, width) = (y.values(), y.width());
-    let rewrite = |start: usize, g: &mut [f32]| {
-        for (row, g) in g.chunks_exact_mut(width).enumerate() {
-            backward(level, &values[start + row * width..][..width], g);
-        }
-    };
-    gradient.rewrite(Parts::rows(values.len(), width), rewrite).0
 }
 
 vectorised! {
