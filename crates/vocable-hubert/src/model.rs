@@ -22,11 +22,11 @@ impl HubertEncoder {
     /// Waveforms `[batch, samples]`, all of one length, → the output of layer `layer` (from 1), `[batch, frames, width]`.
     ///
     /// # Panics
-    /// If the input is shorter than a frame, or there is no such layer.
+    /// If the input is shorter than a frame, or there are fewer layers.
     pub fn hidden_states(&self, samples: Tensor<2>, layer: usize) -> Tensor<3> {
         let x = self.projection.forward(self.norm.forward(self.extractor.forward(samples)));
         let x = x.clone() + self.positional.forward(x);
         let [batch, frames, _] = x.dims();
-        self.encoder.forward_collecting(x, &vec![frames; batch], layer, Mode::Eval).layers.swap_remove(layer - 1)
+        self.encoder.layer_output(x, &vec![frames; batch], layer, Mode::Eval)
     }
 }

@@ -100,12 +100,15 @@ impl SpeechT5 {
     }
 
     /// Output of encoder layer `layer` (from 1) for unmasked waveforms: `[batch, frames, width]`.
+    ///
+    /// # Panics
+    /// If there are fewer layers.
     pub fn hidden_states(&self, samples: Tensor<2>, lengths: &[usize], layer: usize) -> Tensor<3> {
         let width = samples.dims()[1];
         let features = self.speech_encoder_prenet.features(samples, None);
         let lengths = self.frame_lengths(lengths, width, features.0.dims()[1]);
         let input = self.speech_encoder_prenet.forward(features, &lengths, &SpeechMasks::default(), Mode::Eval);
-        self.encoder.forward_collecting(input, &lengths, layer, Mode::Eval).layers.swap_remove(layer - 1)
+        self.encoder.layer_output(input, &lengths, layer, Mode::Eval)
     }
 
     /// Encodes text: states `[batch, tokens, width]`.

@@ -69,23 +69,19 @@ pub struct EncoderLayer {
     dropout: f64,
 }
 
-/// What an [`Encoder`] returns.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// Output of the stack, `[batch, time, width]`.
-    pub states: Tensor<3>,
-    /// Output of each layer before any final norm, first layer first, as far as asked for.
-    pub layers: Vec<Tensor<3>>,
-}
-
 impl Encoder {
     /// `[batch, time, width]`, valid up to `lengths` → states of the same shape.
     pub fn forward(&self, x: Tensor<3>, lengths: &[usize], mode: Mode) -> Tensor<3> {
-        self.forward_collecting(x, lengths, 0, mode).states
+        let x = self.layer_output(x, lengths, self.layers.len(), mode);
+        if self.pre_norm { self.norm.forward(x) } else { x }
     }
 
-    /// As [`forward`](Self::forward), and keeps the outputs of the first `keep` layers.
-    pub fn forward_collecting(&self, x: Tensor<3>, lengths: &[usize], keep: usize, mode: Mode) -> Encoded {
+    /// What layer `layer` (from 1; 0 = what the first is given) makes of the same, before any final norm: `[batch, time,
+    /// width]`. The layers after it do not run.
+    ///
+    /// # Panics
+    /// If there are fewer layers.
+    pub fn layer_output(&self, x: Tensor<3>, lengths: &[usize], layer: usize, mode: Mode) -> Tensor<3> {
         let time = x.dims()[1];
         let attended = Attended {
             padding: is_padded(lengths, time).then(|| padding_mask(lengths, time, &x.device())),
@@ -94,8 +90,7 @@ impl Encoder {
         };
         let mut x = if self.pre_norm { x } else { self.norm.forward(x) };
         x = Dropout(self.dropout).forward(x, mode.fold("input"));
-        let mut layers = Vec::with_capacity(keep);
-        for (n, layer) in self.layers.iter().enumerate() {
+        for (n, layer) in self.layers[..layer].iter().enumerate() {
             let mode = mode.fold("layer").fold(n);
             if !mode.fold("skip").coin(self.layer_drop) {
                 x = match self.recompute && mode.is_train() {
@@ -103,12 +98,8 @@ impl Encoder {
                     false => layer.forward(x, |x| layer.attention.keys_and_values(x), attended.clone(), mode),
                 };
             }
-            if n < keep {
-                layers.push(x.clone());
-            }
         }
-        let states = if self.pre_norm { self.norm.forward(x) } else { x };
-        Encoded { states, layers }
+        x
     }
 }
 
@@ -175,4 +166,55 @@ pub(super) fn residual(
     let input = if pre_norm { norm.forward(x.clone()) } else { x.clone() };
     let sum = Dropout(dropout).add(x, sub_layer(input), mode);
     if pre_norm { sum } else { norm.forward(sum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use vocable_random::Key;
+
+    use super::*;
+
+    /// Three layers that drop whole layers, too.
+    fn encoder(norm: NormPlacement) -> Encoder {
+        let stack = TransformerConfig {
+            layers: 3,
+            width: 8,
+            feed_forward: 16,
+            heads: 2,
+            norm,
+            dropout: 0.1,
+            attention_dropout: 0.1,
+            activation_dropout: 0.1,
+            layer_drop: 0.4,
+            recompute: false,
+        };
+        let init = Init::new(Key::new(1), &Device::flex()).with_deviation(0.3);
+        EncoderConfig { stack, max_relative_position: Some(4) }.init(&init)
+    }
+
+    #[test]
+    fn the_output_of_a_layer_is_that_of_a_stack_which_ends_there() {
+        let x = Init::new(Key::new(2), &Device::flex()).normal::<3>([2, 5, 8], 1.0);
+        let modes = (0..8).map(|seed| Mode::Train(Key::new(seed))).chain([Mode::Eval]);
+        for (mode, norm) in modes.flat_map(|mode| [NormPlacement::Post, NormPlacement::Pre].map(|norm| (mode, norm))) {
+            let whole = encoder(norm);
+            for layer in 1..=3 {
+                let found = whole.layer_output(x.clone(), &[5, 3], layer, mode);
+                let found = if whole.pre_norm { whole.norm.forward(found) } else { found };
+                let mut stack = whole.clone();
+                stack.layers.truncate(layer);
+                assert_eq!(found.into_data(), stack.forward(x.clone(), &[5, 3], mode).into_data());
+            }
+        }
+    }
+
+    #[test]
+    fn layers_after_the_one_asked_for_do_not_run() {
+        let mut encoder = encoder(NormPlacement::Post);
+        // Too wide for what comes before it.
+        encoder.layers[2].attention_norm = LayerNorm::new(9, &Device::flex());
+        let x = Tensor::ones([1, 5, 8], &Device::flex());
+        assert_eq!(encoder.layer_output(x, &[5], 2, Mode::Eval).dims(), [1, 5, 8]);
+    }
 }

@@ -8,7 +8,7 @@ mod past;
 
 pub use causal::CausalStack;
 pub use decoder::{Decoded, Decoder, DecoderCache, DecoderConfig};
-pub use encoder::{Encoded, Encoder, EncoderConfig};
+pub use encoder::{Encoder, EncoderConfig};
 pub use feed_forward::FeedForward;
 pub use past::PastCache;
 
