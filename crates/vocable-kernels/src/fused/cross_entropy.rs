@@ -35,7 +35,8 @@ pub(crate) fn cross_entropy(
         {
             let Some(target) = *target else { continue };
             let Row { likelihood, spread, correct } = self::row(level, row, target as usize, weights, out);
-            total.0 += own * likelihood + share * spread;
+            // Without a share, an impossible class has none: 0 · ∞ is no number.
+            total.0 += own * likelihood + if share > 0.0 { share * spread } else { 0.0 };
             total.1 += likelihood;
             total.2 += usize::from(correct);
         }

@@ -200,6 +200,21 @@ fn impossible_classes_are_left_out_and_nan_is_passed_on() {
     assert_eq!(blocked.negative_log_likelihood[0], f64::INFINITY);
     let poisoned = ctc(&logits([[[0.0, 1.0, 2.0], [0.0, f32::NAN, 0.0]]]), &[2], &[vec![2]], 0);
     assert!(poisoned.negative_log_likelihood[0].is_nan());
+
+    for smoothing in [0.0, 0.1] {
+        let entropy = |logits: [[f32; 2]; 1], target: u32| {
+            let logits = Tensor::<2>::from_floats(logits, &device).require_grad();
+            let found = cross_entropy(logits.clone(), &[Some(target)], smoothing);
+            let gradient = logits.grad(&found.sum.clone().backward()).unwrap().into_data();
+            (found.sum.into_scalar::<f32>(), found.negative_log_likelihood, gradient.try_into_vec::<f32>().unwrap())
+        };
+        let (sum, likelihood, gradient) = entropy([[0.0, nothing]], 0);
+        // A share of the loss is that of the impossible class, where there is any.
+        assert_eq!((sum, likelihood), (if smoothing > 0.0 { f32::INFINITY } else { 0.0 }, 0.0));
+        assert!(gradient.iter().all(|g| g.is_finite()));
+        assert_eq!(entropy([[0.0, nothing]], 1).1, f64::INFINITY);
+        assert!(entropy([[0.0, f32::NAN]], 0).0.is_nan());
+    }
 }
 
 #[test]
