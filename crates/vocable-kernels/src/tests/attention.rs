@@ -204,6 +204,44 @@ fn composed_attention_follows_the_definition() {
     }
 }
 
+/// Enough keys that threads share the heads of a single query.
+#[test]
+fn a_query_is_bit_equal_for_any_number_of_threads() {
+    let (keys, device) = (300, Device::flex());
+    for stored in [1, 3] {
+        // Of several kept rows, each key lies in any, and some are padding.
+        let shared = stored > 1;
+        let draw = |name: &str, index: usize, end: usize| pick(Key::new(1).fold(name).fold(index), 0, end);
+        let padding = (0..stored * keys).map(|index| draw("padding", index, 4) == 0).collect();
+        let rows: Arc<[u32]> = (0..keys).map(|key| draw("row", key, stored) as u32).collect();
+        let case = Case {
+            sizes: [stored, 12, 1, keys, 64, 64],
+            reach: Some(160),
+            padding: shared.then_some(padding),
+            causal: true,
+            dropout: 0.0,
+        };
+        let run = |dtype: DType, attention: &dyn Fn(AttentionInput) -> (Tensor<4>, Option<Tensor<4>>)| {
+            let draw = |(i, length)| TensorData::new(numbers(Key::new(2).fold(i), length), [length]);
+            let lengths = case.lengths().into_iter().enumerate();
+            let tensors: Vec<_> = lengths.map(|part| Tensor::from_data(draw(part), (&device, dtype))).collect();
+            let input = case.input(&tensors, Key::new(0));
+            let (q, rows) = (input.q.narrow(0, 0, 1), shared.then(|| rows.clone()));
+            let (context, weights) = attention(AttentionInput { q, rows, weights: true, ..input });
+            [context, weights.unwrap()].map(|found| found.into_data().convert::<f64>().try_into_vec::<f64>().unwrap())
+        };
+        let exact = run(DType::F64, &composed::attention);
+        let once = run(DType::F32, &attention);
+        for (found, exact) in once.iter().flatten().zip(exact.iter().flatten()) {
+            assert!((found - exact).abs() < 1e-5 * exact.abs().max(1.0), "{found}, not {exact}");
+        }
+        for threads in [1, 2, 3, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(pool.install(|| run(DType::F32, &attention)) == once, "{threads} threads give other bits");
+        }
+    }
+}
+
 /// What a hidden key holds, even infinities, reaches neither the context nor the gradients of the others.
 #[test]
 fn padding_is_not_read() {
