@@ -24,7 +24,8 @@ pub struct AttentionInput {
     /// Relative position table `[2 * reach, channel]`, shared by the heads: row `clip(i − j, −reach, reach − 1) + reach`
     /// belongs to query position `i` and key position `j`; its product with the query is added to the logit.
     pub relative: Option<Tensor<2>>,
-    /// `[batch, key]`, `true` = this key is padding and gets weight exactly 0.
+    /// `[batch, key]`, `true` = this key is padding and gets weight exactly 0. Key and value must be finite there all the
+    /// same, since they may be multiplied by that 0.
     pub padding: Option<Tensor<2, Bool>>,
     /// Whether a query sees only keys up to its own position. The queries are then the last positions of the keys,
     /// so that a single new query attends to a cache of earlier keys.

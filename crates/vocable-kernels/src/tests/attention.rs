@@ -242,18 +242,41 @@ fn a_query_is_bit_equal_for_any_number_of_threads() {
     }
 }
 
-/// What a hidden key holds, even infinities, reaches neither the context nor the gradients of the others.
+/// What padding at the end holds, even what is no number, reaches neither the context nor the gradients of the rest.
 #[test]
-fn padding_is_not_read() {
-    let device = Device::flex();
-    let x = Tensor::<4>::from_data(TensorData::new(numbers(Key::new(1), 12), [1, 1, 3, 4]), &device);
-    let poison = Tensor::<4>::full([1, 1, 1, 4], 1e30, &device);
-    let padding = Tensor::<2, Bool>::from_data([[false, false, false, true]], &device);
-    let padded = Tensor::cat(vec![x.clone(), poison], 2);
-    let with =
-        attention(AttentionInput { padding: Some(padding), ..AttentionInput::new(x.clone(), padded.clone(), padded) });
-    let without = attention(AttentionInput::new(x.clone(), x.clone(), x));
-    assert_eq!(with.0.into_data(), without.0.into_data());
+fn padding_at_the_end_is_not_read() {
+    let draw = |name: &str, time: usize, device: &Device| {
+        let values = numbers(Key::new(1).fold(name), 2 * time * 4);
+        Tensor::<4>::from_data(TensorData::new(values, [1, 2, time, 4]), device)
+    };
+    let context = |q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, poison: Option<f32>| {
+        let (keys, device) = (k.dims()[2], q.device());
+        let end = |kept| match poison {
+            Some(value) => Tensor::cat(vec![kept, Tensor::full([1, 2, 2, 4], value, &device)], 2),
+            None => kept,
+        };
+        let padding: Vec<bool> = (0..keys + 2).map(|key| key >= keys).collect();
+        let padding = poison.map(|_| Tensor::from_data(TensorData::new(padding, [1, keys + 2]), &device));
+        attention(AttentionInput { padding, ..AttentionInput::new(q, end(k), end(v)) }).0
+    };
+    let poisons = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN].map(Some);
+    let few = |poison| {
+        let [q, k, v] = [("q", FEW), ("k", 5), ("v", 5)].map(|(name, time)| draw(name, time, &Device::flex()));
+        context(q, k, v, poison).into_data()
+    };
+    let tiles = |poison| {
+        let device = Device::flex().autodiff();
+        let leaves = [("q", FEW + 2), ("k", 5), ("v", 5)].map(|(name, time)| draw(name, time, &device).require_grad());
+        let [q, k, v] = leaves.clone();
+        let context = context(q, k, v, poison);
+        let gradients = (context.clone() * draw("gradient", FEW + 2, &device)).sum().backward();
+        let gradients = leaves.map(|leaf| leaf.grad(&gradients).unwrap().into_data());
+        (context.into_data(), gradients)
+    };
+    for poison in poisons {
+        assert_eq!(few(poison), few(None));
+        assert_eq!(tiles(poison), tiles(None));
+    }
 }
 
 #[test]
