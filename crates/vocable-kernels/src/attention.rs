@@ -94,7 +94,7 @@ pub(crate) fn few_queries(input: &AttentionInput, level: Level) -> Option<(Tenso
     let on_cpu = |tensor: &Tensor<4>, types: &[DType]| fused::plain(&tensor.clone().into_dispatch(), types);
     let q = Array::strided(on_cpu(&input.q, &[DType::F32])?);
     let types = [DType::F32, DType::BF16];
-    let kept = |tensor| on_cpu(tensor, &types).filter(|tensor| tensor.layout().strides()[3] == 1);
+    let kept = |tensor| on_cpu(tensor, &types).filter(fused::walkable);
     let (k, v) = (kept(&input.k)?, kept(&input.v)?);
     let table = match &input.relative {
         Some(table) => Some(Array::from_flex(fused::plain(&table.clone().into_dispatch(), &[DType::F32])?)),

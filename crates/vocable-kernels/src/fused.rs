@@ -45,7 +45,7 @@ use burn::tensor::{DType, DispatchTensor, GradientCheckpointingStrategy, Tensor}
 
 pub(crate) use adamw::{adamw, square_sum};
 pub(crate) use attention::Attention;
-pub(crate) use buffer::Array;
+pub(crate) use buffer::{Array, walkable};
 pub(crate) use conv::Conv;
 #[cfg(test)]
 pub(crate) use conv::Sizes;

@@ -31,11 +31,9 @@ impl Array {
         Self(tensor.to_contiguous())
     }
 
-    /// Takes over a tensor in any strides as long as the last dimension is contiguous, copying it otherwise.
+    /// Takes over a tensor that is [`walkable`], copying it otherwise.
     pub(crate) fn strided(tensor: FlexTensor) -> Self {
-        let strides = tensor.layout().strides();
-        let direct = strides.last() == Some(&1) && strides.iter().all(|&stride| stride >= 0);
-        if direct { Self(tensor) } else { Self::from_flex(tensor) }
+        if walkable(&tensor) { Self(tensor) } else { Self::from_flex(tensor) }
     }
 
     /// `[batch, head, time, channel]` from values laid out as `[batch, time, head, channel]`.
@@ -106,6 +104,12 @@ impl Array {
         });
         (Self::new(new, self.shape()), results)
     }
+}
+
+/// Whether a tensor's last dimension is contiguous and no other runs backwards: what kernels that take strides can read.
+pub(crate) fn walkable(tensor: &FlexTensor) -> bool {
+    let strides = tensor.layout().strides();
+    strides.last() == Some(&1) && strides.iter().all(|&stride| stride >= 0)
 }
 
 /// How an array of `length` elements is split into jobs: no job crosses a multiple of `item` elements, and each

@@ -30,7 +30,7 @@ pub(crate) struct FewQueries<'a> {
     pub(crate) causal: bool,
 }
 
-/// Keys or values `[row, head, time, channel]` in any strides but the last.
+/// Keys or values `[row, head, time, channel]` in any strides but the last, none of which runs backwards.
 #[derive(Clone, Copy, Debug)]
 struct Kept<'a, E> {
     values: &'a [E],
@@ -68,8 +68,8 @@ struct Heads<'a> {
 }
 
 impl FewQueries<'_> {
-    /// Context and weights of queries `[row, head, query, channel]`; keys and values are `f32` or `bf16` and have the
-    /// last dimension contiguous.
+    /// Context and weights of queries `[row, head, query, channel]`; keys and values are `f32` or `bf16` and
+    /// [`walkable`](super::walkable).
     pub(crate) fn run(&self, q: &Array, k: &FlexTensor, v: &FlexTensor, table: Option<&Array>) -> (Array, Array) {
         match k.dtype() {
             DType::F32 => self.run_on::<f32>(q, Kept::new(k, k.storage()), Kept::new(v, v.storage()), k, table),
@@ -89,7 +89,7 @@ impl FewQueries<'_> {
         let (keys, width) = (shape.layout().shape()[2], v.channels);
         let parallel = rows * heads * keys * (channels + width) >= JOB;
         // Heads are shared among threads where there are fewer rows than threads.
-        let wanted = if parallel { rayon::current_num_threads().div_ceil(rows * queries) } else { 1 };
+        let wanted = if parallel { rayon::current_num_threads().div_ceil((rows * queries).max(1)) } else { 1 };
         let shares = (1..=wanted.min(heads)).rfind(|&shares| heads.is_multiple_of(shares)).unwrap_or(1);
         let share = heads / shares;
         let mut context = vec![0.0; rows * queries * heads * width];

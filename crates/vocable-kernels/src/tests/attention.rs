@@ -242,6 +242,27 @@ fn a_query_is_bit_equal_for_any_number_of_threads() {
     }
 }
 
+#[test]
+fn keys_and_values_may_run_backwards() {
+    let device = Device::flex();
+    let draw = |name: &str, time: usize| {
+        let values = numbers(Key::new(1).fold(name), 2 * time * 4);
+        Tensor::<4>::from_data(TensorData::new(values, [1, 2, time, 4]), &device)
+    };
+    let (q, k, v) = (draw("q", 3), draw("k", 7), draw("v", 7));
+    // Without positions, the order of the keys does not matter.
+    let forwards = attention(AttentionInput::new(q.clone(), k.clone(), v.clone())).0;
+    let backwards = attention(AttentionInput::new(q, k.flip([2]), v.flip([2]))).0;
+    assert!(backwards.all_close(forwards, Some(1e-6), Some(1e-6)));
+}
+
+#[test]
+fn no_queries_find_nothing() {
+    let zeros = |time: usize| Tensor::<4>::zeros([1, 12, time, 64], &Device::flex());
+    let (context, _) = attention(AttentionInput::new(zeros(0), zeros(300), zeros(300)));
+    assert_eq!(context.dims(), [1, 12, 0, 64]);
+}
+
 /// What padding at the end holds, even what is no number, reaches neither the context nor the gradients of the rest.
 #[test]
 fn padding_at_the_end_is_not_read() {
