@@ -8,6 +8,7 @@ use vocable_random::Key;
 use crate::composed;
 use crate::fused::few_queries::{FEW, FewQueries};
 use crate::fused::{self, Array, Attention, Dropout, Level};
+use crate::ops::check_probability;
 
 /// What [`attention`] works on.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl AttentionInput {
 /// al. 2018 on the key side only. A query that may see no key at all gets a context of zeros and passes no gradient.
 ///
 /// # Panics
-/// If the sizes do not fit, or there are more causal queries than keys.
+/// If the sizes do not fit, there are more causal queries than keys, or unless 0 ≤ dropout's probability < 1.
 pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
     let [batch, heads, queries, channels] = input.q.dims();
     let [stored, _, keys, _] = input.k.dims();
@@ -67,6 +68,9 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
         assert_eq!(width, channels, "attention: the relative table is not as wide as the queries");
     }
     if let Some(padding) = &input.padding {
+    if let Some((probability, _)) = input.dropout {
+        check_probability(probability);
+    }
         assert_eq!(padding.dims(), [stored, keys], "attention: the padding mask does not fit the keys");
     }
     if queries <= FEW

@@ -67,7 +67,7 @@ pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
 /// # Panics
 /// Unless 0 ≤ `probability` < 1.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tensor<D> {
-    assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
+    check_probability(probability);
     if probability == 0.0 {
         return x;
     }
@@ -82,7 +82,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: Key) -> Tens
 pub fn dropout_add<const D: usize>(x: Tensor<D>, y: Tensor<D>, dropout: Option<(f64, Key)>) -> Tensor<D> {
     assert_eq!(x.dims(), y.dims(), "dropout_add: the shapes differ");
     if let Some((probability, _)) = dropout {
-        assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
+        check_probability(probability);
     }
     let level = Level::detect();
     let mask = dropout.map(|(probability, key)| Dropout::new(level, probability, key));
@@ -124,6 +124,10 @@ pub(crate) fn with_bias<K: Kernel<2> + Kernel<3>, const D: usize, const W: usize
             .unwrap_or_else(|[x, weight, bias]| composed(tensor(x), tensor(weight), Some(tensor(bias)))),
         None => fused::run(kernel, [x, weight]).unwrap_or_else(|[x, weight]| composed(tensor(x), tensor(weight), None)),
     }
+}
+
+pub(crate) fn check_probability(probability: f64) {
+    assert!((0.0..1.0).contains(&probability), "dropout probability must be in [0, 1), got {probability}");
 }
 
 pub(crate) fn check_bias(bias: &Option<Tensor<1>>, outputs: usize) {

@@ -263,6 +263,13 @@ fn no_queries_find_nothing() {
     assert_eq!(context.dims(), [1, 12, 0, 64]);
 }
 
+#[test]
+#[should_panic(expected = "dropout probability must be in [0, 1), got 1")]
+fn weights_are_not_all_dropped() {
+    let x = Tensor::<4>::ones([1, 1, 5, 4], &Device::flex());
+    attention(AttentionInput { dropout: Some((1.0, Key::new(1))), ..AttentionInput::new(x.clone(), x.clone(), x) });
+}
+
 /// What padding at the end holds, even what is no number, reaches neither the context nor the gradients of the rest.
 #[test]
 fn padding_at_the_end_is_not_read() {
