@@ -1,5 +1,5 @@
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::{Init, Precision};
 
@@ -12,7 +12,7 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[output]`.
     pub bias: Option<Param<Tensor<1>>>,
-    /// What the product is computed in.
+    /// What the product is computed in, unless the weight is stored in fewer bits ([`compressed`](crate::compressed)).
     #[module(skip)]
     pub precision: Precision,
 }
@@ -34,7 +34,7 @@ impl Linear {
     /// `[.., input]` → `[.., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
-        if self.precision.is_f32() {
+        if self.precision.is_f32() || weight.dtype() != DType::F32 {
             return vocable_kernels::linear(x, weight, bias);
         }
         let product = self.precision.product(x, weight);
@@ -51,6 +51,7 @@ mod tests {
     use vocable_random::Key;
 
     use super::*;
+    use crate::{Storage, compressed};
 
     /// Output and gradients of input, weight and bias in a precision.
     fn pass(precision: Precision) -> [TensorData; 4] {
@@ -69,6 +70,19 @@ mod tests {
             layer.weight.val().grad(&gradients).unwrap().into_data(),
             bias.grad(&gradients).unwrap().into_data(),
         ]
+    }
+
+    #[test]
+    fn a_stored_weight_is_multiplied_in_f32_whatever_the_precision() {
+        let device = Device::flex();
+        let x = Init::new(Key::new(4), &device).normal::<3>([2, 3, 24], 1.0);
+        for storage in [Storage::Bf16, Storage::Int8] {
+            let output = |precision: Precision| {
+                let init = Init::new(Key::new(3), &device).with_precision(precision);
+                compressed(Linear::new(24, 5, &init), storage).forward(x.clone()).into_data()
+            };
+            assert_eq!(output(Precision::Bf16), output(Precision::F32));
+        }
     }
 
     #[test]
