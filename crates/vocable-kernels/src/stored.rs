@@ -15,7 +15,8 @@ use crate::fused::{self, Array, Level};
 pub enum Storage {
     /// `bf16`: 8 significant bits.
     Bf16,
-    /// `int8`, symmetric about zero: of each output, up to 248 inputs share an `f32` scale.
+    /// `int8`, symmetric about zero: of each output, 8 to 255 inputs share an `f32` scale. Where no such number divides
+    /// the inputs, a weight stays as it is: it would grow by its scales, and its products would slow down.
     Int8,
 }
 
@@ -32,21 +33,23 @@ impl Storage {
         match self {
             Self::Bf16 => weight.cast(DType::BF16),
             Self::Int8 => {
+                let Some(block) = block(weight.dims()[0]) else { return weight };
                 let scheme = QuantScheme::default()
                     .with_mode(QuantMode::Symmetric)
                     .with_value(QuantValue::Q8S)
                     .with_store(QuantStore::Native)
-                    .per_block([block(weight.dims()[0]), 1], ScaleDtype::F32);
+                    .per_block([block, 1], ScaleDtype::F32);
                 weight.quantize_dynamic(&scheme)
             }
         }
     }
 }
 
-/// How many inputs share a scale: as many as Burn can count, in whole bands of the kernel where they divide so.
-fn block(inputs: usize) -> u8 {
-    let divides = |rows: &u8| *rows > 0 && inputs.is_multiple_of(usize::from(*rows));
-    (0..=u8::MAX).step_by(8).rfind(divides).or_else(|| (1..=u8::MAX).rfind(divides)).unwrap_or(1)
+/// How many inputs share a scale: as many as Burn can count, in whole bands of the kernel where they divide so. None where
+/// they are too few to gain anything.
+fn block(inputs: usize) -> Option<u8> {
+    let divides = |rows: &u8| inputs.is_multiple_of(usize::from(*rows));
+    (8..=u8::MAX).step_by(8).rfind(divides).or_else(|| (8..=u8::MAX).rfind(divides))
 }
 
 /// See [`crate::linear`], where the weight is not of the type of x.
