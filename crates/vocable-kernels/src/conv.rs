@@ -98,7 +98,9 @@ pub fn conv_transpose1d(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>
     let [_, time, channels] = x.dims();
     let [depth, inputs] = weight.dims();
     assert!(time > 0, "conv_transpose1d: no input");
-    window.check("conv_transpose1d", window.transposed_steps(time));
+    let steps = window.transposed_steps(time);
+    window.check("conv_transpose1d", steps);
+    assert!(steps > 0, "conv_transpose1d: {window:?} leaves nothing of {time} steps");
     assert!(window.padding < window.span(), "conv_transpose1d: {window:?} takes whole taps away");
     assert_eq!(channels, inputs, "conv_transpose1d: the weight's second dimension is not in");
     assert_eq!(depth % window.kernel, 0, "conv_transpose1d: the weight's first dimension is not kernel * out");

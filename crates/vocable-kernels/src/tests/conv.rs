@@ -233,6 +233,13 @@ fn transposed_convolutions_follow_the_definition() {
     }
 }
 
+#[test]
+#[should_panic(expected = "leaves nothing of 1 steps")]
+fn padding_of_a_transposed_convolution_leaves_something() {
+    let (x, weight) = (Tensor::ones([1, 1, 2], &Device::flex()), Tensor::ones([3, 2], &Device::flex()));
+    conv_transpose1d(x, weight, None, Window { padding: 2, ..Window::new(3) });
+}
+
 /// HiFi-GAN's upsampling makes four steps of each.
 #[test]
 fn lengths_of_transposed_convolutions() {
