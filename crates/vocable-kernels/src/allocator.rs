@@ -6,7 +6,7 @@
 /// page, a fault and four kilobytes of zeros at a time. What the program has held at its peak, it then holds to its end.
 /// Does nothing with other C libraries. Call it first thing in `main`.
 pub fn keep_memory() {
-    #[cfg(target_env = "gnu")]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         /// Asked of the kernel beyond what is needed, whenever something is: 64 MiB.
         const PAD: i32 = 64 << 20;
