@@ -38,7 +38,8 @@ pub struct AttentionInput {
 }
 
 impl AttentionInput {
-    /// Plain attention over all keys: no relative positions, mask or dropout.
+    /// Plain attention over all keys: no relative positions, mask or dropout. Queries `[batch, head, query, channel]`, already
+    /// scaled; keys and values `[batch, head, key, channel]`, of which the values may have other channels.
     pub fn new(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Self {
         Self { q, k, v, rows: None, relative: None, padding: None, causal: false, dropout: None, weights: false }
     }
@@ -67,10 +68,10 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
         assert!(rows > 0 && rows % 2 == 0, "attention: a relative table of {rows} rows is not 2 * reach");
         assert_eq!(width, channels, "attention: the relative table is not as wide as the queries");
     }
-    if let Some(padding) = &input.padding {
     if let Some((probability, _)) = input.dropout {
         check_probability(probability);
     }
+    if let Some(padding) = &input.padding {
         assert_eq!(padding.dims(), [stored, keys], "attention: the padding mask does not fit the keys");
     }
     if queries <= FEW

@@ -57,8 +57,8 @@ pub fn batch_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
     BatchNormed { y: y.unwrap_or_else(|_| unreachable!("the input is where kernels run")), mean, variance }
 }
 
-/// Batch normalisation in evaluation: [`batch_norm`] with a given mean and (biased or unbiased) variance of each channel,
-/// both constants.
+/// Batch normalisation in evaluation: [`batch_norm`] of `[batch, time, channel]` with a given mean and (biased or unbiased)
+/// variance of each channel, both constants. They, `weight` and `bias` are `[channel]`.
 pub fn batch_norm_with(
     x: Tensor<3>,
     mean: Tensor<1>,

@@ -76,7 +76,8 @@ impl Quantizer {
         self.forward_with(states, lengths, &choices, self.config.temperature.at(update))
     }
 
-    /// The same with given random choices and temperature, so that another implementation's can be repeated.
+    /// The same for `states` (`[batch, time, width]`), of which `lengths` are valid, with given random choices and
+    /// temperature, so that another implementation's can be repeated.
     pub fn forward_with(&self, states: Tensor<3>, lengths: &[usize], choices: &Choices, temperature: f64) -> Quantized {
         let [batch, time, width] = states.dims();
         let QuantizerConfig { groups, codes, .. } = self.config;
