@@ -147,7 +147,8 @@ pub struct Lenience {
 /// # Errors
 /// Unless [`Lenience`] allows them: a corpus of another than the published size, or all files that the listing tells to be
 /// missing or odd, before anything is written; all recordings that turn out unusable, before the manifest is.
-/// An id that cannot be a file's name or occurs twice; a corpus of which nothing is left.
+/// An id that cannot be a file's name or occurs twice; a recording that would take the place of a source, or a manifest in
+/// `to` that no preparation made; a corpus of which nothing is left.
 pub fn prepare(
     reader: &str,
     from: &Path,
@@ -172,6 +173,7 @@ pub fn prepare(
         None => true,
     });
     let skipped = refuse(listing.bad, lenience.skip_bad)?;
+    keep_sources(&listing.sources, to)?;
     let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
     let sources = listing.sources.into_iter().map(Ok);
     let prepared = prepare_stream(reader, from, sources, pieces, to, lenience, progress)?;
@@ -179,6 +181,21 @@ pub fn prepare(
     listing.missing.extend(listing.hours.iter().filter_map(|(folder, hours)| duration(utterances, folder, *hours)));
     let skipped = skipped.into_iter().chain(prepared.skipped).collect();
     Ok(Prepared { skipped, missing: listing.missing, ..prepared })
+}
+
+/// Refuses to write a recording in the place of a source.
+pub(super) fn keep_sources(sources: &[Source], to: &Path) -> Result<(), DataError> {
+    let files = sources.par_iter().flat_map_iter(|source| source.sound.files());
+    let files: HashSet<PathBuf> = files.filter_map(|file| file.canonicalize().ok()).collect();
+    let pieces = sources.par_iter().flat_map_iter(|source| &source.pieces);
+    let targets = pieces.map(|piece| to.join(&piece.utterance.audio));
+    let taken = |target: &PathBuf| target.canonicalize().is_ok_and(|target| files.contains(&target));
+    match targets.find_first(taken) {
+        Some(target) => {
+            Err(DataError::file(&target, "is a recording to prepare, and would be replaced; choose another folder"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Share by which hours may differ from the published ones: those are rounded, and not always of the final

@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::convert::{Converted, Source, Target, copy_vectors};
-use super::{MANIFEST, Prepared, Progress, claim, refuse};
+use super::convert::{Converted, Source, Target, copy_vectors, keep_sources};
+use super::{MANIFEST, Prepared, Progress, claim, keep_apart, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::manifest::{Manifest, Utterance};
@@ -14,7 +14,8 @@ use crate::manifest::{Manifest, Utterance};
 /// copied.
 ///
 /// # Errors
-/// A faulty manifest, an id that cannot be a file's name, or `to` being the manifest's own folder. Unless `skip_bad`, all unusable recordings
+/// A faulty manifest, an id that cannot be a file's name, `to` being the manifest's own folder, or a recording that would
+/// take the place of a source. Unless `skip_bad`, all unusable recordings
 /// ([`DataError::BadFiles`]); the good ones are converted all the same, so that a second run is short, but no manifest
 /// is written. With `skip_bad`, a corpus of which nothing is left.
 pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) -> Result<Prepared, DataError> {
@@ -23,20 +24,19 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
         let message = format!("the id `{}` cannot be a file's name: leave out `/`, `\\` and a leading dot", odd.id);
         return Err(DataError::file(from, message));
     }
-    let beside = from.parent().unwrap_or(Path::new("")).join(".").canonicalize();
-    if matches!((beside, to.canonicalize()), (Ok(source), Ok(target)) if source == target) {
-        let message = "its own folder cannot be the prepared one: that would replace it and perhaps its recordings";
-        return Err(DataError::file(from, message));
-    }
+    keep_apart(from, to)?;
+    let recordings = source.utterances.iter().map(|utterance| {
+        let audio = PathBuf::from("wav").join(format!("{}.wav", utterance.id));
+        Source::whole(source.resolve(&utterance.audio), Utterance { audio, ..utterance.clone() })
+    });
+    let recordings: Vec<Source> = recordings.collect();
+    keep_sources(&recordings, to)?;
     let full = std::path::absolute(from).map_err(DataError::io(from))?;
     let same = claim(to, &serde_json::json!({ "reader": "jsonl", "from": full, "rate": RATE }))?;
 
-    progress.step("resampling", source.utterances.len());
-    let sources = source.utterances.iter().map(|utterance| {
-        let audio = PathBuf::from("wav").join(format!("{}.wav", utterance.id));
-        Ok(Source::whole(source.resolve(&utterance.audio), Utterance { audio, ..utterance.clone() }))
-    });
-    let Converted { mut utterances, bad, kept } = Target { to, same, hash: false, progress }.convert(sources)?;
+    progress.step("resampling", recordings.len());
+    let recordings = recordings.into_iter().map(Ok);
+    let Converted { mut utterances, bad, kept } = Target { to, same, hash: false, progress }.convert(recordings)?;
     let skipped = refuse(bad, skip_bad)?;
     if utterances.is_empty() {
         return Err(DataError::file(from, "not one of its recordings is usable"));

@@ -116,15 +116,18 @@ pub struct PreparedText {
 /// lower-cased, without empty lines.
 ///
 /// # Errors
-/// A file that is damaged, holds other bytes than UTF-8 or a line of more than a megabyte, by line; unless
-/// `partial`, a text of another than the published number of lines, before which nothing is written.
+/// A file that is damaged, holds other bytes than UTF-8 or a line of more than a megabyte, by line; a file that would be
+/// replaced; unless `partial`, a text of another than the published number of lines, before which nothing is written.
 pub fn prepare_text(from: &Path, to: &Path, partial: bool, progress: &dyn Progress) -> Result<PreparedText, DataError> {
     let file = File::open(from).map_err(DataError::io(from))?;
     let size = file.metadata().map_err(DataError::io(from))?.len();
     let full = std::path::absolute(from).map_err(DataError::io(from))?;
     let recipe = serde_json::json!({ "reader": "librispeech-lm", "from": full, "bytes": size });
-    let packed = from.extension().is_some_and(|extension| extension == "gz");
     let path = to.join(TEXT);
+    if path.canonicalize().is_ok_and(|path| from.canonicalize().is_ok_and(|from| from == path)) {
+        return Err(DataError::file(from, "would be replaced by the prepared text; choose another folder"));
+    }
+    let packed = from.extension().is_some_and(|extension| extension == "gz");
     if claim(to, &recipe)? && super::convert::not_older(&path, from) {
         progress.step("counting", 1);
         let lines = fs::read(&path).map_err(DataError::io(&path))?.iter().filter(|&&byte| byte == b'\n').count();

@@ -70,14 +70,24 @@ pub struct Prepared {
     pub missing: Vec<String>,
 }
 
+/// Refuses to prepare what a list tells in the list's own folder.
+fn keep_apart(list: &Path, to: &Path) -> Result<(), DataError> {
+    let beside = list.parent().unwrap_or(Path::new("")).join(".").canonicalize();
+    if matches!((beside, to.canonicalize()), (Ok(source), Ok(target)) if source == target) {
+        let message = "its own folder cannot be the prepared one: that would replace it and perhaps its recordings";
+        return Err(DataError::file(list, message));
+    }
+    Ok(())
+}
+
 /// Claims the folder `to` for the preparation that `recipe` describes: true if what lies in it was made the same way.
 ///
 /// An older manifest goes first: it may name recordings that are about to change.
 fn claim(to: &Path, recipe: &serde_json::Value) -> Result<bool, DataError> {
     let path = to.join(RECIPE);
     let (manifest, shards) = (to.join(MANIFEST), to.join(SHARDS));
-    if shards.exists() && !path.exists() {
-        return Err(DataError::file(&shards, "is in the way, and no preparation made it; choose another folder"));
+    if let Some(foreign) = [&manifest, &shards].into_iter().find(|list| list.exists() && !path.exists()) {
+        return Err(DataError::file(foreign, "is in the way, and no preparation made it; choose another folder"));
     }
     std::fs::remove_file(&manifest).or_else(ignore_absence).map_err(DataError::io(&manifest))?;
     std::fs::remove_dir_all(&shards).or_else(ignore_absence).map_err(DataError::io(&shards))?;

@@ -12,5 +12,6 @@ mod mustc;
 mod noise;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod sources;
 mod voxceleb;
 mod wham;

@@ -1,0 +1,87 @@
+//! What a preparation reads stays as it is, wherever the prepared folder is said to be.
+
+use std::fs;
+use std::path::Path;
+
+use vocable_data::readers::{self, Prepared, fairseq, jsonl, kaldi, librispeech};
+use vocable_data::{DataError, Split};
+
+use crate::miniature::{Folders, STRICT, assert_absent};
+
+/// Kaldi's `data` with `wav.scp` as told, of a speaker in the folder that is also to be the prepared one.
+fn kaldi(folders: &Folders, scp: &str) -> Result<Prepared, DataError> {
+    folders.write("data/wav.scp", scp);
+    folders.write("data/utt2spk", "u1 anna\nu2 anna\n");
+    let data = [(Split::Train, folders.at("data"))];
+    readers::prepare("kaldi", &folders.from(), kaldi::list(&data, &folders.from())?, &folders.from(), STRICT, &())
+}
+
+/// Refused by these words, with every file as it was.
+fn assert_refused<T>(folders: &Folders, prepare: impl Fn() -> Result<T, DataError>, words: &str) {
+    let files =
+        || ["wav/u1.wav", "wav/u2.wav", "manifest.jsonl", "text.txt"].map(|file| fs::read(folders.at(file)).ok());
+    let before = files();
+    let message = prepare().err().expect("it is refused").to_string();
+    assert!(message.contains(words), "{message}\nlacks {words}");
+    assert_eq!(files(), before);
+}
+
+fn originals() -> Folders {
+    let folders = Folders::new();
+    folders.wav("wav/u1.wav", 44_100, 2, 0.5, 300.0);
+    folders.wav("wav/u2.wav", 44_100, 2, 0.5, 400.0);
+    folders
+}
+
+#[test]
+fn no_recording_takes_the_place_of_a_source() {
+    let replaced = "u1.wav: is a recording to prepare, and would be replaced";
+    let folders = originals();
+    assert_refused(&folders, || kaldi(&folders, "u1 wav/u1.wav\n"), replaced);
+    assert_refused(&folders, || kaldi(&folders, "u1 wav/u2.wav\nu2 wav/u1.wav\n"), replaced);
+    assert_absent(&folders.at("prepare.json"));
+    // Also where the same file has two names.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(folders.at("wav"), folders.from().join("linked")).unwrap();
+        assert_refused(&folders, || kaldi(&folders, "u1 linked/u1.wav\n"), replaced);
+    }
+
+    let table = folders.at("lists/train.tsv");
+    fs::write(&table, format!("{}\nu1.wav\t8000\n", folders.at("wav").display())).unwrap();
+    let fairseq = || fairseq::prepare_all(&[(Split::Train, table.clone())], &folders.from(), STRICT, &());
+    assert_refused(&folders, fairseq, replaced);
+
+    let audio = folders.at("wav/u1.wav");
+    let line = format!(r#"{{"id":"u1","audio":"{}","speaker":"anna","seconds":0.5,"split":"train"}}"#, audio.display());
+    folders.write("lists/all.jsonl", &line);
+    assert_refused(&folders, || jsonl::prepare(&folders.at("lists/all.jsonl"), &folders.from(), false, &()), replaced);
+
+    // Other recordings in the same folder are in nobody's way.
+    folders.wav("audio/u3.wav", 16_000, 1, 0.5, 300.0);
+    folders.write("data/utt2spk", "u3 anna\n");
+    let kept = fs::read(&audio).unwrap();
+    folders.write("data/wav.scp", "u3 audio/u3.wav\n");
+    let listing = kaldi::list(&[(Split::Train, folders.at("data"))], &folders.from()).unwrap();
+    readers::prepare("kaldi", &folders.from(), listing, &folders.from(), STRICT, &()).unwrap();
+    assert_eq!(fs::read(&audio).unwrap(), kept);
+}
+
+#[test]
+fn a_manifest_that_no_preparation_made_is_not_replaced() {
+    let folders = originals();
+    folders.write("manifest.jsonl", "by hand");
+    let words = "manifest.jsonl: is in the way, and no preparation made it";
+    folders.wav("audio/u1.wav", 16_000, 1, 0.5, 300.0);
+    assert_refused(&folders, || kaldi(&folders, "u1 audio/u1.wav\n"), words);
+}
+
+#[test]
+fn no_text_takes_the_place_of_its_source() {
+    let folders = originals();
+    folders.write("text.txt", "A LINE\n");
+    let path = folders.at("text.txt");
+    let prepare = |to: &Path| librispeech::prepare_text(&path, to, true, &());
+    assert_refused(&folders, || prepare(&folders.from()), "text.txt: would be replaced by the prepared text");
+    prepare(&folders.to()).unwrap();
+}
