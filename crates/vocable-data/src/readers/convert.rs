@@ -1,6 +1,7 @@
 //! From the recordings of any layout to 16 kHz mono WAV files and the manifest's lines: what all readers share.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -434,19 +435,25 @@ pub(super) fn copy_vectors(
     to: &Path,
     resolve: impl Fn(&Path) -> PathBuf,
 ) -> Result<(), DataError> {
-    let mut copies: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    let mut copies: HashMap<PathBuf, PathBuf> = HashMap::new();
     for utterance in utterances {
         let Some(vector) = &mut utterance.speaker_vector else {
             continue;
         };
         let number = copies.len();
         let name = vector.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let copy = copies.entry(vector.clone()).or_insert_with(|| format!("vectors/{number}-{name}").into());
-        let (path, target) = (resolve(vector), to.join(&*copy));
-        if !not_older(&target, &path) {
-            let bytes = crate::speaker::content(&path)?;
-            crate::files::write_atomically(&target, |out| std::io::Write::write_all(out, &bytes))?;
-        }
+        let copy = match copies.entry(vector.clone()) {
+            Entry::Occupied(copy) => copy.into_mut(),
+            Entry::Vacant(place) => {
+                let copy = place.insert(format!("vectors/{number}-{name}").into());
+                let (bytes, target) = (crate::speaker::content(&resolve(vector))?, to.join(&*copy));
+                // What an earlier run left under that number may be another voice's.
+                if fs::read(&target).ok().as_ref() != Some(&bytes) {
+                    crate::files::write_atomically(&target, |out| out.write_all(&bytes))?;
+                }
+                copy
+            }
+        };
         *vector = copy.clone();
     }
     Ok(())

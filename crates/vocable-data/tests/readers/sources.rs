@@ -1,10 +1,10 @@
-//! What a preparation reads stays as it is, wherever the prepared folder is said to be.
+//! What a preparation reads stays as it is, wherever the prepared folder is said to be, and what it copies is the right thing.
 
 use std::fs;
 use std::path::Path;
 
 use vocable_data::readers::{self, Prepared, fairseq, jsonl, kaldi, librispeech};
-use vocable_data::{DataError, Split};
+use vocable_data::{DataError, Split, speaker};
 
 use crate::miniature::{Folders, STRICT, assert_absent};
 
@@ -84,4 +84,23 @@ fn no_text_takes_the_place_of_its_source() {
     let prepare = |to: &Path| librispeech::prepare_text(&path, to, true, &());
     assert_refused(&folders, || prepare(&folders.from()), "text.txt: would be replaced by the prepared text");
     prepare(&folders.to()).unwrap();
+}
+
+#[test]
+fn a_vector_is_that_of_its_speaker_also_after_the_list_was_shortened() {
+    let folders = Folders::new();
+    let lines = [("anna", [1.0, 0.0]), ("bert", [0.0, 1.0])].map(|(name, vector)| {
+        folders.wav(&format!("{name}.wav"), 16_000, 1, 0.5, 300.0);
+        speaker::write(&folders.at(&format!("{name}/v.npy")), &vector).unwrap();
+        let fields = format!(r#""speaker":"{name}","seconds":0.5,"split":"train","speaker_vector":"{name}/v.npy""#);
+        format!(r#"{{"id":"{name}","audio":"{name}.wav",{fields}}}"#)
+    });
+    let vectors = |lines: &[String]| -> Vec<Vec<f32>> {
+        folders.write("list.jsonl", &lines.join("\n"));
+        let manifest = jsonl::prepare(&folders.at("list.jsonl"), &folders.to(), false, &()).unwrap().manifest;
+        let paths = manifest.utterances.iter().map(|u| manifest.resolve(u.speaker_vector.as_deref().unwrap()));
+        paths.map(|path| speaker::read(&path, 2).unwrap()).collect()
+    };
+    assert_eq!(vectors(&lines), [[1.0, 0.0], [0.0, 1.0]]);
+    assert_eq!(vectors(&lines[1..]), [[0.0, 1.0]]);
 }
