@@ -153,10 +153,23 @@ pub struct Lenience {
 pub fn prepare(
     reader: &str,
     from: &Path,
+    listing: Listing,
+    to: &Path,
+    lenience: Lenience,
+    progress: &dyn Progress,
+) -> Result<Prepared, DataError> {
+    prepare_with(reader, from, listing, to, lenience, progress, |_| Ok(()))
+}
+
+/// The same with what `write` writes of the utterances that are left, before the manifest is.
+pub(super) fn prepare_with(
+    reader: &str,
+    from: &Path,
     mut listing: Listing,
     to: &Path,
     lenience: Lenience,
     progress: &dyn Progress,
+    write: impl FnOnce(&[Utterance]) -> Result<(), DataError>,
 ) -> Result<Prepared, DataError> {
     if !listing.missing.is_empty() && !lenience.partial {
         return Err(DataError::Incomplete(listing.missing));
@@ -177,7 +190,7 @@ pub fn prepare(
     keep_sources(&listing.sources, to)?;
     let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
     let sources = listing.sources.into_iter().map(Ok);
-    let prepared = prepare_stream(reader, from, sources, pieces, to, lenience, progress)?;
+    let prepared = prepare_stream(reader, from, sources, pieces, to, lenience, progress, write)?;
     let utterances = &prepared.manifest.utterances;
     listing.missing.extend(listing.hours.iter().filter_map(|(folder, hours)| duration(utterances, folder, *hours)));
     let skipped = skipped.into_iter().chain(prepared.skipped).collect();
@@ -221,6 +234,7 @@ pub(super) fn prepare_stream(
     to: &Path,
     lenience: Lenience,
     progress: &dyn Progress,
+    write: impl FnOnce(&[Utterance]) -> Result<(), DataError>,
 ) -> Result<Prepared, DataError> {
     let full = std::path::absolute(from).map_err(DataError::io(from))?;
     let same = claim(to, &serde_json::json!({ "reader": reader, "from": full, "rate": RATE }))?;
@@ -229,6 +243,7 @@ pub(super) fn prepare_stream(
     let Converted { mut utterances, bad, kept } = target.convert(sources)?;
     let skipped = refuse(bad, lenience.skip_bad)?;
     copy_vectors(&mut utterances, to, |vector| vector.to_owned())?;
+    write(&utterances)?;
     let manifest = write_manifest(to, utterances)?;
     Ok(Prepared { manifest, skipped, kept, missing: Vec::new() })
 }

@@ -7,11 +7,12 @@
 //! and VoxCeleb), or the folder.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::convert::{Lenience, Listing, Source, prepare};
+use super::convert::{Lenience, Listing, Source, prepare_with};
 use super::text::{Lines, below};
-use super::{Prepared, Progress};
+use super::{Prepared, Progress, ignore_absence, keep_apart};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::labels;
@@ -24,36 +25,51 @@ pub type Units = HashMap<String, Vec<u32>>;
 /// line for the utterances of the split.
 ///
 /// # Errors
-/// As [`list`] and [`prepare`].
+/// As [`list`] and [`prepare`](super::prepare); `to` being the folder of a manifest.
 pub fn prepare_all(
     manifests: &[(Split, PathBuf)],
     to: &Path,
     lenience: Lenience,
     progress: &dyn Progress,
 ) -> Result<Prepared, DataError> {
+    manifests.iter().try_for_each(|(_, path)| keep_apart(path, to))?;
     let (listing, units) = list(manifests)?;
     let from = manifests.first().map(|(_, path)| path.as_path()).unwrap_or(Path::new("."));
-    let prepared = prepare("fairseq", from, listing, to, lenience, progress)?;
+    prepare_with("fairseq", from, listing, to, lenience, progress, |utterances| write_units(&units, utterances, to))
+}
+
+/// Writes the units of every split that has any, and removes those that an earlier run left of one that has none.
+fn write_units(units: &Units, utterances: &[Utterance], to: &Path) -> Result<(), DataError> {
     for split in Split::ALL {
-        let ids = prepared.manifest.split(split).into_iter().map(|index| &prepared.manifest.utterances[index].id);
-        let labels: Vec<Vec<u32>> = ids.filter_map(|id| units.get(id).cloned()).collect();
-        if !labels.is_empty() {
-            labels::write(&to.join(format!("{split}.km")), &labels)?;
+        let path = to.join(format!("{split}.km"));
+        let utterances = utterances.iter().filter(|utterance| utterance.split == split);
+        let labels: Vec<Vec<u32>> = utterances.filter_map(|utterance| units.get(&utterance.id).cloned()).collect();
+        if labels.is_empty() {
+            fs::remove_file(&path).or_else(ignore_absence).map_err(DataError::io(&path))?;
+        } else {
+            labels::write(&path, &labels)?;
         }
     }
-    Ok(prepared)
+    Ok(())
 }
 
 /// What the manifests list, each for a split, and its units.
 ///
 /// # Errors
 /// A line that is not of its file's form or leads out of the manifest's folder, a file beside a manifest that has another number of
-/// lines, units that the dictionary does not have, by file and line.
+/// lines, units that the dictionary does not have, by file and line; a manifest without units where another one of its split has them.
 pub fn list(manifests: &[(Split, PathBuf)]) -> Result<(Listing, Units), DataError> {
     let (mut listing, mut units) = (Listing::default(), Units::new());
+    let units_of = |path: &Path| path.with_extension("km");
     for (split, path) in manifests {
+        let other = manifests.iter().find(|(other, path)| other == split && units_of(path).is_file());
+        // Line n of a split's units would no longer be that of its n-th utterance.
+        if let (false, Some((_, other))) = (units_of(path).is_file(), other) {
+            let message = format!("no such file, but {} has units of {split}, too", other.display());
+            return Err(DataError::file(&units_of(path), message));
+        }
         let utterances = list_manifest(path, *split, &mut listing)?;
-        units.extend(list_units(path, utterances)?);
+        units.extend(list_units(&units_of(path), path, utterances)?);
     }
     Ok((listing, units))
 }
@@ -106,13 +122,12 @@ fn texts(manifest: &Path, recordings: usize) -> Result<Option<Vec<String>>, Data
 }
 
 /// The units beside a manifest, if there are any.
-fn list_units(manifest: &Path, ids: Vec<String>) -> Result<Units, DataError> {
-    let path = manifest.with_extension("km");
+fn list_units(path: &Path, manifest: &Path, ids: Vec<String>) -> Result<Units, DataError> {
     if !path.is_file() {
         return Ok(Units::new());
     }
-    let labels = labels::read(&path)?;
-    as_many(&path, labels.len(), ids.len(), manifest)?;
+    let labels = labels::read(path)?;
+    as_many(path, labels.len(), ids.len(), manifest)?;
     let dictionary = manifest.with_file_name("dict.km.txt");
     if dictionary.is_file() {
         let known = read_dictionary(&dictionary)?;
@@ -120,7 +135,7 @@ fn list_units(manifest: &Path, ids: Vec<String>) -> Result<Units, DataError> {
         for (index, line) in labels.iter().enumerate() {
             if let Some(unit) = line.iter().find(|unit| !known.contains(unit.to_string().as_str())) {
                 let message = format!("the unit {unit} is not in {}", dictionary.display());
-                return Err(DataError::Line { path, line: index + 1, message });
+                return Err(DataError::Line { path: path.to_owned(), line: index + 1, message });
             }
         }
     }

@@ -73,6 +73,32 @@ fn units_of_recordings_that_are_left_out_go_with_them() {
 }
 
 #[test]
+fn units_are_those_of_the_manifest_beside_them() {
+    let folders = corpus();
+    let at = |name: &str| folders.at("manifests").join(name);
+    // A split of which one manifest has units and one has none.
+    let mixed = [(Split::Train, at("valid.tsv")), (Split::Train, at("train.tsv"))];
+    let refused = fairseq::prepare_all(&mixed, &folders.to(), ANY, &());
+    folders.assert_refused(refused, &["valid.km: no such file, but ", "train.tsv has units of train, too"]);
+    assert_absent(&folders.to());
+    let own = fairseq::prepare_all(&mixed[1..], &folders.at("manifests"), ANY, &());
+    folders.assert_refused(own, &["train.tsv: its own folder cannot be the prepared one"]);
+
+    // Units that cannot be written leave no manifest that would go without them.
+    let units = folders.to().join("train.km");
+    fs::create_dir_all(&units).unwrap();
+    folders.assert_refused(prepare(&folders, STRICT), &["train.km: "]);
+    assert_absent(&folders.to().join("manifest.jsonl"));
+    fs::remove_dir(&units).unwrap();
+    prepare(&folders, STRICT).unwrap();
+    assert!(units.is_file());
+    // Those of an earlier run go with their source.
+    fs::remove_file(at("train.km")).unwrap();
+    prepare(&folders, STRICT).unwrap();
+    assert_absent(&units);
+}
+
+#[test]
 fn faults_are_named_by_file_and_line_and_lead_nowhere_else() {
     let folders = corpus();
     let root = folders.from().join("audio").display().to_string();
