@@ -21,10 +21,11 @@ pub struct SpanMask {
 ///
 /// `lengths` are the valid positions of each item (for channel masks `size` for all). An item with n valid positions
 /// gets floor(p·n/length + U[0,1)) spans at distinct starts, and then every item is reduced to the smallest masked
-/// count of the batch by unmasking random positions.
+/// count of the batch by unmasking random positions. In an item too short for its spans these are cut at its end, and some
+/// may lie behind it.
 ///
 /// # Panics
-/// If an item is longer than `size`, or has so few positions that the minimum of spans cannot start in it.
+/// If an item is longer than `size`.
 pub fn compute_mask_indices(lengths: &[usize], size: usize, mask: SpanMask, key: Key) -> Vec<Vec<bool>> {
     let key = key.fold("mask");
     let item = |(row, &length): (usize, &usize)| {

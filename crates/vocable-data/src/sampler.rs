@@ -1,4 +1,4 @@
-//! Batches of similar length, as a pure function of (seed, epoch, rank, world).
+//! Batches of similar length, as a pure function of (seed, epoch).
 //!
 //! Utterances are divided, once, into buckets of similar length that hold whole batches. An epoch shuffles the
 //! utterances within each bucket and the order of all batches. The number of batches is therefore the same in every
@@ -38,17 +38,15 @@ struct Bucket {
     batches: usize,
 }
 
-/// The endless sequence of batches of one rank.
+/// The endless sequence of batches.
 #[derive(Clone, Debug)]
 pub struct BatchSampler {
     key: Key,
-    rank: usize,
-    world: usize,
     buckets: Vec<Bucket>,
 }
 
 impl BatchSampler {
-    /// Batches of the utterances `0..lengths.len()` for a single process; each has a length for every sequence of it that
+    /// Batches of the utterances `0..lengths.len()`; each has a length for every sequence of it that
     /// is padded.
     ///
     /// # Errors
@@ -68,65 +66,32 @@ impl BatchSampler {
         }
         let mut buckets = Vec::new();
         divide((0..lengths.len()).collect(), lengths, limits, &mut buckets);
-        Ok(Self { key: key.fold("batches"), rank: 0, world: 1, buckets })
+        Ok(Self { key: key.fold("batches"), buckets })
     }
 
-    /// The part of process `rank` among `world`: in each epoch every process has the same number of batches, no two
-    /// share an utterance and together they have all.
-    ///
-    /// Some batches are split to make the number divisible. Where that is impossible (single utterances only) the
-    /// first batches of the epoch are given out twice.
-    ///
-    /// # Panics
-    /// If `rank` is not below `world`, or the sampler is already a part.
-    #[must_use]
-    pub fn shard(mut self, rank: usize, world: usize) -> Self {
-        assert!(rank < world && self.world == 1, "rank {rank} of {world}, already divided by {}", self.world);
-        (self.rank, self.world) = (rank, world);
-        while !self.total().is_multiple_of(world) {
-            let crowd = |bucket: &Bucket| bucket.items.len() as f64 / bucket.batches as f64;
-            let fullest = self.buckets.iter_mut().max_by(|a, b| crowd(a).total_cmp(&crowd(b)));
-            let Some(bucket) = fullest.filter(|bucket| bucket.batches < bucket.items.len()) else {
-                break;
-            };
-            bucket.batches += 1;
-        }
-        self
-    }
-
-    /// Batches of this rank per epoch; the same in every epoch.
+    /// Batches per epoch; the same in every epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        self.total().div_ceil(self.world)
+        self.buckets.iter().map(|bucket| bucket.batches).sum()
     }
 
-    /// All batches of epoch `n` of this rank, in order; a batch lists indices into the lengths given to `new`.
+    /// All batches of epoch `n`, in order; a batch lists indices into the lengths given to `new`.
     pub fn epoch(&self, n: usize) -> Vec<Vec<usize>> {
-        let order = self.order(n);
-        (0..self.batches_per_epoch()).map(|position| self.batch(n, self.mine(&order, position))).collect()
+        self.order(n).into_iter().map(|place| self.batch(n, place)).collect()
     }
 
     /// The batch of the `draw`-th draw (from 0) of the endless stream of epochs.
     pub fn at(&self, draw: usize) -> Vec<usize> {
         let (epoch, position) = (draw / self.batches_per_epoch(), draw % self.batches_per_epoch());
-        self.batch(epoch, self.mine(&self.order(epoch), position))
+        self.batch(epoch, self.order(epoch)[position])
     }
 
-    /// Batches of all ranks per epoch.
-    fn total(&self) -> usize {
-        self.buckets.iter().map(|bucket| bucket.batches).sum()
-    }
-
-    /// (bucket, batch within the bucket) of all ranks in the order of one epoch.
+    /// (bucket, batch within the bucket) in the order of one epoch.
     fn order(&self, epoch: usize) -> Vec<(usize, usize)> {
         let numbered = self.buckets.iter().enumerate();
         let mut order: Vec<_> =
             numbered.flat_map(|(bucket, content)| (0..content.batches).map(move |batch| (bucket, batch))).collect();
         order.shuffle(&mut self.key.fold("order").fold(epoch).rng());
         order
-    }
-
-    fn mine(&self, order: &[(usize, usize)], position: usize) -> (usize, usize) {
-        order[(position * self.world + self.rank) % order.len()]
     }
 
     fn batch(&self, epoch: usize, (bucket, batch): (usize, usize)) -> Vec<usize> {
@@ -200,26 +165,26 @@ mod tests {
         })
     }
 
-    /// Sizes, limits and worlds, the corners among them.
-    fn cases() -> Vec<(Vec<[usize; 1]>, Limits, usize)> {
+    /// Sizes and limits, the corners among them.
+    fn cases() -> Vec<(Vec<[usize; 1]>, Limits)> {
         let mut cases = vec![
-            (vec![[5]], Limits { max_tokens: 5, max_items: 1 }, 1),
-            (vec![[0], [0], [3]], Limits { max_tokens: 3, max_items: 2 }, 2),
-            (vec![[7]; 100], Limits { max_tokens: 70, max_items: 64 }, 3),
-            ((1..=50).map(|length| [length]).collect(), Limits { max_tokens: 50, max_items: usize::MAX }, 4),
+            (vec![[5]], Limits { max_tokens: 5, max_items: 1 }),
+            (vec![[0], [0], [3]], Limits { max_tokens: 3, max_items: 2 }),
+            (vec![[7]; 100], Limits { max_tokens: 70, max_items: 64 }),
+            ((1..=50).map(|length| [length]).collect(), Limits { max_tokens: 50, max_items: usize::MAX }),
         ];
         for case in 0..40_usize {
             let mut rng = Key::new(9).fold(case).rng();
             let lengths = speech(rng.random_range(20..700), Key::new(11).fold(case));
             let max_tokens = lengths.iter().max().unwrap()[0] * rng.random_range(1..12);
-            cases.push((lengths, Limits { max_tokens, max_items: rng.random_range(1..32) }, rng.random_range(1..5)));
+            cases.push((lengths, Limits { max_tokens, max_items: rng.random_range(1..32) }));
         }
         cases
     }
 
     #[test]
     fn an_epoch_is_a_permutation_within_the_limits() {
-        for (lengths, limits, _) in cases() {
+        for (lengths, limits) in cases() {
             let sampler = BatchSampler::new(&lengths, limits, Key::new(1)).unwrap();
             for epoch in [0, 1, 17] {
                 let batches = sampler.epoch(epoch);
@@ -236,31 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn ranks_have_equal_numbers_of_batches_and_share_no_utterance() {
-        for (lengths, limits, world) in cases() {
-            let ranks: Vec<_> = (0..world)
-                .map(|rank| BatchSampler::new(&lengths, limits, Key::new(2)).unwrap().shard(rank, world).epoch(3))
-                .collect();
-            assert!(ranks.iter().all(|batches| batches.len() == ranks[0].len()));
-            let all: Vec<usize> = ranks.concat().concat();
-            let distinct: HashSet<usize> = all.iter().copied().collect();
-            assert_eq!(distinct.len(), lengths.len());
-            let singles = ranks.concat().iter().all(|batch| batch.len() == 1);
-            assert!(all.len() == distinct.len() || singles, "only single utterances may be given out twice");
-        }
-    }
-
-    #[test]
     fn any_draw_is_found_without_those_before_it() {
         let lengths = speech(300, Key::new(3));
         let limits = Limits { max_tokens: 1_000_000, max_items: 16 };
-        for world in [1, 2] {
-            let sampler = BatchSampler::new(&lengths, limits, Key::new(4)).unwrap().shard(world - 1, world);
-            let stream: Vec<_> = (0..3).flat_map(|epoch| sampler.epoch(epoch)).collect();
-            let again = BatchSampler::new(&lengths, limits, Key::new(4)).unwrap().shard(world - 1, world);
-            for draw in [0, 1, 5, stream.len() / 2, stream.len() - 1] {
-                assert_eq!(again.at(draw), stream[draw]);
-            }
+        let sampler = BatchSampler::new(&lengths, limits, Key::new(4)).unwrap();
+        let stream: Vec<_> = (0..3).flat_map(|epoch| sampler.epoch(epoch)).collect();
+        let again = BatchSampler::new(&lengths, limits, Key::new(4)).unwrap();
+        for draw in [0, 1, 5, stream.len() / 2, stream.len() - 1] {
+            assert_eq!(again.at(draw), stream[draw]);
         }
     }
 

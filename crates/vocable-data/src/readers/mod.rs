@@ -3,7 +3,7 @@
 //! A reader of a public layout lists what a folder holds (`list`), and [`prepare`] does the rest for all of them. It keeps
 //! the good files that an earlier, interrupted run of the same preparation left, and writes the
 //! manifest last: a folder with a manifest is complete. More than 10,000 utterances are written as a folder of shards,
-//! `manifest/`.
+//! `manifest/`; those of [`jsonl`] and [`fsdd`] always as one file.
 
 use std::path::Path;
 
