@@ -185,6 +185,10 @@ impl Utterance {
         if !(self.seconds.is_finite() && self.seconds > 0.0) {
             return Some(format!("`seconds` of `{}` is {}, expected a positive duration", self.id, self.seconds));
         }
+        let is_sum = |sum: &String| sum.len() == 64 && sum.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !self.sha256.as_ref().is_none_or(is_sum) {
+            return Some(format!("`sha256` of `{}` is not of 64 hexadecimal digits", self.id));
+        }
         None
     }
 }
@@ -305,8 +309,10 @@ fn read_lines(path: &Path) -> Result<Vec<Line>, DataError> {
     bounded::lines(path, |number, line| {
         let fail = |message| DataError::Line { path: path.to_owned(), line: number, message };
         if !line.trim().is_empty() {
-            let utterance: Utterance = serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
+            let mut utterance: Utterance =
+                serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
             utterance.fault().map_or(Ok(()), |fault| Err(fail(fault)))?;
+            utterance.sha256.as_mut().map(|sum| sum.make_ascii_lowercase());
             read.push(Line { number, utterance });
         }
         Ok(())
@@ -350,6 +356,10 @@ mod tests {
     const GOOD: &str =
         r#"{"id":"a1","audio":"a1.wav","speaker":"anna","text":"good morning","seconds":1.25,"split":"train"}"#;
 
+    fn with_sum(sum: &str) -> String {
+        GOOD.replace("}", &format!(",\"sha256\":\"{sum}\"}}"))
+    }
+
     fn read(content: &str) -> Result<Manifest, DataError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("manifest.jsonl");
@@ -371,6 +381,8 @@ mod tests {
             (GOOD.replace("anna", ""), "`speaker` is empty"),
             (GOOD.replace("1.25", "0"), "expected a positive duration"),
             (GOOD.replace("1.25", "\"long\""), "invalid type: string \"long\", expected f64"),
+            (with_sum("aa/tmp/evil"), "`sha256` of `a1` is not of 64 hexadecimal digits"),
+            (with_sum(&"0g".repeat(32)), "`sha256` of `a1` is not"),
             (GOOD.to_owned(), "the id `a1` is already used in line 1"),
             ("[]".to_owned(), "invalid length 0"),
             ("{\"id\":".to_owned(), "EOF"),
@@ -413,7 +425,7 @@ mod tests {
             seconds: 0.1 + id as f64 / 3.0,
             split: Split::ALL[id % 4],
             speaker_vector: (id == 5).then(|| "v.npy".into()),
-            sha256: (id == 6).then(|| "00ff".into()),
+            sha256: (id == 6).then(|| "00ff".repeat(16)),
         };
         let manifest = Manifest { path: dir.path().join("m.jsonl"), utterances: (0..12).map(line).collect() };
         manifest.write().unwrap();
@@ -449,9 +461,9 @@ mod tests {
         assert_ne!(hash, copy("two", "abc"));
         assert_ne!(hash, copy("one", "abd"));
         // A hash on the line stands for the recording, which is not read.
-        let told = GOOD.replace("}", ",\"sha256\":\"12ab\"}");
-        assert_eq!(read(&told).unwrap().hash(), read(&told).unwrap().hash());
-        assert_ne!(read(&told).unwrap().hash(), read(&told.replace("12ab", "12ac")).unwrap().hash());
+        let told = |sum: &str| read(&with_sum(&sum.repeat(16))).unwrap().hash();
+        assert_eq!(told("12ab"), told("12AB"));
+        assert_ne!(told("12ab"), told("12ac"));
         // Recordings that are not there change the hash and stop nothing.
         assert_ne!(read(GOOD).unwrap().hash(), hash);
     }
