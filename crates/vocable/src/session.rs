@@ -1,5 +1,6 @@
 //! What all commands share: how they end, what they say on the way, the files they are given and those they write.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -146,8 +147,9 @@ impl Outputs {
             None => to.join(input.path.file_stem().unwrap_or_default()).with_added_extension(extension),
         };
         let paths: Vec<PathBuf> = inputs.iter().map(name).collect();
+        let mut taken = HashMap::new();
         for (number, path) in paths.iter().enumerate() {
-            if let Some(other) = paths[..number].iter().position(|other| other == path) {
+            if let Some(other) = taken.insert(path, number) {
                 let (one, two) = (&inputs[other].name, &inputs[number].name);
                 return Err(Unusable(format!("{one} and {two} would both be written to {}", path.display())));
             }
@@ -158,7 +160,9 @@ impl Outputs {
 
     /// None of the results may take the place of an input.
     fn beside(self, inputs: &[Input]) -> Result<Self, Unusable> {
-        match self.0.iter().find(|path| inputs.iter().any(|input| same_place(path, &input.path))) {
+        let real = |path: &PathBuf| path.canonicalize().ok();
+        let inputs: HashSet<PathBuf> = inputs.iter().filter_map(|input| real(&input.path)).collect();
+        match self.0.iter().find(|path| real(path).is_some_and(|path| inputs.contains(&path))) {
             None => Ok(self),
             Some(path) => Err(Unusable(format!("{}: the result would overwrite the recording", path.display()))),
         }
