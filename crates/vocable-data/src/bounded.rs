@@ -55,14 +55,19 @@ pub(crate) fn lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<(),
     Ok(())
 }
 
-/// A NumPy file in memory. The library reserves what lengths claim, here that of the header.
+/// A NumPy file in memory. The library reserves what lengths claim, here that of the header, and takes twice as long or more
+/// for every bracket inside another: an array of numbers has two.
 pub(crate) fn npy(bytes: &[u8]) -> Result<NpyFile<&[u8]>, String> {
-    let header = match *bytes {
-        [0x93, _, _, _, _, _, (2..), _, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]),
-        _ => 0,
+    const LONGEST: usize = 1 << 12;
+    const BRACKETS: usize = 8;
+    let (start, length) = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, u32::from(u16::from_le_bytes([a, b]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d])),
+        _ => (0, 0),
     };
-    if header as usize > bytes.len() {
-        return Err("not a NumPy file: its header is cut short".into());
+    let header = bytes[start..].get(..length as usize).ok_or("not a NumPy file: its header is cut short")?;
+    if header.len() > LONGEST || header.iter().filter(|byte| b"([{".contains(byte)).count() > BRACKETS {
+        return Err("not a NumPy file: its header is not that of an array of numbers".into());
     }
-    NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error}"))
+    NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error:.100}"))
 }

@@ -105,6 +105,16 @@ fn lists_are_read_within_limits() {
     npy.extend(b"\n\0\0\0\0");
     fs::write(&vector, &npy).unwrap();
     assert!(refused(|| speaker::read(&vector, 4)).contains("v.npy: "));
+    // One that would be read for hours.
+    npy = format!("\u{93}NUMPY\u{1}\0\u{6a}\0{{'shape': {}{}}}", "{".repeat(48), "}".repeat(47))
+        .chars()
+        .map(|c| c as u8)
+        .collect();
+    fs::write(&vector, &npy).unwrap();
+    assert!(
+        refused(|| speaker::read(&vector, 4))
+            .ends_with("v.npy: not a NumPy file: its header is not that of an array of numbers")
+    );
     lengthen(&vector);
     assert!(
         refused(|| speaker::read(&vector, 4))

@@ -5,6 +5,11 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 use crate::weights::map;
 use crate::{Weights, WeightsError};
 
+/// Bytes that the header of an array may have.
+const LONGEST_HEADER: usize = 1 << 12;
+/// Brackets that it may have: the reader takes twice as long or more for every one inside another. Two are needed.
+const BRACKETS: usize = 8;
+
 /// Shape and values, row-major, of a file that holds one array of floating-point numbers: NumPy's `.npy`, a safetensors file
 /// with one tensor, or a tensor by itself that `torch.save` wrote.
 ///
@@ -26,15 +31,16 @@ pub fn read_array(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>), Weig
 
 fn npy(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     // The reader reserves what lengths claim: here that of the header, below those of the shape.
-    let header = match *bytes {
-        [_, _, _, _, _, _, 1, _, a, b, ..] => u32::from(u16::from_le_bytes([a, b])),
-        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]),
-        _ => 0,
+    let (start, length) = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, u32::from(u16::from_le_bytes([a, b]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d])),
+        _ => (0, 0),
     };
-    if header as usize > bytes.len() {
-        return Err("not a NumPy file: its header is cut short".into());
+    let header = bytes[start..].get(..length as usize).ok_or("not a NumPy file: its header is cut short")?;
+    if header.len() > LONGEST_HEADER || header.iter().filter(|byte| b"([{".contains(byte)).count() > BRACKETS {
+        return Err("not a NumPy file: its header is not that of an array of numbers".into());
     }
-    let file = NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error}"))?;
+    let file = NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error:.100}"))?;
     let DType::Plain(kind) = file.dtype() else { return Err("it is a structured array".into()) };
     let size = match (kind.type_char(), kind.size_field()) {
         (TypeChar::Float, size @ (4 | 8)) => size,

@@ -123,6 +123,25 @@ fn claims_beyond_the_content_are_refused_at_once() {
     let (message, held, _) = memory::cost(|| read_array(&array).unwrap_err().to_string());
     assert!(message.contains("a.npy: it claims the shape [4611686018427387904, 4]") && held < BUFFERS, "{message}");
 
+    // Headers that would be read for hours, as nested as a short one can be, and one that is long.
+    let long = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", "1, ".repeat(9_000));
+    let sets = format!("{{'shape': {}{}}}", "{".repeat(18), "}".repeat(18));
+    let lists = format!("{{'shape': {}{}}}", "[".repeat(60), "]".repeat(60));
+    for header in [sets, lists, long] {
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        fs::write(&array, [&b"\x93NUMPY\x01\0"[..], &length, header.as_bytes()].concat()).unwrap();
+        let (message, held, took) = memory::cost(|| read_array(&array).unwrap_err().to_string());
+        assert!(
+            message.ends_with("a.npy: not a NumPy file: its header is not that of an array of numbers"),
+            "{message}"
+        );
+        assert!(held < BUFFERS && took < PATIENCE, "{held} bytes were held, for {took:?}");
+    }
+    // What the library says of a header may be as long as that is.
+    fs::write(&array, [&b"\x93NUMPY\x01\0\xa0\x0f"[..], &[b'~'; 4_000]].concat()).unwrap();
+    let message = read_array(&array).unwrap_err().to_string();
+    assert!(message.contains("not a NumPy file: ") && message.len() < 300 + array.as_os_str().len(), "{message}");
+
     #[cfg(unix)]
     for device in ["/dev/zero", "/dev/null"] {
         let error = Weights::open(device).unwrap_err();
