@@ -1,7 +1,7 @@
 //! The tensors of a file that `torch.save` wrote: a pickle, which names the tensors, and their storages. Since PyTorch 1.6
 //! they are entries of a zip archive; before, they followed each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use safetensors::Dtype;
@@ -20,6 +20,9 @@ pub(crate) struct Place {
     /// From the first element to behind the last.
     pub range: Range<usize>,
 }
+
+/// Dimensions that a tensor may have, as in PyTorch and NumPy.
+const DIMENSIONS: usize = 64;
 
 /// Keys under which programs keep a model's tensors beside other things.
 const INNER: [&str; 4] = ["model", "state_dict", "generator", "module"];
@@ -156,12 +159,16 @@ struct Storage {
 
 impl Archive<'_> {
     fn tensors(&self, dictionary: Value) -> Result<Vec<Place>, String> {
-        let (pickle, mut tensors) = (self.pickle, Vec::new());
-        for &(key, value) in pickle.pairs(dictionary).unwrap_or_default() {
+        let (pickle, mut tensors, mut seen) = (self.pickle, Vec::new(), HashSet::new());
+        // Of two tensors of one name the last counts, as in Python.
+        for &(key, value) in pickle.pairs(dictionary).unwrap_or_default().iter().rev() {
             let (Some(name), Some(arguments)) = (pickle.text(key), tensor_arguments(pickle, value)) else { continue };
-            let place = self.place(arguments).map_err(|reason| format!("tensor {name}: {reason}"))?;
-            tensors.push(Place { name: name.to_owned(), ..place });
+            if seen.insert(name) {
+                let place = self.place(arguments).map_err(|reason| format!("tensor {name}: {reason}"))?;
+                tensors.push(Place { name: name.to_owned(), ..place });
+            }
         }
+        tensors.reverse();
         Ok(tensors)
     }
 
@@ -172,6 +179,11 @@ impl Archive<'_> {
         };
         let storage = self.storage(storage)?;
         let offset = length(offset).ok_or("its offset is no length")?;
+        let dimensions =
+            [shape, strides].into_iter().filter_map(|value| Some(self.pickle.sequence(value)?.len())).max();
+        if let Some(dimensions) = dimensions.filter(|&dimensions| dimensions > DIMENSIONS) {
+            return Err(format!("it has {dimensions} dimensions, more than the {DIMENSIONS} that are read"));
+        }
         let lengths =
             |value| self.pickle.sequence(value)?.iter().map(|&value| length(value)).collect::<Option<Vec<_>>>();
         let shape = lengths(shape).ok_or("its shape is no list of lengths")?;

@@ -78,6 +78,19 @@ fn claims_beyond_the_content_are_refused_at_once() {
     fs::write(&path, pickle(&dictionary(&[("w", none)]))).unwrap();
     assert_eq!(Weights::open(&path).unwrap().get("w").unwrap().to_f32().unwrap(), [0.0; 0]);
 
+    // A shape of which no array is, and one tensor under one name as often as the file has room for it.
+    for (shape, strides) in [(&[1; 65][..], &[1; 65][..]), (&[4], &[1; 65])] {
+        let many = rebuilt(storage("0", 4), 0, shape, strides);
+        refused(&pickle(&dictionary(&[("w", many)])), "tensor w: it has 65 dimensions, more than the 64 that are read");
+    }
+    let wide = [rebuilt(storage("0", 4), 0, &[1; 64], &[1; 64]), b"q\0".to_vec()].concat();
+    let first = dictionary(&[("w", wide)]);
+    let body = first.strip_suffix(b"u.").unwrap();
+    let again = [body, &b"X\x01\0\0\0wh\0".repeat(200_000), b"u."].concat();
+    fs::write(&path, pickle(&again)).unwrap();
+    let (count, held, took) = memory::cost(|| Weights::open(&path).unwrap().tensors().count());
+    assert!(count == 1 && held < 64 << 20 && took < PATIENCE, "{count} tensors, {held} bytes were held, for {took:?}");
+
     // An archive whose directory claims 2^64 entries, or one at the end of all memory.
     let mut wide = pickles::wide_archive(&dictionary(&[]), &[]);
     let end = wide.windows(4).rposition(|bytes| bytes == b"PK\x06\x06").unwrap();
