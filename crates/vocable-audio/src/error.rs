@@ -73,6 +73,14 @@ pub enum AudioError {
         /// Zero-based index of the first such sample after averaging the channels.
         index: usize,
     },
+    /// A floating-point file holds a sample that no recording has.
+    #[error("{}: sample {index} is more than a million times full scale; encode it again", path.display())]
+    Loud {
+        /// The file that holds it.
+        path: PathBuf,
+        /// Zero-based index of the first such sample after averaging the channels.
+        index: usize,
+    },
     /// The file could not be written; nothing is left under its name that was not there before.
     #[error("{}: cannot be written: {reason}", path.display())]
     Write {

@@ -16,7 +16,8 @@ use crate::AudioError;
 
 /// A recording: its channels averaged into one, full scale at ±1.
 ///
-/// Integer samples of `b` bits are divided by 2^(b−1); floating-point samples are taken as they are and may lie outside [-1, 1].
+/// Integer samples of `b` bits are divided by 2^(b−1); floating-point samples are taken as they are and may lie outside [-1, 1],
+/// up to a million.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
     /// One value per sample.
@@ -47,6 +48,8 @@ impl Audio {
 const LONGEST: usize = 1 << 29;
 /// Rates that a file may have, in Hz: the lower it is, the more another rate makes of each sample.
 const RATES: RangeInclusive<u32> = 4_000..=1_000_000;
+/// The largest sample, full scale being 1: what is computed of far larger ones is no longer finite.
+const LOUDEST: f32 = 1e6;
 /// Samples for which there is room before any was decoded.
 const ROOM: u64 = 1 << 20;
 
@@ -70,7 +73,7 @@ impl Header {
 /// channels (averaged). The content decides on the format, not the file's name.
 ///
 /// Errors: see [`AudioError`]. A file that is shorter than it declares, has no end-of-stream page (Ogg) or fails its
-/// checksum (FLAC) is refused rather than read in part. So is one of more than 2²⁹ samples (9 hours at 16 kHz), of a rate
+/// checksum (FLAC) is refused rather than read in part; a sample that is not finite or more than a million is, too. So is one of more than 2²⁹ samples (9 hours at 16 kHz), of a rate
 /// below 4 kHz or above 1 MHz, and what is no regular file.
 pub fn read(path: impl AsRef<Path>) -> Result<Audio, AudioError> {
     Stream::open(path.as_ref())?.read()
@@ -176,6 +179,9 @@ impl Stream {
         }
         if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
             return Err(AudioError::NonFinite { path: self.path, index });
+        }
+        if let Some(index) = samples.iter().position(|sample| sample.abs() > LOUDEST) {
+            return Err(AudioError::Loud { path: self.path, index });
         }
         Ok(Audio { samples, rate: self.rate, path: self.path })
     }

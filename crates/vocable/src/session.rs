@@ -52,17 +52,22 @@ impl Input {
         Self { name: path.display().to_string(), path, _kept: None }
     }
 
-    /// Samples of the recording at `rate` Hz, and its duration in seconds.
+    /// Samples of the recording at `rate` Hz, one at least, and its duration in seconds.
     pub fn samples(&self, rate: u32) -> Result<(Vec<f32>, f64), String> {
         let named =
             |error: vocable_audio::AudioError| error.to_string().replace(&self.path.display().to_string(), &self.name);
         let audio = vocable_audio::read(&self.path).map_err(named)?;
-        let seconds = audio.seconds();
+        let (seconds, count) = (audio.seconds(), audio.samples.len());
         let samples = match audio.rate == rate {
             true => audio.samples,
             false => vocable_audio::resample(&audio.samples, audio.rate, rate),
         };
-        Ok((samples, seconds))
+        match samples.is_empty() {
+            true => {
+                Err(format!("{}: {count} samples at {} Hz are too few for one at {rate} Hz", self.name, audio.rate))
+            }
+            false => Ok((samples, seconds)),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ impl Desk {
         fs::write(desk.path("nothing"), "").unwrap();
         fs::create_dir(desk.path("a folder")).unwrap();
         vocable_audio::write_wav(desk.path("short.wav"), &[0.1; 100], 16_000).unwrap();
+        vocable_audio::write_wav(desk.path("one sample.wav"), &[0.1], 44_100).unwrap();
         desk
     }
 
@@ -45,7 +46,7 @@ fn mistakes_are_named_before_anything_is_written() {
     let before = desk.names();
     let [file, folder, nothing, short] = ["a file", "a folder", "nothing", "short.wav"].map(|name| desk.path(name));
     let [nowhere, out] = ["nowhere", "out"].map(|name| desk.path(name));
-    let beyond = desk.path("nowhere/out");
+    let (beyond, one) = (desk.path("nowhere/out"), desk.path("one sample.wav"));
     let [asr, tts, vc] = ["asr", "tts", "vc"].map(golden);
     let (weights, wav) = (golden("asr/model.safetensors"), golden("asr_0.wav"));
     let [voice, other] = ["tts_speaker.safetensors", "vc_speaker.safetensors"].map(golden);
@@ -80,6 +81,12 @@ fn mistakes_are_named_before_anything_is_written() {
             "(16) or (1, 16) is expected",
         ),
         (1, with(&["features", "mfcc", &short, "-o", &out], &[]), "short.wav: 100 samples are too few for a frame"),
+        (1, with(&["features", "mel", &one, "-o", &out], &[]), "one sample.wav: 1 samples at 44100 Hz are too few for"),
+        (
+            2,
+            with(&["score", "mcd", &wav, &one], &[]),
+            "one sample.wav: 1 samples at 44100 Hz are too few for one at 16",
+        ),
         (2, with(&["score", "wer", &nothing, &nothing], &[]), "nothing: there is no line to score"),
         (2, with(&["import", &weights, "--extended", "-o", "/"], &[]), "/: it is a folder"),
         (2, with(&["import", &weights, "--extended", "-o", &beyond], &[]), "nowhere/out: its folder does not exist"),

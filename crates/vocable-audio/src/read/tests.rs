@@ -164,6 +164,8 @@ fn what_holds_no_audio_is_refused_by_reason() {
     let error = refused(&float_wav(32, &[0.0, 0.5, f64::NAN]));
     assert!(matches!(error, AudioError::NonFinite { index: 2, .. }), "{error}");
     assert!(matches!(refused(&float_wav(64, &[f64::INFINITY])), AudioError::NonFinite { index: 0, .. }));
+    let error = refused(&float_wav(32, &[1e6, 0.0, -1.1e6]));
+    assert!(matches!(error, AudioError::Loud { index: 2, .. }), "{error}");
     let missing = read("/nowhere/a.wav").unwrap_err();
     assert!(matches!(missing, AudioError::Missing { .. }) && missing.to_string().starts_with("/nowhere/a.wav: "));
     assert!(matches!(probe("/nowhere/a.wav"), Err(AudioError::Missing { .. })));

@@ -386,7 +386,12 @@ impl Target<'_> {
         if piece.utterance.seconds > 0.0 {
             check_duration(&audio.path, audio, &piece.utterance).map_err(Failure::Bad)?;
         }
+        let count = samples.len();
         let samples = vocable_audio::resample(samples, audio.rate, RATE);
+        if samples.is_empty() {
+            let reason = format!("{count} samples at {} Hz are too few for one at {RATE} Hz", audio.rate);
+            return Err(Failure::Bad(BadFile { path: audio.path.clone(), reason }));
+        }
         let target = self.to.join(&piece.utterance.audio);
         let folder = target.parent().expect("a file in a folder");
         fs::create_dir_all(folder).map_err(|error| Failure::Fatal(DataError::io(folder)(error)))?;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use vocable_data::readers::{self, Prepared, fairseq, jsonl, kaldi, librispeech};
-use vocable_data::{DataError, Split, speaker};
+use vocable_data::{DataError, Manifest, Split, speaker};
 
-use crate::miniature::{Folders, STRICT, assert_absent};
+use crate::miniature::{ANY, Folders, STRICT, assert_absent};
 
 /// Kaldi's `data` with `wav.scp` as told, of a speaker in the folder that is also to be the prepared one.
 fn kaldi(folders: &Folders, scp: &str) -> Result<Prepared, DataError> {
@@ -103,4 +103,23 @@ fn a_vector_is_that_of_its_speaker_also_after_the_list_was_shortened() {
     };
     assert_eq!(vectors(&lines), [[1.0, 0.0], [0.0, 1.0]]);
     assert_eq!(vectors(&lines[1..]), [[0.0, 1.0]]);
+}
+
+#[test]
+fn a_recording_of_which_nothing_is_left_is_a_bad_one() {
+    let folders = Folders::new();
+    folders.wav("audio/u1.wav", 16_000, 1, 0.5, 300.0);
+    // One sample at 44.1 kHz is a third of one at 16 kHz.
+    folders.wav("audio/u2.wav", 44_100, 1, 1.0 / 44_100.0, 300.0);
+    folders.write("data/wav.scp", "u1 audio/u1.wav\nu2 audio/u2.wav\n");
+    folders.write("data/utt2spk", "u1 anna\nu2 anna\n");
+    let prepare = |lenience| {
+        let listing = kaldi::list(&[(Split::Train, folders.at("data"))], &folders.from())?;
+        readers::prepare("kaldi", &folders.from(), listing, &folders.to(), lenience, &())
+    };
+    let words = ["1 unusable file", "u2.wav: 1 samples at 44100 Hz are too few for one at 16000 Hz"];
+    folders.assert_refused(prepare(STRICT), &words);
+    let prepared = prepare(ANY).unwrap();
+    assert_eq!(prepared.skipped.len(), 1);
+    assert_eq!(Manifest::read(&prepared.manifest.path).unwrap().utterances.len(), 1);
 }
