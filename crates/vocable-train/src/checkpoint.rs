@@ -67,7 +67,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint; the error says in one line what is missing or altered.
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// In one line, a file that is missing, altered or cannot be read.
     pub fn read(path: &Path) -> Result<Self, String> {
         let read = |name: &str| fs::read(path.join(name)).map_err(|error| format!("cannot read {name}: {error}"));
         let sums = String::from_utf8(read(SUMS)?).map_err(|_| format!("{SUMS} is not text"))?;
@@ -85,12 +88,18 @@ impl Checkpoint {
         Ok(Self { path: path.to_path_buf(), state, model: checked(MODEL)?, optimiser: checked(OPTIMISER)? })
     }
 
-    /// The module with the checkpoint's weights; every parameter must be in the file and nothing else.
+    /// The module with the checkpoint's weights.
+    ///
+    /// # Errors
+    /// A parameter that is not in the file or has another shape there, a tensor that is none of the module's.
     pub fn restore_model<M: Module>(&self, module: M) -> Result<M, TrainError> {
         weights_into(module, &self.path.join(MODEL), self.model.clone())
     }
 
     /// Gives the optimiser the checkpoint's moments.
+    ///
+    /// # Errors
+    /// Moments that are not those of the module's parameters.
     pub fn restore_optimiser<M: Module>(&self, module: &M, optimiser: &mut Optimiser) -> Result<(), TrainError> {
         optimiser
             .load(module, &self.optimiser)
@@ -99,11 +108,18 @@ impl Checkpoint {
 }
 
 /// Writes a module's weights as safetensors, beside and then renamed. Equal weights give equal bytes.
+///
+/// # Errors
+/// What the file system refuses.
 pub fn save_model<M: Module>(module: &M, path: &Path) -> Result<(), TrainError> {
     replace(path, &weights_of(module))
 }
 
-/// Reads weights written by [`save_model`]; every parameter must be in the file and nothing else.
+/// Reads weights written by [`save_model`].
+///
+/// # Errors
+/// A file that cannot be read or is not safetensors; a parameter that is not in it or has another shape there, a tensor that is
+/// none of the module's.
 pub fn load_model<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
     let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
     weights_into(module, path, bytes)
@@ -157,6 +173,9 @@ impl Checkpoints {
     }
 
     /// Opens `directory`, creating it if need be, and removes what an interrupted write left there.
+    ///
+    /// # Errors
+    /// What the file system refuses.
     pub fn open(directory: &Path) -> Result<Self, TrainError> {
         fs::create_dir_all(directory).map_err(TrainError::io("create the directory", directory))?;
         let checkpoints = Self::at(directory);
@@ -175,6 +194,9 @@ impl Checkpoints {
     }
 
     /// Updates that have a checkpoint, intact or not, in ascending order.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed.
     pub fn updates(&self) -> Result<Vec<usize>, TrainError> {
         let mut updates: Vec<usize> =
             self.names()?.iter().filter_map(|name| name.strip_prefix("step-")?.parse().ok()).collect();
@@ -183,6 +205,9 @@ impl Checkpoints {
     }
 
     /// Saves a checkpoint: written beside, synced to disk, renamed.
+    ///
+    /// # Errors
+    /// What the file system refuses.
     pub fn save<M: Module>(&self, module: &M, optimiser: &Optimiser, state: &State) -> Result<PathBuf, TrainError> {
         let update = state.update;
         let path = self.path(update);
@@ -205,8 +230,10 @@ impl Checkpoints {
 
     /// The newest checkpoint that agrees with its checksums, `None` when there is none at all.
     ///
-    /// Damaged ones that are newer are reported with the reason and set aside as `damaged-step-…`. When all are damaged
-    /// that is an error: starting over silently would throw a run away.
+    /// Damaged ones that are newer are reported with the reason and set aside as `damaged-step-…`.
+    ///
+    /// # Errors
+    /// What the file system refuses, and that all are damaged: starting over silently would throw a run away.
     pub fn newest_intact(&self, mut damaged: impl FnMut(&Path, &str)) -> Result<Option<Checkpoint>, TrainError> {
         let mut newer = Vec::new();
         for update in self.updates()?.into_iter().rev() {

@@ -91,6 +91,9 @@ impl Record {
 }
 
 /// Reads a file of records.
+///
+/// # Errors
+/// A file that cannot be read, a line that is not a record.
 pub fn read(path: &Path) -> Result<Vec<Record>, TrainError> {
     let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
     text.lines()
