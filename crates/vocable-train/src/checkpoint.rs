@@ -17,7 +17,7 @@ use burn::store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
 use crate::average::Average;
-use crate::config::Outcome;
+use crate::config::{Outcome, TrainConfig};
 use crate::files::{replace, sha256, sync_directory, write_synced};
 use crate::{Optimiser, ScaleState, TrainError};
 
@@ -260,16 +260,16 @@ impl Checkpoints {
         })
     }
 
-    /// The result of a finished run whose last weights are `module`'s.
+    /// The result of a finished run of `config` whose last weights are `module`'s.
     ///
     /// # Errors
     /// A checkpoint that the outcome needs is missing or damaged.
-    pub fn outcome<M: Module>(&self, outcome: &Outcome, module: M) -> Result<M, TrainError> {
+    pub fn outcome<M: Module>(&self, config: &TrainConfig, module: M) -> Result<M, TrainError> {
         let read = |update: usize| {
             let path = self.path(update);
             Checkpoint::read(&path).map_err(|reason| TrainError::Checkpoint { path, reason })
         };
-        match outcome {
+        match &config.outcome {
             Outcome::Last => Ok(module),
             Outcome::Best(_) => match self.newest_intact(|_, _| {})?.and_then(|newest| newest.state.best) {
                 Some(best) => read(best.update)?.restore_model(module),
@@ -277,7 +277,7 @@ impl Checkpoints {
             },
             Outcome::Mean { checkpoints } => {
                 let mut average = Average::default();
-                for &update in self.updates()?.iter().rev().take(*checkpoints) {
+                for update in self.regular(config)?.into_iter().rev().take(*checkpoints) {
                     average.add(&read(update)?.restore_model(module.clone())?);
                 }
                 Ok(average.into_module(module))
@@ -285,15 +285,25 @@ impl Checkpoints {
         }
     }
 
-    /// Removes all but the newest `keep` checkpoints and that of the update `best`.
-    pub fn prune(&self, keep: usize, best: Option<usize>) -> Result<(), TrainError> {
-        let updates = self.updates()?;
-        for &update in &updates[..updates.len().saturating_sub(keep)] {
-            if Some(update) != best {
+    /// Removes all but the newest checkpoint, that of the update `best`, and of those that an uninterrupted run of `config`
+    /// saves the newest [`TrainConfig::keep_last`].
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn prune(&self, config: &TrainConfig, best: Option<usize>) -> Result<(), TrainError> {
+        let (updates, regular) = (self.updates()?, self.regular(config)?);
+        let kept = &regular[regular.len().saturating_sub(config.keep_last)..];
+        for &update in updates.iter().rev().skip(1) {
+            if Some(update) != best && !kept.contains(&update) {
                 self.remove(update)?;
             }
         }
         Ok(())
+    }
+
+    /// Updates that have a checkpoint whether or not the run was interrupted, in ascending order.
+    fn regular(&self, config: &TrainConfig) -> Result<Vec<usize>, TrainError> {
+        Ok(self.updates()?.into_iter().filter(|&update| config.saves_after(update)).collect())
     }
 
     /// Removes the checkpoint of an update if there is one; half removed, it is no longer under its name.
@@ -420,11 +430,12 @@ mod tests {
 
     #[test]
     fn the_newest_and_the_best_are_kept() {
-        let (_directory, checkpoints) = saved(&[1, 2, 3, 4, 5, 6]);
-        checkpoints.prune(2, Some(3)).unwrap();
-        assert_eq!(checkpoints.updates().unwrap(), [3, 5, 6]);
-        checkpoints.prune(10, None).unwrap();
-        assert_eq!(checkpoints.updates().unwrap(), [3, 5, 6]);
+        let (_directory, checkpoints) = saved(&[1, 2, 3, 4, 5, 6, 7]);
+        let config = |keep_last| TrainConfig { keep_last, checkpoint_every: 2, ..config() };
+        checkpoints.prune(&config(1), Some(3)).unwrap();
+        assert_eq!(checkpoints.updates().unwrap(), [3, 6, 7]);
+        checkpoints.prune(&config(10), None).unwrap();
+        assert_eq!(checkpoints.updates().unwrap(), [6, 7]);
     }
 
     #[test]

@@ -477,7 +477,7 @@ impl<'a, O> Run<'a, O> {
         if let Some(records) = &mut self.records {
             self.state.metrics_bytes = records.sync()?;
             self.checkpoints.save(model, &self.optimiser, &self.state)?;
-            self.checkpoints.prune(self.config.keep_last, self.state.best.as_ref().map(|best| best.update))?;
+            self.checkpoints.prune(self.config, self.state.best.as_ref().map(|best| best.update))?;
         }
         // Only what is on disk counts as saved, to any rank.
         ranks::exchange(self.ranks, ())?;

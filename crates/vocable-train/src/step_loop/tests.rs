@@ -454,15 +454,30 @@ fn the_mean_of_the_last_checkpoints_is_an_outcome() {
     };
     let parts = [16, 18, 20].map(of);
     assert_ne!(parts[0], parts[2]);
-    let mean = values(&checkpoints.outcome(&outcome, model.clone()).unwrap());
+    let mean = values(&checkpoints.outcome(&config, model.clone()).unwrap());
     for (n, mean) in mean.iter().enumerate() {
         let expected: f64 = parts.iter().map(|part| f64::from(part[n])).sum::<f64>() / 3.0;
         assert_eq!(*mean, expected as f32);
     }
-    assert_eq!(values(&checkpoints.outcome(&Outcome::Last, model.clone()).unwrap()), parts[2]);
+    let last = TrainConfig { outcome: Outcome::Last, ..config.clone() };
+    assert_eq!(values(&checkpoints.outcome(&last, model.clone()).unwrap()), parts[2]);
+
+    // Interruptions between the checkpoints, also one before the last, leave checkpoints that do not count.
+    let elsewhere = tempdir().unwrap();
+    for stop in [11, 13, 19] {
+        run(&config, &objective, elsewhere.path(), Some(stop)).0.unwrap_err();
+    }
+    let again = run(&config, &objective, elsewhere.path(), None).0.unwrap();
+    let others = Checkpoints::open(&elsewhere.path().join("checkpoints")).unwrap();
+    assert_eq!(others.updates().unwrap(), [16, 18, 20]);
+    assert_eq!(values(&others.outcome(&config, again.clone()).unwrap()), mean);
+    // Neither does one that is still there.
+    let state = crate::Checkpoint::read(&others.path(20)).unwrap().state;
+    others.save(&Tiny::new(2), &Optimiser::new(&config.optimiser), &State { update: 19, ..state }).unwrap();
+    assert_eq!(values(&others.outcome(&config, again).unwrap()), mean);
 
     std::fs::write(checkpoints.path(18).join("model.safetensors"), b"nothing").unwrap();
-    let error = checkpoints.outcome(&outcome, model).unwrap_err().to_string();
+    let error = checkpoints.outcome(&config, model).unwrap_err().to_string();
     assert!(error.contains("step-000018") && error.contains("checksum"), "{error}");
     let short = TrainConfig { keep_last: 2, ..config };
     assert!(short.check().unwrap_err().to_string().contains("keep_last is 2"));

@@ -161,7 +161,7 @@ pub fn train<M: Module, O: Objective<M>>(
     let trained = train_together(&*ranks, config, seed, model, objective, run.dir(), &interrupt, &mut observe);
     match (trained, log_error) {
         (Err(TrainError::Interrupted { .. }), None) => Err(Interrupted.into()),
-        (Ok(model), None) => Ok(Checkpoints::open(&run.checkpoints())?.outcome(&config.outcome, model)?),
+        (Ok(model), None) => Ok(Checkpoints::open(&run.checkpoints())?.outcome(config, model)?),
         (Ok(_) | Err(TrainError::Interrupted { .. }), Some(error)) => Err(error),
         (Err(error), _) => Err(error.into()),
     }
