@@ -311,9 +311,6 @@ impl<'a, O> Run<'a, O> {
             (0..told[0].1.len()).map(|index| told.iter().any(|(_, touched)| touched[index])).collect::<Vec<_>>();
         let mut micros: Vec<Micro> = told.into_iter().flat_map(|(micros, _)| micros).collect();
         micros.sort_by_key(|micro| micro.index);
-        for micro in &micros {
-            self.note(&micro.left_out)?;
-        }
         let mut reason = micros.iter().find_map(|micro| micro.reason.clone());
 
         let learning_rate = self.config.schedule.rate(index, self.config.updates, self.config.learning_rate);
@@ -329,6 +326,10 @@ impl<'a, O> Run<'a, O> {
         let scaled = self.rescale(gradient_norm, &mut reason);
         model = ranks::sum_changes(self.ranks, model, fixed);
 
+        // What is left to do may fail on rank 0 alone, which the others hear in their next exchange.
+        for micro in &micros {
+            self.note(&micro.left_out)?;
+        }
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
         let contents = Contents::of(micros);
         let padding = contents.padding();
