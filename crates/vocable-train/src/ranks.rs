@@ -214,34 +214,49 @@ pub(crate) fn as_on_rank_0<M: Module>(ranks: &dyn Ranks, module: M) -> M {
     module.map(&mut Replace { fixed_only: false, values: |values: &mut Vec<f32>| ranks.broadcast(values) })
 }
 
-/// The values that no gradient reaches: the running statistics, which follow each rank's own micro-batches, and what is
-/// frozen.
-pub(crate) fn fixed<M: Module>(ranks: &dyn Ranks, module: &M) -> Vec<Vec<f32>> {
+/// The values that no gradient reaches, flat: the running statistics, which the forward pass of each rank's own micro-batches
+/// changes, and what is frozen. Nothing is copied.
+pub(crate) fn fixed<M: Module>(module: &M) -> Vec<Tensor<1>> {
     let mut found = Fixed(Vec::new());
-    if ranks.size() > 1 {
-        module.visit(&mut found);
-    }
+    module.visit(&mut found);
     found.0
 }
 
-struct Fixed(Vec<Vec<f32>>);
+struct Fixed(Vec<Tensor<1>>);
 
 impl ModuleVisitor for Fixed {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if !param.is_require_grad() {
-            self.0.push(floats(param.val()));
+            self.0.push(param.val().reshape([-1]));
         }
     }
 }
 
+/// The module with what no gradient reaches as it was `before`.
+pub(crate) fn put_back<M: Module>(module: M, before: Vec<Tensor<1>>) -> M {
+    module.map(&mut PutBack(before.into_iter()))
+}
+
+struct PutBack(std::vec::IntoIter<Tensor<1>>);
+
+impl ModuleMapper for PutBack {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if param.is_require_grad() {
+            return param;
+        }
+        let before = self.0.next().expect("one before for every one now");
+        param.map(|tensor| before.reshape(tensor.shape()))
+    }
+}
+
 /// The module with the changes of all ranks in what no gradient reaches, added to what it was `before`.
-pub(crate) fn sum_changes<M: Module>(ranks: &dyn Ranks, module: M, before: Vec<Vec<f32>>) -> M {
+pub(crate) fn sum_changes<M: Module>(ranks: &dyn Ranks, module: M, before: Vec<Tensor<1>>) -> M {
     if ranks.size() == 1 {
         return module;
     }
     let mut before = before.into_iter();
     let values = |values: &mut Vec<f32>| {
-        let before = before.next().expect("one before for every one now");
+        let before = floats(before.next().expect("one before for every one now"));
         let all: Vec<Vec<f32>> = ranks.gather(&to_bytes(values)).iter().map(|bytes| from_bytes(bytes)).collect();
         // In f64 a change that one rank alone made is exact, and so is no change.
         let changed = |(index, before): (usize, f32)| {

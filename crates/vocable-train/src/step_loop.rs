@@ -70,8 +70,8 @@ pub enum Event<'a> {
 ///
 /// Utterances whose files cannot be used any more are left out of their batches and recorded, up to
 /// [`Loading::bad_files`](crate::Loading::bad_files). An update whose loss or gradient norm is not finite, or of which a
-/// micro-batch has nothing left, is skipped: no parameter changes and the next update sees the next batches. When `interrupt`
-/// becomes true, the update is finished and saved, and [`TrainError::Interrupted`] returned.
+/// micro-batch has nothing left, is skipped: no parameter and no running statistic changes, and the next update sees the next
+/// batches. When `interrupt` becomes true, the update is finished and saved, and [`TrainError::Interrupted`] returned.
 ///
 /// # Errors
 ///
@@ -274,7 +274,7 @@ impl<'a, O> Run<'a, O> {
         self.state.update += 1;
         let update = self.state.update;
 
-        let fixed = ranks::fixed(self.ranks, &model);
+        let fixed = ranks::fixed(&model);
         let scale = self.state.loss_scale.map_or(1.0, |state| state.scale);
         let (mut own, mut gradients) = (Vec::new(), GradientsAccumulator::new());
         let mut usable = true;
@@ -324,7 +324,11 @@ impl<'a, O> Run<'a, O> {
             }
         }
         let scaled = self.rescale(gradient_norm, &mut reason);
-        model = ranks::sum_changes(self.ranks, model, fixed);
+        model = match reason {
+            None => ranks::sum_changes(self.ranks, model, fixed),
+            // What spoilt the loss is in the running statistics by now.
+            Some(_) => ranks::put_back(model, fixed),
+        };
 
         // What is left to do may fail on rank 0 alone, which the others hear in their next exchange.
         for micro in &micros {

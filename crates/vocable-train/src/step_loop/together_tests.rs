@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Device, Tensor};
 use tempfile::tempdir;
 use vocable_objectives::Losses;
 
@@ -178,6 +180,58 @@ fn a_rank_that_fails_before_the_loop_is_heard() {
         train_together(ranks, &config(), 7, Tiny::new(7), &objective, path, &flag, &mut |_| ()).err()
     });
     assert_eq!(trained[0].as_ref().unwrap().to_string(), "rank 1: no corpus here");
+}
+
+/// A weight, and the running mean of what it is multiplied by.
+#[derive(Module, Debug)]
+struct Normed {
+    weight: Param<Tensor<1>>,
+    mean: RunningState<Tensor<1>>,
+}
+
+/// Its training, in the third update of which a micro-batch holds a NaN.
+struct Spoilt;
+
+impl Objective<Normed> for Spoilt {
+    type Data = f32;
+
+    fn micro_batches(&self) -> usize {
+        2
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<f32>, ObjectiveError> {
+        let data = match id {
+            BatchId::Train { update: 2, micro: 1 } => f32::NAN,
+            BatchId::Train { update, micro } => (2 * update + micro) as f32,
+            BatchId::Valid(_) => 0.0,
+        };
+        Ok(Batch { data, utterances: Vec::new(), sequences: Vec::new(), bytes: 0, left_out: Vec::new() })
+    }
+
+    fn losses(&self, model: &Normed, data: &f32, _: BatchId) -> Result<Losses, ObjectiveError> {
+        model.mean.update(model.mean.value_sync() * 0.5 + 0.5 * *data);
+        model.mean.value_sync();
+        Ok(Losses::new(&model.weight.val().device()).add("product", 1.0, (model.weight.val() * *data).sum()))
+    }
+}
+
+#[test]
+fn a_skipped_update_leaves_no_trace_in_running_statistics() {
+    for size in [1, 2] {
+        let directory = tempdir().unwrap();
+        let config = TrainConfig { updates: 4, validate_every: 0, checkpoint_every: 1, ..config() };
+        Threads::run(size, |ranks| {
+            let device = Device::flex().autodiff();
+            let tensor = |value: f32| Tensor::<1>::from_floats([value], &device);
+            let model = Normed { weight: Param::from_tensor(tensor(1.0)), mean: RunningState::new(tensor(0.0)) };
+            let (flag, path) = (AtomicBool::new(false), directory.path());
+            train_together(ranks, &config, 7, model, &Spoilt, path, &flag, &mut |_| ()).unwrap();
+        });
+        let weights = |update| outcome(directory.path(), update).0;
+        assert!(weights(2) == weights(3), "the third update left something, on {size} ranks");
+        assert!(weights(1) != weights(2) && weights(3) != weights(4));
+        assert!(floats(&weights(4)).iter().all(|value| value.is_finite()));
+    }
 }
 
 /// Ranks whose sums are not the same on all of them.
