@@ -431,7 +431,8 @@ impl<O: TextOutput> ToText<O> {
         let ctc_logits = model.ctc_logits(encoded.states.clone(), Mode::Eval);
         let ctc = ctc_greedy(ctc_logits.clone(), &encoded.lengths, vocabulary.blank());
         // A head that did not learn has nothing to say in the search.
-        let scorers = match self.config.ctc != 0.0 && search.ctc_weight != 0.0 {
+        let ctc_weight = if self.config.ctc == 0.0 { 0.0 } else { search.ctc_weight };
+        let scorers = match ctc_weight != 0.0 {
             true => prefix_scorers(ctc_logits, &encoded.lengths, vocabulary.blank(), vocabulary.eos()),
             false => Vec::new(),
         };
@@ -448,7 +449,8 @@ impl<O: TextOutput> ToText<O> {
         let mut lm = lm.map(|lm| lm.stepper(audio.len()));
         let language_model = lm.as_mut().map(|lm| lm as &mut dyn TextStepper);
         let companions = Companions { ctc: &scorers, language_model };
-        let joint = beam_search(&mut stepper, companions, audio.len(), &limits, &suppressed, search);
+        let search = BeamConfig { ctc_weight, ..*search };
+        let joint = beam_search(&mut stepper, companions, audio.len(), &limits, &suppressed, &search);
         let together = found.into_iter().zip(ctc).zip(joint).zip(&encoded.lengths);
         together
             .map(|(((mut attention, ctc), joint), &length)| {

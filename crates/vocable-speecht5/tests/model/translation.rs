@@ -41,8 +41,12 @@ fn it_trains_on_and_writes_the_other_language() {
 
         let test = objective.test(Split::TestClean);
         assert_eq!(test, dataset.split(Split::TestClean));
-        let search = BeamConfig::attention(2);
-        let written = objective.write(&model.valid(), &test, 2, &search, None, |_| ()).unwrap();
+        let write = |ctc_weight| {
+            let search = BeamConfig { ctc_weight, ..BeamConfig::attention(2) };
+            objective.write(&model.valid(), &test, 2, &search, None, |_| ()).unwrap()
+        };
+        let written = write(0.0);
+        assert_eq!(write(0.5), written, "a head that did not learn is not asked");
         for (&index, written) in test.iter().zip(&written) {
             assert_eq!((&written.id, written.reference.as_str()), (&dataset.utterance(index).id, text(index)));
         }
