@@ -55,11 +55,15 @@ impl SpeechInput for Speech {
     type Data = Vec<Arc<[f32]>>;
     type Batch = Waveforms;
 
-    /// All ordered pairs of utterances of a split with the same text in different voices.
+    /// All ordered pairs of utterances of a split with the same text in different voices; one without a text says nothing
+    /// that another is known to say.
     fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair> {
         let mut by_text: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for index in dataset.split(split) {
-            by_text.entry(&dataset.utterance(index).text).or_default().push(index);
+            let text = dataset.utterance(index).text.as_str();
+            if !text.is_empty() {
+                by_text.entry(text).or_default().push(index);
+            }
         }
         let mut pairs = Vec::new();
         for same in by_text.values() {
