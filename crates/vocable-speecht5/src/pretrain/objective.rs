@@ -1,5 +1,6 @@
 //! The pre-training objective over a corpus and sentences: streams, batches, validation.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -77,7 +78,9 @@ struct TextStream {
     sentences: Vec<Vec<u32>>,
     noise: Infilling,
     batches: BatchSampler,
+    /// Transcripts, and which of them make a batch.
     validation: Vec<Vec<u32>>,
+    held_out: Vec<Range<usize>>,
 }
 
 /// What a batch is made of.
@@ -89,6 +92,8 @@ enum Draw<'a> {
 
 impl Pretraining {
     /// `units` holds the labels of every utterance of the corpus (empty where it has none); `sentences` are the text.
+    /// Validation hears one batch, crops of the first utterances of `valid`, which in a corpus sorted by voice are of one, and
+    /// reads as many of its transcripts as a batch of text may have sentences.
     ///
     /// # Errors
     /// A corpus without an utterance or sentence that fits the length limits.
@@ -130,8 +135,9 @@ impl Pretraining {
         let held_out = || {
             let speech = self.speech.iter().filter(|stream| !stream.validation.is_empty());
             let speech = speech.map(|stream| Draw::Speech(stream, stream.validation.clone()));
-            let text = self.text.iter().filter(|stream| !stream.validation.is_empty());
-            speech.chain(text.map(|stream| Draw::Text(stream, stream.held_out(self.key.fold("validation")))))
+            let text = self.text.iter().flat_map(|stream| stream.held_out.iter().map(move |batch| (stream, batch)));
+            let noise = self.key.fold("validation");
+            speech.chain(text.map(move |(stream, batch)| Draw::Text(stream, stream.held_out(batch.clone(), noise))))
         };
         let (update, micro) = match id {
             BatchId::Train { update, micro } => (update, micro),
@@ -273,8 +279,11 @@ impl TextStream {
         let noise = part.noise(vocabulary);
         let mut validation: Vec<Vec<u32>> =
             dataset.split(Split::Valid).iter().map(|&index| marked(&dataset.utterance(index).text)).collect();
+        validation.retain(|tokens| tokens.len() <= limit);
         validation.truncate(part.batch_items);
-        Ok(Self { batches: BatchSampler::new(&lengths, limits, key)?, sentences, noise, validation })
+        // No less than the paper's batch, whatever training's is: use of the codes is counted batch by batch.
+        let held_out = cut(&validation, part.batch_tokens.max(TextPart::base().batch_tokens));
+        Ok(Self { batches: BatchSampler::new(&lengths, limits, key)?, sentences, noise, validation, held_out })
     }
 
     /// The sentences of a draw. A sentence's noise belongs to it and the epoch, not to the batch it is in (spec section
@@ -285,10 +294,24 @@ impl TextStream {
         drawn.map(|n| (sentence_name(n), &self.sentences[n], noise.fold(n))).collect()
     }
 
-    fn held_out(&self, noise: Key) -> Vec<(String, &Vec<u32>, Key)> {
-        let sentences = self.validation.iter().enumerate();
-        sentences.map(|(n, tokens)| (sentence_name(n), tokens, noise.fold(n))).collect()
+    fn held_out(&self, batch: Range<usize>, noise: Key) -> Vec<(String, &Vec<u32>, Key)> {
+        batch.map(|n| (sentence_name(n), &self.validation[n], noise.fold(n))).collect()
     }
+}
+
+/// Cuts sentences, in their order, into batches of so many tokens at most with their padding.
+fn cut(sentences: &[Vec<u32>], tokens: usize) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let (mut start, mut longest) = (0, 0);
+    for (n, sentence) in sentences.iter().enumerate() {
+        longest = longest.max(sentence.len());
+        if n > start && longest * (n + 1 - start) > tokens {
+            batches.push(start..n);
+            (start, longest) = (n, sentence.len());
+        }
+    }
+    batches.extend((start < sentences.len()).then_some(start..sentences.len()));
+    batches
 }
 
 fn sentence_name(n: usize) -> String {
@@ -310,7 +333,7 @@ impl Objective<Pretrainer> for Pretraining {
 
     fn validation_batches(&self) -> usize {
         let speech = self.speech.iter().filter(|stream| !stream.validation.is_empty()).count();
-        speech + self.text.iter().filter(|stream| !stream.validation.is_empty()).count()
+        speech + self.text.iter().map(|stream| stream.held_out.len()).sum::<usize>()
     }
 
     fn prepare(&self, id: BatchId) -> Result<Batch<PretrainData>, ObjectiveError> {
