@@ -11,11 +11,14 @@ pub fn pretraining(preset: Preset) -> TrainConfig {
     train(updates, 2e-4, Schedule::Linear { warmup: 0.08 }, 1e-6, 0.01, 5.0)
 }
 
-/// Recognition; the decay after the hold is the paper's line or fairseq's curve (table D40).
+/// Recognition after 100 hours; the decay after the hold is the paper's line or fairseq's curve (table D40).
 pub fn recognition(preset: Preset) -> TrainConfig {
-    let decay = if preset == Preset::Official { Decay::Exponential } else { Decay::Linear };
-    let schedule = Schedule::TriStage { warmup: 0.1, hold: 0.4, initial: 0.01, last: 0.05, decay };
-    best("asr/accuracy", train(80_000, 6e-5, schedule, 1e-8, 0.1, 25.0))
+    recognising(preset, 80_000, 6e-5)
+}
+
+/// Recognition after all 960 hours of LibriSpeech.
+pub fn recognition_960(preset: Preset) -> TrainConfig {
+    recognising(preset, 320_000, 1.3e-4)
 }
 
 /// The language model that recognition is decoded with; how the official one was trained is not published.
@@ -52,6 +55,12 @@ pub fn enhancement() -> TrainConfig {
 pub fn identification(preset: Preset) -> TrainConfig {
     let rate = if preset == Preset::Official { 2e-4 } else { 5e-4 };
     best("sid/accuracy", train(60_000, rate, Schedule::Triangular { minimum: 1e-8, period: 1.0 }, 1e-8, 0.1, 0.0))
+}
+
+fn recognising(preset: Preset, updates: usize, rate: f64) -> TrainConfig {
+    let decay = if preset == Preset::Official { Decay::Exponential } else { Decay::Linear };
+    let schedule = Schedule::TriStage { warmup: 0.1, hold: 0.4, initial: 0.01, last: 0.05, decay };
+    best("asr/accuracy", train(updates, rate, schedule, 1e-8, 0.1, 25.0))
 }
 
 fn train(updates: usize, rate: f64, schedule: Schedule, eps: f64, weight_decay: f64, clip: f64) -> TrainConfig {

@@ -28,6 +28,15 @@ pub fn base(scale: Scale) -> RunConfig {
     }
 }
 
+/// The same, for recognition that learns from 960 hours: at scale `base` it takes the paper's longer training.
+pub fn base_960(scale: Scale) -> RunConfig {
+    let mut c = base(scale);
+    if scale == Scale::Base {
+        c.asr.train = recipe::recognition_960(Preset::Paper);
+    }
+    c
+}
+
 /// The paper's sizes and lengths (spec sections 2, 5 and 6).
 fn paper() -> RunConfig {
     let preset = Preset::Paper;
