@@ -2,8 +2,9 @@
 //!
 //! Three layouts are read: what the official scripts make of WSJ0, `wav16k/max/SET/{mix_single,s1,noise}/NAME.wav`; the noise as it is
 //! published, `wham_noise/SET/NAME.wav`, with WSJ0 and the scripts' lists, which is mixed here in the same way ([`Mixing`]); and the noise alone. `tr`
-//! becomes `train`, `cv` `valid`, and `tt`, whose voices are new, `test-other`. Sentences without noise, with it, and the
-//! noise are prepared as three folders `clean`, `noisy` and `noise` with the same ids in the same order. There are no texts.
+//! becomes `train`, `cv` `valid`, and `tt`, whose voices are new, `test-clean`, on which enhancement is scored. Sentences
+//! without noise, with it, and the noise are prepared as three folders `clean`, `noisy` and `noise` with the same ids in the
+//! same order. There are no texts.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub use mixing::Mixing;
 
 /// The sets, the parts they play and their published sizes.
 const SETS: [(&str, Split, usize); 3] =
-    [("tr", Split::Train, 20_000), ("cv", Split::Valid, 5_000), ("tt", Split::TestOther, 3_000)];
+    [("tr", Split::Train, 20_000), ("cv", Split::Valid, 5_000), ("tt", Split::TestClean, 3_000)];
 /// The folders that are made, and those that they are made of.
 const SIGNALS: [(&str, Signal, &str); 3] =
     [("clean", Signal::Clean, "s1"), ("noisy", Signal::Noisy, "mix_single"), ("noise", Signal::Noise, "noise")];
