@@ -143,7 +143,7 @@ pub struct DataConfig {
     /// Text of text pre-training: `grammar` (the shipped corpus' own), `transcripts` (of the training split), `auto`
     /// (grammar for the shipped corpus, transcripts for others), or a file with a sentence a line.
     pub text: String,
-    /// Sentences of text pre-training at most.
+    /// Sentences of text pre-training at most, the first of the text.
     pub sentences: usize,
     /// Sentences per split at most, each with all its voices; none takes all.
     pub limit: Option<Limit>,

@@ -193,7 +193,10 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
         keep(&mut manifest, limit);
     }
     keep_usable(run, &mut manifest, source.data.skip_bad)?;
-    let sentences = text(source, &manifest)?;
+    let (sentences, left) = text(source, &manifest)?;
+    if left > 0 {
+        run.log(format!("left out {left} sentences after the first data.sentences = {}", source.data.sentences))?;
+    }
     let transcripts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.as_str());
     let vocabulary = CharVocabulary::from_lines(transcripts.chain(sentences.iter().map(String::as_str)));
     run.log(format!(
@@ -278,8 +281,9 @@ fn text_identity(text: &Text) -> String {
     vocable_lab::config::hash(&vocable_lab::config::tree(text))
 }
 
-/// The text of text pre-training; no sentence of a validation or test split is in it, however it is spelled.
-fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+/// The text of text pre-training, and how many sentences of it are left out as too many; no sentence of a validation or test
+/// split is in it, however it is spelled.
+fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<(Vec<String>, usize)> {
     let whole = Manifest::read(&source.manifest)?;
     let held_out: HashSet<String> = whole
         .utterances
@@ -300,5 +304,7 @@ fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
         Text::Lines(lines) => Box::new(lines.iter().map(|line| line.trim().to_owned())),
     };
     let usable = |line: &String| !line.is_empty() && !held_out.contains(&normalise(line));
-    Ok(sentences.filter(usable).take(source.data.sentences).collect())
+    let mut usable = sentences.filter(usable);
+    let taken = usable.by_ref().take(source.data.sentences).collect();
+    Ok((taken, usable.count()))
 }
