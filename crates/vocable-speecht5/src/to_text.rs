@@ -415,7 +415,8 @@ impl<O: TextOutput> ToText<O> {
     }
 
     /// Decodes recordings (16 kHz) together: by beam search, with a language model if there is one, and, for comparison,
-    /// greedily by each head alone.
+    /// greedily by each head alone. The search writes as many tokens at most as the longest of the recordings has frames; the
+    /// attention decoder alone no more than its own recording has.
     pub fn hear(
         &self,
         model: &SpeechT5,
@@ -440,7 +441,7 @@ impl<O: TextOutput> ToText<O> {
             start: vocabulary.eos(),
             end: vocabulary.eos(),
             min_length: 1,
-            // No language spells more than one character per 20 ms frame.
+            // No language spells more than one character per 20 ms frame, here of the longest recording.
             max_length: encoded.states.dims()[1].min(self.config.max_tokens),
         };
         let mut stepper = TextDecoding::new(model, &encoded.states, &encoded.lengths);
@@ -454,7 +455,7 @@ impl<O: TextOutput> ToText<O> {
         let together = found.into_iter().zip(ctc).zip(joint).zip(&encoded.lengths);
         together
             .map(|(((mut attention, ctc), joint), &length)| {
-                // An utterance's own limit, whatever its neighbours in the batch allow.
+                // Its own limit, whatever its neighbours allow; the beam has searched up to theirs.
                 attention.tokens.truncate(length);
                 Heard {
                     joint: joint.first().map_or_else(String::new, |best| vocabulary.decode(&best.tokens)),
