@@ -41,9 +41,10 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
         dataset.split(split).into_iter().map(Pair::same).collect()
     }
 
-    /// Whether an input is short enough to train on, apart from its samples.
-    fn fits(&self, _dataset: &Dataset, _pair: Pair) -> bool {
-        true
+    /// Whether an input can be encoded, and is short enough to train on apart from its samples: a recording that is heard
+    /// must not be shorter than the receptive field.
+    fn fits(&self, model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
+        model.extractor().frames(dataset.declared_samples(pair.source)) > 0
     }
 
     /// Reads the inputs of a batch; `key` and the utterance draw what is random in them.
@@ -209,12 +210,15 @@ impl<I: SpeechInput> ToSpeech<I> {
         let why = format!("longer than {}.task.batch_samples = {} samples", I::TASK, config.batch_samples);
         let short = |&pair: &Pair| lengths(pair).into_iter().all(|length| length <= config.batch_samples);
         let train = keep(train, "training pairs", &why, short, name, &mut notes);
-        let why = format!("an input beyond the limits of {}.task.input", I::TASK);
-        let train = keep(train, "training pairs", &why, |&pair| config.input.fits(&dataset, pair), name, &mut notes);
+        let why = format!("an input beyond the limits of {}.task.input or shorter than the receptive field", I::TASK);
+        let fits = |pair: &Pair| config.input.fits(&model, &dataset, *pair);
+        let train = keep(train, "training pairs", &why, fits, name, &mut notes);
         if train.is_empty() {
             return Err(unsuitable(format!("no training pair fits the limits of {}.task", I::TASK)));
         }
-        let valid = sample(&config.input.pairs(&dataset, Split::Valid), validation);
+        let mut valid = config.input.pairs(&dataset, Split::Valid);
+        valid.retain(fits);
+        let valid = sample(&valid, validation);
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let pairs = Items::new(train, &valid, lengths, limits, config.micro_batches, key.fold("order"))?;
         Ok(Self { config, model, dataset, pairs, notes, key, device })

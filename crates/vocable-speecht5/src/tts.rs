@@ -11,7 +11,7 @@ use vocable_train::Sequences;
 use crate::data::Dataset;
 use crate::speech_loss::SpeechLoss;
 use crate::to_speech::{Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
-use crate::{ModelError, Preset, Regularisation, SpeechT5};
+use crate::{ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 
 /// The synthesis recipe, apart from the step loop's part.
 pub type TtsConfig = SpeechTaskConfig<Text>;
@@ -24,7 +24,7 @@ pub type TtsBatch = SpeechBatch<Tokens>;
 pub struct Text {
     /// Whether `</s>` follows the text (table D11).
     pub append_eos: bool,
-    /// Longer texts are left out of training, in tokens.
+    /// Longer texts are left out of training, in tokens with the end.
     pub max_tokens: usize,
 }
 
@@ -70,8 +70,9 @@ impl SpeechInput for Text {
     type Data = TextData;
     type Batch = Tokens;
 
-    fn fits(&self, dataset: &Dataset, pair: Pair) -> bool {
-        (1..self.max_tokens).contains(&dataset.tokens(pair.source).len())
+    fn fits(&self, _model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
+        let tokens = dataset.tokens(pair.source).len();
+        tokens > 0 && tokens + usize::from(self.append_eos) <= self.max_tokens
     }
 
     fn read(&self, dataset: &Dataset, pairs: &[Pair], _key: Key) -> Result<TextData, ModelError> {

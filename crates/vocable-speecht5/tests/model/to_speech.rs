@@ -95,9 +95,12 @@ fn texts_beyond_the_limit_are_left_out_and_named() {
     let longest = dataset.split(Split::Train).into_iter().max_by_key(|&index| dataset.tokens(index).len()).unwrap();
     let mut recipe = TtsConfig::base(Preset::Paper);
     recipe.input.max_tokens = dataset.tokens(longest).len();
-    let notes = objective(recipe, &dataset).notes();
+    let notes = objective(recipe.clone(), &dataset).notes();
     assert!(notes.iter().any(|note| note.contains("tts.task.input")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains(&dataset.utterance(longest).id)), "{notes:?}");
+    // Without the end it is as long as the limit.
+    recipe.input.append_eos = false;
+    assert_eq!(objective(recipe, &dataset).notes(), [""; 0]);
 }
 
 /// Power of the noise in a mixture below that of the speech, in dB.

@@ -11,6 +11,9 @@ use vocable_random::Key;
 use vocable_speecht5::Preset;
 use vocable_speecht5::asr::{AsrConfig, Recognition};
 use vocable_speecht5::data::Dataset;
+use vocable_speecht5::pretrain::{PretrainConfig, Pretraining, TextPart};
+use vocable_speecht5::to_speech::ToSpeech;
+use vocable_speecht5::vc::VcConfig;
 use vocable_text::CharVocabulary;
 use vocable_train::{BatchId, LeftOut, Objective, Unusable};
 
@@ -18,13 +21,13 @@ use super::tiny::{config, device};
 
 const FIRST: BatchId = BatchId::Train { update: 0, micro: 0 };
 
-/// Recordings of so many samples with these texts, by name.
+/// Recordings of so many samples with these texts, by name, each in a voice of its own.
 fn dataset(folder: &Path, items: &[(&str, usize, &str)]) -> Arc<Dataset> {
     let utterance = |&(name, samples, text): &(&str, usize, &str)| {
         let file = format!("{name}.wav");
         write_wav(folder.join(&file), &white_noise(samples, Key::new(1)), 16_000).unwrap();
         let seconds = samples as f64 / 16_000.0;
-        Utterance { text: text.into(), seconds, ..Utterance::new(name, file, "anna", Split::Train) }
+        Utterance { text: text.into(), seconds, ..Utterance::new(name, file, name, Split::Train) }
     };
     let manifest = Manifest { path: folder.join("manifest.jsonl"), utterances: items.iter().map(utterance).collect() };
     // Nothing is kept, so that every batch reads its files.
@@ -66,6 +69,44 @@ fn what_cannot_be_learned_is_left_out_by_name() {
     assert_eq!(names(&lenient), ["good", "hasty", "other"]);
     let notes = lenient.notes();
     assert!(notes.iter().any(|note| note.starts_with("CTC counts nothing for 1 training utterance")), "{notes:?}");
+}
+
+#[test]
+fn conversion_hears_no_less_than_the_receptive_field_and_pairs_no_missing_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let items = [("good", 8_000, "abc"), ("brief", 399, "abc"), ("silent", 8_000, ""), ("mute", 8_000, "")];
+    let dataset = dataset(folder.path(), &items);
+    let vc = ToSpeech::new(VcConfig::base(Preset::Paper), config(), dataset, 0, Key::new(3), device()).unwrap();
+    // What is said may be short.
+    assert_eq!(vc.prepare(FIRST).unwrap().utterances, ["good → brief"]);
+    let notes = vc.notes();
+    assert!(notes.len() == 1 && notes[0].contains("receptive field: brief → good"), "{notes:?}");
+}
+
+#[test]
+fn transcripts_are_validated_within_the_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let validated = |lengths: &[usize], batch_tokens: usize| {
+        let texts: Vec<(String, String)> =
+            lengths.iter().enumerate().map(|(n, &length)| (format!("u{n}"), "z".repeat(length))).collect();
+        let items: Vec<(&str, usize, &str)> =
+            texts.iter().map(|(name, text)| (name.as_str(), 400, text.as_str())).collect();
+        let mut dataset = Arc::into_inner(dataset(folder.path(), &items)).unwrap();
+        let mut manifest = dataset.corpus.manifest().clone();
+        manifest.utterances.iter_mut().for_each(|utterance| utterance.split = Split::Valid);
+        dataset.corpus = Corpus::new(manifest);
+        let text = Some(TextPart { batch_tokens, ..TextPart::base() });
+        let recipe = PretrainConfig { speech: None, text, ..PretrainConfig::base(Preset::Paper) };
+        let (units, sentences) = (Arc::default(), ["abc".to_owned()]);
+        let objective =
+            Pretraining::new(recipe, config(), Arc::new(dataset), units, &sentences, Key::new(3), device()).unwrap();
+        let batch = |n| objective.prepare(BatchId::Valid(n)).unwrap().utterances.len();
+        (0..objective.validation_batches()).map(batch).collect::<Vec<_>>()
+    };
+    // Three marks beside the letters: 23 of 503 tokens are no more than 12,040, and 703 are more than 600.
+    assert_eq!(validated(&[[500; 12].as_slice(), &[700], &[500; 18]].concat(), 12_040), [23, 7]);
+    assert_eq!(validated(&[3; 30], 100), [30], "a short batch of training is no measure");
+    assert_eq!(validated(&[700], 12_040), [0; 0]);
 }
 
 #[test]
