@@ -90,10 +90,17 @@ pub fn unit<T: Copy + Into<f64>>(vector: &[T]) -> Vec<f32> {
     vector.iter().map(|&value| (value.into() / length) as f32).collect()
 }
 
+/// Statistics less an origin, as a vector of length 1.
+fn relative(values: &[f64], origin: &[f64]) -> Vec<f32> {
+    unit(&values.iter().zip(origin).map(|(value, origin)| value - origin).collect::<Vec<_>>())
+}
+
 /// One vector of the same width per voice of a corpus.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeakerVectors {
     width: usize,
+    /// What statistics are measured from, `[width]`.
+    origin: Vec<f64>,
     by_speaker: BTreeMap<String, Vec<f32>>,
 }
 
@@ -121,16 +128,25 @@ impl SpeakerVectors {
             let statistics = statistics.expect("a voice has an utterance");
             Ok((speaker.to_owned(), statistics.values(width)))
         });
-        let mut voices = statistics.collect::<Result<BTreeMap<String, Vec<f64>>, DataError>>()?;
+        let voices = statistics.collect::<Result<BTreeMap<String, Vec<f64>>, DataError>>()?;
+        let mut from = vec![0.0; width];
         if origin == Origin::MeanVoice {
-            let mut mean = vec![0.0; width];
             for value in training.iter().map(|speaker| &voices[speaker]) {
-                mean.iter_mut().zip(value).for_each(|(mean, value)| *mean += value / training.len() as f64);
+                from.iter_mut().zip(value).for_each(|(mean, value)| *mean += value / training.len() as f64);
             }
-            voices.values_mut().for_each(|voice| voice.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean));
         }
-        let by_speaker = voices.into_iter().map(|(speaker, values)| (speaker, unit(&values))).collect();
-        Ok(Self { width, by_speaker })
+        let by_speaker = voices.into_iter().map(|(speaker, values)| (speaker, relative(&values, &from))).collect();
+        Ok(Self { width, origin: from, by_speaker })
+    }
+
+    /// The vector of a sound that is no recording of the corpus, `[width]`: statistics of its log-mel alone.
+    ///
+    /// # Panics
+    /// If it has no frame.
+    pub fn of_sound(&self, mel: &Frames) -> Vec<f32> {
+        let mut statistics = MelStatistics::new(mel.width);
+        statistics.add(mel);
+        relative(&statistics.values(self.width), &self.origin)
     }
 
     /// Values per vector.
@@ -335,6 +351,10 @@ mod tests {
         let between = |origin| cosine(vectors(origin).of("voice 0").unwrap(), vectors(origin).of("voice 2").unwrap());
         assert!(between(Origin::Zero) > 0.8 && between(Origin::MeanVoice) < 0.0);
         assert_eq!(vectors(Origin::Zero).of("voice 9"), None);
+        // A sound's own vector is that of a voice that said nothing else.
+        let said = [0, 4].map(|index| mel.log_mel(&corpus.audio(index).unwrap()).data).concat();
+        let relative = vectors(Origin::MeanVoice);
+        assert_eq!(relative.of_sound(&Frames::new(said, 80)), relative.of("voice 0").unwrap());
         // Validation recordings don't enter a training voice's statistics: without them nothing changes.
         let mut fewer = corpus.manifest().clone();
         fewer.utterances.retain(|utterance| utterance.split != Split::Valid);

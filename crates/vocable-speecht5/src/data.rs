@@ -125,6 +125,16 @@ impl Dataset {
         indices.iter().map(|&index| Ok(self.speakers.of_utterance(&self.corpus, index)?)).collect()
     }
 
+    /// The speaker vector of a sound (16 kHz) that is no recording of the corpus: its own statistics.
+    pub fn voice_of(&self, samples: &[f32]) -> Vec<f32> {
+        self.speakers.of_sound(&self.log_mel.log_mel(samples))
+    }
+
+    /// Values of a speaker vector.
+    pub fn speaker_width(&self) -> usize {
+        self.speakers.width()
+    }
+
     /// The order of items by the length of the utterance that `utterance` finds in each, the shortest first.
     pub fn by_length<T>(&self, items: &[T], utterance: impl Fn(&T) -> usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..items.len()).collect();

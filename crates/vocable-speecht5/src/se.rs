@@ -14,7 +14,7 @@ use vocable_train::Sequences;
 
 use crate::batch::{Prediction, Waveforms};
 use crate::data::Dataset;
-use crate::to_speech::{Pair, SpeechInput, SpeechTaskConfig};
+use crate::to_speech::{Pair, SpeechInput, SpeechTaskConfig, targets};
 use crate::vc::{Speech, VcConfig};
 use crate::{ModelError, Preset, SpeechT5};
 
@@ -56,6 +56,8 @@ pub enum SpeakerFrom {
     Utterance,
     /// A vector of zeros.
     Zero,
+    /// Statistics of the mixture that is heard, whatever files the manifest names.
+    Noisy,
 }
 
 /// Voices in a babble.
@@ -185,11 +187,11 @@ impl SpeechInput for Noisy {
         (self.predict != Prediction::Target).then_some((self.predict, data.mels.as_slice()))
     }
 
-    fn voices(&self, dataset: &Dataset, pairs: &[Pair]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let mut voices = dataset.speaker_vectors(&pairs.iter().map(|pair| pair.target).collect::<Vec<_>>())?;
-        if self.speaker == SpeakerFrom::Zero {
-            voices.iter_mut().flatten().for_each(|value| *value = 0.0);
+    fn voices(&self, dataset: &Dataset, pairs: &[Pair], data: &NoisyData) -> Result<Vec<Vec<f32>>, ModelError> {
+        match self.speaker {
+            SpeakerFrom::Utterance => dataset.speaker_vectors(&targets(pairs)),
+            SpeakerFrom::Zero => Ok(vec![vec![0.0; dataset.speaker_width()]; pairs.len()]),
+            SpeakerFrom::Noisy => Ok(data.audio.iter().map(|heard| dataset.voice_of(heard)).collect()),
         }
-        Ok(voices)
     }
 }

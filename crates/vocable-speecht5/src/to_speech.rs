@@ -75,11 +75,11 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Speaker vectors that the decoder is told.
+    /// Speaker vectors that the decoder is told with these inputs.
     ///
     /// # Errors
     /// A vector file that cannot be used, by name.
-    fn voices(&self, dataset: &Dataset, pairs: &[Pair]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn voices(&self, dataset: &Dataset, pairs: &[Pair], _data: &Self::Data) -> Result<Vec<Vec<f32>>, ModelError> {
         dataset.speaker_vectors(&targets(pairs))
     }
 }
@@ -149,7 +149,7 @@ impl Pair {
     }
 }
 
-fn targets(pairs: &[Pair]) -> Vec<usize> {
+pub(crate) fn targets(pairs: &[Pair]) -> Vec<usize> {
     pairs.iter().map(|pair| pair.target).collect()
 }
 
@@ -264,7 +264,7 @@ impl<I: SpeechInput> ToSpeech<I> {
         let input = &self.config.input;
         let data = input.read(&self.dataset, pairs, self.key.fold("test"))?;
         let (memory, lengths) = input.encode(model, &input.batch(&data, &device), Mode::Eval);
-        let voices = input.voices(&self.dataset, pairs)?;
+        let voices = input.voices(&self.dataset, pairs, &data)?;
         if let Some((prediction, mels)) = input.guide(&data) {
             // Everything that the decoder reads is there from the start: one pass says all frames.
             let target = self.target(mels, &voices, &device);
@@ -301,7 +301,7 @@ impl<I: SpeechInput> ToSpeech<I> {
         let input = &self.config.input;
         let data = input.read(&self.dataset, &[pair], self.key.fold("test"))?;
         let (memory, lengths) = input.encode(model, &input.batch(&data, &device), Mode::Eval);
-        let target = self.target(&[mel], &input.voices(&self.dataset, &[pair])?, &device);
+        let target = self.target(&[mel], &input.voices(&self.dataset, &[pair], &data)?, &device);
         let (speaker, noise) = (Some(target.speaker), Some(self.key.fold("alignment")));
         let decoded =
             model.decode_speech(target.input, &target.steps, speaker, memory, &lengths, noise, true, Mode::Eval);
@@ -332,13 +332,14 @@ impl<I: SpeechInput> ToSpeech<I> {
         };
         let input = self.config.input.read(&self.dataset, pairs, key)?;
         let mels = self.dataset.mels(&targets(pairs))?;
+        let voices = self.config.input.voices(&self.dataset, pairs, &input)?;
         let given = I::sequences(&input);
         let spoken = Sequences::new("mel", mels.iter().map(|mel| mel.len()));
         Ok(Batch {
             utterances: pairs.iter().map(|pair| pair.name(&self.dataset)).collect(),
             bytes: 4 * (given.valid + spoken.valid * self.model.mel),
             sequences: vec![given, spoken],
-            data: SpeechData { input, mels, voices: self.config.input.voices(&self.dataset, pairs)? },
+            data: SpeechData { input, mels, voices },
             left_out: Vec::new(),
         })
     }

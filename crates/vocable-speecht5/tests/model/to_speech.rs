@@ -123,9 +123,24 @@ fn mixtures_have_the_stated_ratios_and_repeat() {
         // Single-precision sums.
         assert!(ratios.iter().all(|ratio| (-2.001..5.001).contains(ratio)), "{noise:?}: {ratios:?}");
         assert!(ratios.iter().any(|&ratio| ratio < 0.0) && ratios.iter().any(|&ratio| ratio > 3.0), "{ratios:?}");
-        let voices = input.voices(&dataset, &[Pair::same(index)]).unwrap();
-        assert!(voices[0].len() == 160 && voices[0].iter().all(|&value| value == 0.0));
     }
+}
+
+#[test]
+fn the_decoder_is_told_the_voice_that_was_asked_for() {
+    let dataset = dataset();
+    let index = dataset.split(Split::TestClean)[0];
+    let told = |speaker, key| {
+        let (input, pairs) = (Noisy { speaker, ..SeConfig::base(Preset::Paper).input }, [Pair::same(index)]);
+        let data = input.read(&dataset, &pairs, Key::new(key)).unwrap();
+        let heard = input.mixture(&dataset, index, Key::new(key)).unwrap();
+        (input.voices(&dataset, &pairs, &data).unwrap().remove(0), dataset.voice_of(&heard))
+    };
+    assert_eq!(told(SpeakerFrom::Zero, 1).0, [0.0; 160]);
+    assert_eq!(told(SpeakerFrom::Utterance, 1).0, dataset.speaker_vectors(&[index]).unwrap()[0]);
+    let (noisy, heard) = told(SpeakerFrom::Noisy, 1);
+    assert_eq!(noisy, heard);
+    assert_ne!(noisy, told(SpeakerFrom::Noisy, 2).0);
 }
 
 #[test]
