@@ -123,6 +123,15 @@ impl PretrainConfig {
             regularisation: Regularisation::new(0.1, 0.0, [0.05, 0.05], 0.1).preset(preset),
         }
     }
+
+    /// The recipe of the large model (spec section 2): nothing is dropped, and the extractor learns at the full rate.
+    pub fn large(preset: Preset) -> Self {
+        Self {
+            speech: Some(SpeechPart { label_width: 768, ..SpeechPart::base() }),
+            regularisation: Regularisation::none(),
+            ..Self::base(preset)
+        }
+    }
 }
 
 impl SpeechPart {

@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use vocable_objectives::MlmHead;
 use vocable_objectives::quantizer::{Quantizer, QuantizerConfig};
 use vocable_random::Key;
+use vocable_speecht5::pretrain::PretrainConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeakerClassifier};
 
 #[test]
@@ -48,6 +49,13 @@ fn the_base_model_has_the_published_sizes() {
 
     let classifier = SpeakerClassifier::new(model, 768, 1257, &init);
     assert_eq!(speech_in + encoder + decoder + classifier.head.num_params(), 152_068_224);
+}
+
+#[test]
+fn the_large_recipe_drops_nothing() {
+    let large = PretrainConfig::large(Preset::Paper);
+    assert_eq!(large.regularisation, Regularisation::none());
+    assert_eq!(large.speech.unwrap().label_width, 768);
 }
 
 #[test]
