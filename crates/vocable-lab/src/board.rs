@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use crate::plan::{Plan, State};
-use crate::progress::{Style, seconds};
+use crate::progress::{Style, say, seconds};
 use crate::runner::Outcome;
 use crate::stage::Stage;
 
@@ -93,8 +93,10 @@ impl<'p> Board<'p> {
         let (_, left) = board.left(&board.status());
         let (all, open) = (plan.stages().len(), board.open);
         match style {
-            Style::Tui | Style::Plain => eprintln!("{all} stages: {reused} done before, {open} to run, about {left}"),
-            Style::Json => eprintln!("{}", json!({ "stages": all, "reused": reused, "left": left })),
+            Style::Tui | Style::Plain => {
+                say(format!("{all} stages: {reused} done before, {open} to run, about {left}"));
+            }
+            Style::Json => say(json!({ "stages": all, "reused": reused, "left": left })),
             Style::None => {}
         }
         board
@@ -143,6 +145,8 @@ impl<'p> Board<'p> {
         let Task { index, stage, .. } = task;
         let mut status = self.status();
         status.stages[*index] = if matches!(end, End::Done | End::Reused) { Place::Done } else { Place::Lost };
+        // Before anything is said, so that no one who waits depends on it.
+        self.changed.notify_all();
         match end {
             End::Done => {
                 status.estimated += stage.cost().seconds;
@@ -169,7 +173,6 @@ impl<'p> Board<'p> {
                 status.outcome.failed.push((stage.name(), message));
             }
         }
-        self.changed.notify_all();
     }
 
     /// How it went.

@@ -23,6 +23,7 @@ use crate::html;
 use crate::jobs::{self, Job, Jobs};
 use crate::manifest::{Build, Provenance};
 use crate::plan::Plan;
+use crate::progress::say;
 use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner};
@@ -102,11 +103,11 @@ impl<C: Config> Cli<C> {
             // Whoever read our output (`head`) has seen enough.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Err(Failure::Output(error)) => {
-                eprintln!("error: cannot write the output: {error}");
+                say(format!("error: cannot write the output: {error}"));
                 FAILED
             }
             Err(Failure::Error(error)) => {
-                eprintln!("error: {}", lines(&error));
+                say(format!("error: {}", lines(&error)));
                 if matches!(error, Error::Config(_)) { USAGE } else { FAILED }
             }
         }
@@ -467,19 +468,19 @@ pub(crate) fn on_interrupt(flag: Arc<AtomicBool>) {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
-        eprintln!("\nstopping at the next chance; press Ctrl-C again to stop at once");
+        say("\nstopping at the next chance; press Ctrl-C again to stop at once");
     };
     if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("warning: Ctrl-C will end the run at once, without a checkpoint: {error}");
+        say(format!("warning: Ctrl-C will end the run at once, without a checkpoint: {error}"));
     }
 }
 
 fn verdict(outcome: &Outcome, command: &str) -> u8 {
     for (stage, message) in &outcome.failed {
-        eprintln!("failed: {stage}: {message}");
+        say(format!("failed: {stage}: {message}"));
     }
     if outcome.interrupted {
-        eprintln!("interrupted; the same command continues: {command}");
+        say(format!("interrupted; the same command continues: {command}"));
         return INTERRUPTED;
     }
     if outcome.failed.is_empty() { 0 } else { FAILED }

@@ -323,6 +323,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Build, Git, Provenance};
+    use crate::progress::Style;
     use crate::{Plan, Runner, Stage};
 
     /// Runs a loop on a corpus; `spoilt` is the step at which its numbers go another way.
@@ -343,7 +344,8 @@ mod tests {
         let git = Some(Git { commit: commit.into(), dirty: false });
         let provenance =
             Provenance { command: String::new(), version: "1".into(), git, cores: 1, build: Build::default() };
-        let runner = Runner::new(directory.path().to_owned(), provenance, Arc::new(AtomicBool::new(false)));
+        let runner =
+            Runner::new(directory.path().to_owned(), provenance, Arc::new(AtomicBool::new(false))).style(Style::None);
         assert!(runner.run(&Plan::new([&train])).unwrap().failed.is_empty());
         directory
     }

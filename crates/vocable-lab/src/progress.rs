@@ -1,7 +1,7 @@
 //! How far a stage is: a bar on a terminal, a line now and then otherwise, or what was asked for.
 
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ impl Style {
 
     /// A bar on a terminal, lines otherwise.
     pub fn of_stderr() -> Self {
-        if std::io::stderr().is_terminal() { Self::Tui } else { Self::Plain }
+        if io::stderr().is_terminal() { Self::Tui } else { Self::Plain }
     }
 
     /// How often a line is printed; none where there are no lines.
@@ -44,14 +44,17 @@ impl Style {
     pub(crate) fn say(self, place: Option<(usize, usize)>, stage: &str, what: &str) {
         let (number, of) = place.unzip();
         match (self, place) {
-            (Self::Tui | Self::Plain, Some((number, of))) => eprintln!("[{number}/{of}] {stage}: {what}"),
-            (Self::Tui | Self::Plain, None) => eprintln!("{stage}: {what}"),
-            (Self::Json, _) => {
-                eprintln!("{}", json!({ "stage": stage, "number": number, "of": of, "status": what }));
-            }
+            (Self::Tui | Self::Plain, Some((number, of))) => say(format!("[{number}/{of}] {stage}: {what}")),
+            (Self::Tui | Self::Plain, None) => say(format!("{stage}: {what}")),
+            (Self::Json, _) => say(json!({ "stage": stage, "number": number, "of": of, "status": what })),
             (Self::None, _) => {}
         }
     }
+}
+
+/// Says a line on standard error. Where nobody listens any more, the work goes on all the same.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Shows a stage's progress on standard error. Positions are absolute, so a resumed loop just goes on counting.
@@ -118,10 +121,10 @@ impl Progress {
                 "stage": stage, "done": n, "total": total, "what": label, "seconds": elapsed, "left": left,
                 "message": message,
             });
-            eprintln!("{line}");
+            say(line);
         } else {
             let left = left.map(|left| format!(", {} left", seconds(left))).unwrap_or_default();
-            eprintln!("  {stage}: {n}/{total} {label} ({}{left}) {message}", seconds(elapsed));
+            say(format!("  {stage}: {n}/{total} {label} ({}{left}) {message}", seconds(elapsed)));
         }
     }
 

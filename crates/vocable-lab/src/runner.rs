@@ -15,7 +15,7 @@ use crate::error::{ConfigError, Error, Interrupted};
 use crate::files::{create_dir, sync_directories, write_atomic};
 use crate::manifest::{Manifest, Provenance, Status, now};
 use crate::plan::{Plan, State, input_dirs, stage_dir, state};
-use crate::progress::{Progress, Style, seconds};
+use crate::progress::{Progress, Style, say, seconds};
 use crate::stage::Stage;
 use crate::stage_run::{METRICS, StageRun, append_log};
 
@@ -154,7 +154,7 @@ impl Runner {
             // A full disk or a missing directory may refuse this too; why the stage failed is what must be said.
             let noted = append_log(&dir, format!("failed: {message}")).and_then(|()| manifest.write(&dir));
             if let Err(error) = noted {
-                eprintln!("warning: {}", one_line(&error.into()));
+                say(format!("warning: {}", one_line(&error.into())));
             }
         } else {
             manifest.write(&dir)?;
@@ -273,7 +273,8 @@ mod tests {
         let interrupt = Arc::new(AtomicBool::new(false));
         let provenance =
             Provenance { command: "test".into(), version: "0".into(), git: None, cores: 1, build: Build::default() };
-        (Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)), interrupt)
+        let runner = Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)).style(Style::None);
+        (runner, interrupt)
     }
 
     fn manifest(runs: &Path, stage: &Stage) -> Manifest {

@@ -205,7 +205,8 @@ mod tests {
         let plan = Plan::new([&third]);
         let before = state(&plan, dir.path());
         let provenance = crate::manifest::Provenance::of_this_process("test".into(), "1", crate::Build::default());
-        crate::Runner::new(dir.path().to_owned(), provenance, Arc::default()).run(&plan).unwrap();
+        let runner = crate::Runner::new(dir.path().to_owned(), provenance, Arc::default());
+        runner.style(crate::progress::Style::None).run(&plan).unwrap();
         assert_ne!(before, state(&plan, dir.path()));
         let html = progress(&plan, dir.path()).unwrap();
         assert!(html.contains("1 of 3 stages done"), "{html}");

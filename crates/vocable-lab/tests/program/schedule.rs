@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::Coffee;
 
@@ -47,6 +48,26 @@ fn an_interrupt_stops_all_jobs_where_they_are() {
     for grind in grinds {
         // Saved at the very step: no step is there twice.
         assert_eq!(fs::read_to_string(grind.join("metrics.jsonl")).unwrap().lines().count(), 60);
+    }
+}
+
+#[test]
+fn a_run_goes_on_when_nobody_listens_any_more() {
+    for options in [&[][..], &["--jobs", "2"], &["--progress", "json"]] {
+        let coffee = Coffee::new();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child =
+            coffee.command(&[&["run", "warm", "--seeds", "2"], options].concat()).stderr(writer).spawn().unwrap();
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                panic!("{options:?}: it does not end");
+            }
+            sleep(Duration::from_millis(20));
+        }
+        super::Run::of(child.wait_with_output().unwrap()).ends(0).says("Coffees that can be drunk");
     }
 }
 
