@@ -449,7 +449,7 @@ fn command_line(name: &str, args: &[OsString]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+%@".contains(c);
     let quote = |arg: &OsString| match arg.to_string_lossy() {
         arg if !arg.is_empty() && arg.chars().all(plain) => arg.into_owned(),
-        arg => format!("'{}'", arg.replace('\'', r"'\''")),
+        arg => export::quoted(&arg),
     };
     let args = args.iter().skip(1).map(quote);
     std::iter::once(name.to_owned()).chain(args).collect::<Vec<_>>().join(" ")

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::plan::Plan;
+use crate::progress::seconds;
 use crate::stage::Stage;
 
 /// What reads the script.
@@ -59,7 +60,10 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
             line(
                 "# Submits a job for each stage; each begins when those that it needs have ended well. Options for all of",
             );
-            line("# them, such as a partition, are taken from the environment: SBATCH_PARTITION=…");
+            line("# them, such as a partition or a time limit, are taken from the environment: SBATCH_PARTITION=…,");
+            line("# SBATCH_TIMELIMIT=…, and CPUS=… for the cores of each.");
+            line("# The last job writes the tables if all others have ended well. If some have not, its command with");
+            line("# `--row NAME`, the name of a row that is done, writes what there is and trains nothing.");
             line("set -eu");
             line("cpus=${CPUS:-2}");
             let jobs: HashMap<&str, String> =
@@ -71,21 +75,24 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
                     format!(" --dependency=afterok{ids} --kill-on-invalid-dep=yes")
                 }
             };
-            let submit = |name: &str, minutes: u64, after: String, command: &str| {
-                let wrapped = format!("{command} --threads $cpus").replace('"', "\\\"");
-                format!(
-                    "sbatch --parsable --job-name={name} --cpus-per-task=$cpus --time={minutes}{after} --wrap=\"{wrapped}\""
-                )
+            let submit = |name: &str, after: String, command: &str| {
+                let command = quoted(&format!("{command} --threads "));
+                format!("sbatch --parsable --job-name={name} --cpus-per-task=$cpus{after} --wrap={command}\"$cpus\"")
             };
             for stage in &open {
                 let after = after(stage.inputs().iter().filter_map(|(_, input)| jobs.get(input.identity())).collect());
-                // An estimate for this machine: another one may be slower.
-                let minutes = (stage.cost().seconds * 4.0 / 60.0).ceil() as u64 + 10;
-                line(&format!("{}=$({})", jobs[stage.identity()], submit(&stage.name(), minutes, after, &one(stage))));
+                // No limit is made of it: another machine may be slower, or a hundred times as fast.
+                line(&format!("# about {} on the machine that wrote this", seconds(stage.cost().seconds)));
+                line(&format!("{}=$({})", jobs[stage.identity()], submit(&stage.name(), after, &one(stage))));
             }
             let all = open.iter().map(|stage| &jobs[stage.identity()]).collect();
-            line(&submit("tables", 10, after(all), command));
+            line(&submit("tables", after(all), command));
         }
     }
     Ok(script)
+}
+
+/// A word that a shell takes as it is.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }

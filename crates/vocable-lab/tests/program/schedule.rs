@@ -105,15 +105,20 @@ fn a_script_runs_the_plan() {
 fn jobs_of_a_cluster_wait_for_what_they_need() {
     use std::os::unix::fs::PermissionsExt;
     let coffee = Coffee::new();
-    let script = coffee.run(&["plan", "warm", "--export", "slurm"]).ends(0).out;
+    // What a shell would make something else of.
+    let beans = r#"it's $HOME "\$HOME" `id` \"#;
+    let script = coffee.run(&["plan", "warm", "--export", "slurm", "--beans", beans]).ends(0).out;
+    assert!(!script.contains("--time"), "SBATCH_TIMELIMIT is what counts: {script}");
     let sbatch = coffee.dir.path().join("sbatch");
-    let stand_in = "#!/bin/sh\necho \"$@\" >> jobs\nfor last; do :; done\n${last#--wrap=} >> out 2>&1\nwc -l < jobs\n";
+    let stand_in = "#!/bin/sh\nprintf '%s\\n' \"$*\" >> jobs\nfor last; do :; done\nsh -c \"${last#--wrap=}\" >> out 2>&1\nwc -l < jobs\n";
     fs::write(&sbatch, stand_in).unwrap();
     fs::set_permissions(&sbatch, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(coffee.dir.path().join("submit.sh"), &script).unwrap();
     let program = coffee.command(&[]).get_program().to_owned();
     let programs = std::path::Path::new(&program).parent().unwrap().display().to_string();
     let path = format!("{}:{programs}:/usr/bin:/bin", coffee.dir.path().display());
+    let read = Command::new("bash").args(["-n", "submit.sh"]).current_dir(&coffee.dir).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
     let shell = Command::new("sh").arg("submit.sh").current_dir(&coffee.dir).env("PATH", path).output().unwrap();
     assert!(shell.status.success(), "{}", String::from_utf8_lossy(&shell.stderr));
     let jobs = fs::read_to_string(coffee.dir.path().join("jobs")).unwrap();
@@ -122,5 +127,7 @@ fn jobs_of_a_cluster_wait_for_what_they_need() {
     assert!(jobs[0].contains("--job-name=grind-") && !jobs[0].contains("--dependency"), "{jobs:?}");
     assert!(jobs[1].contains("--job-name=brew-") && jobs[1].contains("--dependency=afterok:1 "), "{jobs:?}");
     assert!(jobs[5].contains("--dependency=afterok:1:2:3:4:5 "), "{jobs:?}");
+    let config = fs::read_to_string(coffee.only_stage("grind").join("config.toml")).unwrap();
+    assert_eq!(config.parse::<toml::Table>().unwrap()["config"][0]["beans"].as_str(), Some(beans), "{config}");
     assert!(coffee.record("warm-smoke.json")["rows"][1]["cells"][0]["value"].is_f64());
 }
