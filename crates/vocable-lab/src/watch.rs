@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::config::Config;
 use crate::error::{ConfigError, Error};
@@ -21,7 +23,7 @@ use crate::table::Table;
 
 /// The longest request that is read, in bytes.
 const REQUEST: u64 = 16 << 10;
-/// How long a browser may take to ask, or to take an answer.
+/// How long a browser may take to ask, or to take a part of an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a file's end is looked at for its last line.
 const LAST: u64 = 64 << 10;
@@ -39,38 +41,72 @@ pub fn watch<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, port: u16, out: &mut dy
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(taken)?;
     let port = listener.local_addr().map_err(taken)?.port();
     writeln!(out, "http://127.0.0.1:{port}/ shows the run; Ctrl-C ends").and_then(|()| out.flush()).map_err(taken)?;
-    for stream in listener.incoming() {
-        // A browser that goes away takes only its own answer with it.
-        let _ = stream.and_then(|mut stream| {
-            let (status, kind, body) = answer(&request(&stream)?, port, jobs, runs);
-            let length = body.len();
-            stream.write_all(
-                format!(
-                    "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n\
-                     Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}"
-                )
-                .as_bytes(),
-            )
-        });
+    // Tables stay on this thread; each connection has one of its own, so that one which asks nothing keeps nobody waiting.
+    let (ask, asked) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let ask = ask.clone();
+            // A browser that goes away takes only its own answer with it.
+            thread::spawn(move || drop(serve(stream, &ask)));
+        }
+    });
+    for Question { request, reply } in asked {
+        // Who asked may be gone.
+        let _ = reply.send(answer(&request, port, jobs, runs));
     }
     Ok(())
 }
 
-/// The lines of a request's head.
-fn request(stream: &TcpStream) -> io::Result<Vec<String>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+/// Status, kind and content.
+type Answer = (&'static str, &'static str, String);
+
+/// What a connection asks the thread that has the tables.
+struct Question {
+    request: Vec<String>,
+    reply: mpsc::Sender<Answer>,
+}
+
+/// Reads a request, has it answered and writes the answer.
+fn serve(mut stream: TcpStream, ask: &mpsc::Sender<Question>) -> io::Result<()> {
+    let (reply, replied) = mpsc::channel();
+    ask.send(Question { request: request(&stream, PATIENCE)?, reply }).map_err(io::Error::other)?;
+    let (status, kind, body) = replied.recv().map_err(io::Error::other)?;
+    let length = body.len();
     stream.set_write_timeout(Some(PATIENCE))?;
-    let lines = BufReader::new(stream.take(REQUEST)).lines();
+    stream.write_all(
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}"
+        )
+        .as_bytes(),
+    )
+}
+
+/// The lines of a request's head, all of which must be there in time.
+fn request(stream: &TcpStream, patience: Duration) -> io::Result<Vec<String>> {
+    let lines = BufReader::new(Until { stream, end: Instant::now() + patience }.take(REQUEST)).lines();
     lines.take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty()) || line.is_err()).collect()
 }
 
-/// Status, kind and content of the answer to a request.
-fn answer<C: Config>(
-    request: &[String],
-    port: u16,
-    jobs: &Jobs<'_, C>,
-    runs: &Path,
-) -> (&'static str, &'static str, String) {
+/// A stream that is read until then and no longer, however it comes.
+struct Until<'s> {
+    stream: &'s TcpStream,
+    end: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(bytes)
+    }
+}
+
+/// The answer to a request.
+fn answer<C: Config>(request: &[String], port: u16, jobs: &Jobs<'_, C>, runs: &Path) -> Answer {
     let host = request.iter().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("host").then(|| value.trim())
@@ -220,12 +256,33 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nHost: localhost:1\r\n\r\nbody").unwrap();
         let (server, _) = listener.accept().unwrap();
-        assert_eq!(request(&server).unwrap(), ["GET / HTTP/1.1", "Host: localhost:1"]);
+        assert_eq!(request(&server, PATIENCE).unwrap(), ["GET / HTTP/1.1", "Host: localhost:1"]);
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
         let writer = std::thread::spawn(move || client.write_all(&vec![b'x'; 1 << 20]));
-        assert_eq!(request(&server).unwrap()[0].len(), REQUEST as usize);
+        assert_eq!(request(&server, PATIENCE).unwrap()[0].len(), REQUEST as usize);
         drop(server);
         let _ = writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_request_that_comes_byte_by_byte_is_not_waited_for() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let writer = thread::spawn(move || {
+            // For two seconds; each byte comes long before the patience is at its end.
+            for _ in 0..100 {
+                if client.write_all(b"x").is_err() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let begun = Instant::now();
+        request(&server, Duration::from_millis(300)).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        drop(server);
+        writer.join().unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use crate::{Coffee, Run};
 
@@ -63,6 +64,18 @@ fn a_run_is_watched_from_before_its_beginning_to_its_end() {
 }
 
 #[test]
+#[test]
+fn who_connects_and_asks_nothing_keeps_nobody_waiting() {
+    let coffee = Coffee::new();
+    let watch = Watch::start(&coffee, &["watch", "warm"]);
+    let idle: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(("127.0.0.1", watch.port)).unwrap()).collect();
+    let begun = Instant::now();
+    watch.get("/");
+    // It is given ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    drop(idle);
+}
+
 fn only_this_machine_reads_the_page() {
     let coffee = Coffee::new();
     let watch = Watch::start(&coffee, &["watch", "cups", "warm"]);
