@@ -3,7 +3,7 @@
 mod chart;
 pub(crate) mod curves;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use self::chart::chart;
-use self::curves::{Line, curves};
+use self::curves::{Inputs, Line, curves, of_manifests};
 use crate::config::{Config, diff};
 use crate::error::Error;
 use crate::files::entries;
-use crate::manifest::Manifest;
 use crate::patch::Patch;
 use crate::plan::named_stage_dir;
 use crate::record::{Record, RecordCell};
@@ -35,22 +34,26 @@ const TEXT_SHOWN: usize = 20_000;
 /// # Errors
 /// [`Error`] when a manifest, a metrics file or an exhibit cannot be read.
 pub fn page<C: Config>(records: &[(&Table<C>, Record)], runs: &Path, shown: usize) -> Result<String, Error> {
-    whole(records, runs, shown, "", "")
+    whole(records, runs, shown, &of_manifests(runs), "", "")
 }
 
-/// The page of a run under way: beneath `progress`, and loading itself again whenever what is at `/state` changes.
+/// The page of a run under way: beneath `progress`, and loading itself again when what is at `/state` is no longer the state
+/// that this says. `inputs` are those of all stages, begun or not.
 pub(crate) fn live_page<C: Config>(
     records: &[(&Table<C>, Record)],
     runs: &Path,
+    inputs: &HashMap<String, BTreeMap<String, String>>,
     progress: &str,
 ) -> Result<String, Error> {
-    whole(records, runs, EXHIBITS_SHOWN, progress, include_str!("html/live.js"))
+    let inputs = |stage: &str| Ok(inputs.get(stage).cloned().unwrap_or_default());
+    whole(records, runs, EXHIBITS_SHOWN, &inputs, progress, include_str!("html/live.js"))
 }
 
 fn whole<C: Config>(
     records: &[(&Table<C>, Record)],
     runs: &Path,
     shown: usize,
+    inputs: &Inputs,
     beginning: &str,
     more_script: &str,
 ) -> Result<String, Error> {
@@ -65,8 +68,8 @@ fn whole<C: Config>(
         body.push_str(&grid(number, table, record));
         body.push_str(&notes(table, record));
         body.push_str(&changes(table, record));
-        body.push_str(&training(&title, record, runs, &mut embedded)?);
-        body.push_str(&exhibits(record, runs, shown, &mut embedded)?);
+        body.push_str(&training(&title, record, runs, inputs, &mut embedded)?);
+        body.push_str(&exhibits(record, runs, shown, inputs, &mut embedded)?);
         body.push_str("</section>\n");
     }
     Ok(format!(
@@ -189,9 +192,15 @@ fn changes<C: Config>(table: &Table<C>, record: &Record) -> String {
 }
 
 /// A chart for every number that training stages behind the table, whose title is given, reported, with a line for each row.
-fn training(title: &str, record: &Record, runs: &Path, embedded: &mut Embedded) -> Result<String, Error> {
+fn training(
+    title: &str,
+    record: &Record,
+    runs: &Path,
+    inputs: &Inputs,
+    embedded: &mut Embedded,
+) -> Result<String, Error> {
     let mut html = String::new();
-    for (kind, charts) in curves(record, runs)? {
+    for (kind, charts) in curves(record, runs, inputs)? {
         let charts: String = charts
             .iter()
             .map(|(name, lines): (&String, &Vec<Line>)| chart(&format!("{kind}: {name}"), lines))
@@ -211,7 +220,13 @@ fn training(title: &str, record: &Record, runs: &Path, embedded: &mut Embedded) 
 }
 
 /// Sounds, pictures and texts that the stages behind each cell put on show.
-fn exhibits(record: &Record, runs: &Path, shown: usize, embedded: &mut Embedded) -> Result<String, Error> {
+fn exhibits(
+    record: &Record,
+    runs: &Path,
+    shown: usize,
+    inputs: &Inputs,
+    embedded: &mut Embedded,
+) -> Result<String, Error> {
     let mut html = String::new();
     let mut seen = Vec::new();
     for row in &record.rows {
@@ -219,11 +234,8 @@ fn exhibits(record: &Record, runs: &Path, shown: usize, embedded: &mut Embedded)
         for cell in &row.cells {
             // Of several seeds the first one's.
             let Some(stage) = cell.stages.first() else { continue };
-            let mut dirs = vec![named_stage_dir(runs, stage)];
-            if let Some(manifest) = Manifest::read(&dirs[0])? {
-                dirs.extend(manifest.inputs.values().map(|input| named_stage_dir(runs, input)));
-            }
-            for dir in dirs {
+            let read = inputs(stage)?;
+            for dir in std::iter::once(stage).chain(read.values()).map(|stage| named_stage_dir(runs, stage)) {
                 if !seen.contains(&dir) {
                     let paths = entries(&dir.join("outputs").join(EXHIBITS));
                     let paths = &paths[..paths.len().min(shown)];

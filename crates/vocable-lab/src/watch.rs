@@ -1,5 +1,6 @@
 //! The report of a run under way, served to this machine's browsers.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -139,21 +140,26 @@ fn state(plan: &Plan, runs: &Path) -> String {
 }
 
 fn page<C: Config>(jobs: &Jobs<'_, C>, runs: &Path) -> Result<String, Error> {
+    // First, for it says what state the page is of: what happens from now on is news.
+    let progress = progress(&jobs.plan(), runs)?;
     let mut records: Vec<(&Table<C>, Record)> = Vec::new();
+    let mut inputs = HashMap::new();
     for Job { table, trials, .. } in &jobs.0 {
         let mut record = Record::collect(table, trials, runs, &Outcome::default(), "", None)?;
-        // The stages behind a cell that have begun are what there is to see of it.
+        // What there is to see of an empty cell is behind the stages that it is to have.
         for (at, row) in record.rows.iter_mut().enumerate() {
             for (column, cell) in row.cells.iter_mut().enumerate().filter(|(_, cell)| cell.value.is_none()) {
                 let goals = trials.iter().filter_map(|trial| trial.cells[at][column].as_ref().ok());
-                let stages = Plan::new(goals);
-                let begun = stages.stages().iter().filter(|stage| stage_dir(runs, stage).join(Manifest::FILE).exists());
-                cell.stages = begun.map(|stage| stage.name()).collect();
+                cell.stages = goals.map(|stage| stage.name()).collect();
             }
+        }
+        for stage in Plan::new(trials.iter().flat_map(|trial| &trial.cells).flatten().flatten()).stages() {
+            let reads = stage.inputs().iter().map(|(name, input)| ((*name).to_owned(), input.name()));
+            inputs.insert(stage.name(), reads.collect::<BTreeMap<_, _>>());
         }
         records.push((table, record));
     }
-    html::live_page(&records, runs, &progress(&jobs.plan(), runs)?)
+    html::live_page(&records, runs, &inputs, &progress)
 }
 
 /// How far each stage is, those at work first.

@@ -50,6 +50,7 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
         let base = HEIGHT - 6.0;
         put(format!("<text x=\"{:.1}\" y=\"{base}\" text-anchor=\"{anchor}\">{}</text>\n", x(step), step.round()));
     }
+    let mut banded = false;
     for (number, line) in lines.iter().enumerate() {
         let (colour, dash) = style(number);
         let at = |point: &[f64; 4], value: usize| format!("{:.1} {:.1}", x(point[0]), y(point[value]));
@@ -58,6 +59,7 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
             let above = finite.iter().map(|point| at(point, 3));
             let below = finite.iter().rev().map(|point| at(point, 2));
             let band: Vec<String> = above.chain(below).collect();
+            banded = true;
             put(format!("<path d=\"M{}Z\" fill=\"{colour}\" opacity=\"0.2\"/>\n", band.join("L")));
         }
         let path: Vec<String> = finite.iter().map(|point| at(point, 1)).collect();
@@ -83,7 +85,8 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
         1 => String::new(),
         _ => lines.iter().enumerate().map(legend).collect(),
     };
-    format!("{svg}<figcaption>{name}<br>{legend}</figcaption></figure>\n")
+    let band = if banded { "; band: from the least to the greatest of the seeds" } else { "" };
+    format!("{svg}<figcaption>{name}{band}<br>{legend}</figcaption></figure>\n")
 }
 
 fn style(number: usize) -> (&'static str, &'static str) {
@@ -110,7 +113,7 @@ mod tests {
         let line = |rows: &str, points: &[[f64; 4]]| Line { rows: rows.into(), points: points.to_vec() };
         let one = line("a <b>", &[[1.0, 5.0, 4.0, 6.0], [2.0, 3.0, 2.0, 4.0], [3.0, f64::NAN, 1.0, 1.0]]);
         let other = line("c", &[[1.0, 5.0, 5.0, 5.0]]);
-        let svg = chart("loss", &[one.clone(), other]);
+        let svg = chart("loss", &[one.clone(), other.clone()]);
         assert_eq!(svg.matches("opacity").count(), 1, "{svg}");
         assert!(svg.contains("a &lt;b&gt;") && !svg.contains("NaN"), "{svg}");
         // The extremes of the band are the edges of the drawing.
@@ -119,6 +122,8 @@ mod tests {
             "{svg}"
         );
         assert_eq!(chart("empty", &[line("a", &[])]), "");
+        let says_band = |line: &Line| chart("one", std::slice::from_ref(line)).contains("band: from the least");
+        assert!(says_band(&one) && !says_band(&other));
         assert!(!chart("alone", &[one]).contains("<span>"), "one line needs no legend");
     }
 

@@ -15,48 +15,76 @@ use crate::stage_run::METRICS;
 /// Points of a line at most: neighbours beyond that are averaged.
 const POINTS: usize = 160;
 
-/// A row's line in a chart: the mean over its seeds' runs, and how far they lie apart.
+/// A row's line in a chart: the mean over its seeds' runs, as far as all of them go, and how far they lie apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// The rows that share it.
+    /// The rows that share it, with the place behind them where there are several.
     pub rows: String,
     /// Step, mean, least and greatest, in order.
     pub points: Vec<[f64; 4]>,
 }
 
-/// Stages of one kind, one of each seed, and the rows they are behind.
-struct Group<'r> {
-    stages: BTreeSet<String>,
-    rows: Vec<&'r str>,
+/// What a stage reads: the names of the stages by those that it knows them by.
+pub type Inputs<'p> = dyn Fn(&str) -> Result<BTreeMap<String, String>, Error> + 'p;
+
+/// What the manifests under `runs` say; of a stage that is not there, nothing.
+///
+/// # Errors
+/// [`Error`] when a manifest cannot be read.
+pub fn of_manifests(runs: &Path) -> impl Fn(&str) -> Result<BTreeMap<String, String>, Error> {
+    move |stage| {
+        Ok(Manifest::read(&named_stage_dir(runs, stage))?.map_or_else(BTreeMap::new, |manifest| manifest.inputs))
+    }
+}
+
+/// A place behind a cell, such as "en-de ← decode ← model", and the stages that have it, one of each seed.
+struct Place {
+    name: String,
+    stages: Vec<String>,
+}
+
+impl Place {
+    /// Whether another place has all of these stages.
+    fn is_part_of(&self, other: &Self) -> bool {
+        self.stages.iter().all(|stage| other.stages.contains(stage))
+    }
 }
 
 /// One run's numbers by name, each a list of (step, value).
 type Numbers = BTreeMap<String, Vec<(f64, f64)>>;
 
 /// Of every kind of stage that reported numbers: for each number, a line for every row (or group of rows with the same
-/// stages).
+/// stages), and several for a row with stages of this kind at several places.
 ///
 /// # Errors
-/// [`Error`] when a manifest or a metrics file cannot be read.
-pub fn curves(record: &Record, runs: &Path) -> Result<BTreeMap<String, BTreeMap<String, Vec<Line>>>, Error> {
-    let mut kinds: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+/// [`Error`] when a metrics file or what `inputs` needs cannot be read.
+pub fn curves(
+    record: &Record,
+    runs: &Path,
+    inputs: &Inputs,
+) -> Result<BTreeMap<String, BTreeMap<String, Vec<Line>>>, Error> {
+    // By kind: the stages of a line, and what it is called by each row.
+    let mut kinds: BTreeMap<String, Vec<(Vec<String>, Vec<String>)>> = BTreeMap::new();
     for row in &record.rows {
-        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        for stage in row.cells.iter().flat_map(|cell| &cell.stages) {
-            collect(runs, stage, &mut seen, &mut found)?;
+        let mut found = BTreeMap::new();
+        for cell in &row.cells {
+            cell.stages.iter().try_for_each(|stage| collect(runs, stage, &cell.column, inputs, &mut found))?;
         }
-        for (kind, stages) in found {
-            let groups = kinds.entry(kind).or_default();
-            match groups.iter_mut().find(|group| group.stages == stages) {
-                Some(group) => group.rows.push(&row.name),
-                None => groups.push(Group { stages, rows: vec![&row.name] }),
+        for (kind, places) in found {
+            let lines = kinds.entry(kind).or_default();
+            let places = without_repetitions(&places);
+            for Place { name, stages } in &places {
+                let name = if places.len() > 1 { format!("{} ({name})", row.name) } else { row.name.clone() };
+                match lines.iter_mut().find(|(others, _)| others == stages) {
+                    Some((_, names)) => names.push(name),
+                    None => lines.push((stages.clone(), vec![name])),
+                }
             }
         }
     }
     let mut charts: BTreeMap<String, BTreeMap<String, Vec<Line>>> = BTreeMap::new();
-    for (kind, groups) in kinds {
-        for Group { stages, rows } in groups {
+    for (kind, lines) in kinds {
+        for (stages, rows) in lines {
             let runs: Vec<Numbers> =
                 stages.iter().map(|stage| numbers(&named_stage_dir(runs, stage))).collect::<Result<_, _>>()?;
             let names: BTreeSet<&String> = runs.iter().flat_map(BTreeMap::keys).collect();
@@ -71,22 +99,38 @@ pub fn curves(record: &Record, runs: &Path) -> Result<BTreeMap<String, BTreeMap<
     Ok(charts)
 }
 
-/// Adds the stages behind one, itself included, that left metrics, by kind.
+/// Adds the stage at a place and those behind it that left metrics, by kind.
 fn collect(
     runs: &Path,
     stage: &str,
-    seen: &mut BTreeSet<String>,
-    found: &mut BTreeMap<String, BTreeSet<String>>,
+    place: &str,
+    inputs: &Inputs,
+    found: &mut BTreeMap<String, Vec<Place>>,
 ) -> Result<(), Error> {
-    if !seen.insert(stage.to_owned()) {
-        return Ok(());
+    if named_stage_dir(runs, stage).join(METRICS).exists() {
+        let kind = stage.rsplit_once('-').map_or(stage, |(kind, _)| kind);
+        let places = found.entry(kind.to_owned()).or_default();
+        match places.iter_mut().find(|other| other.name == place) {
+            // A stage that does not depend on the seed is one run.
+            Some(known) if known.stages.iter().any(|other| other == stage) => {}
+            Some(known) => known.stages.push(stage.to_owned()),
+            None => places.push(Place { name: place.to_owned(), stages: vec![stage.to_owned()] }),
+        }
     }
-    let dir = named_stage_dir(runs, stage);
-    let Some(manifest) = Manifest::read(&dir)? else { return Ok(()) };
-    if dir.join(METRICS).exists() {
-        found.entry(manifest.kind).or_default().insert(stage.to_owned());
-    }
-    manifest.inputs.values().try_for_each(|input| collect(runs, input, seen, found))
+    inputs(stage)?
+        .iter()
+        .try_for_each(|(name, input)| collect(runs, input, &format!("{place} ← {name}"), inputs, found))
+}
+
+/// The places but for those that have nothing of their own: columns share trainings, and one may have more seeds.
+fn without_repetitions(places: &[Place]) -> Vec<&Place> {
+    let repeated = |at: usize, place: &Place| {
+        places
+            .iter()
+            .enumerate()
+            .any(|(number, other)| number != at && place.is_part_of(other) && (number < at || !other.is_part_of(place)))
+    };
+    places.iter().enumerate().filter(|(at, place)| !repeated(*at, place)).map(|(_, place)| place).collect()
 }
 
 /// A stage's numbers as thin as they are drawn, as lines of a `metrics.jsonl`; `None` where it reported none.
@@ -182,6 +226,50 @@ mod tests {
         let (a, b) = ([(1.0, 2.0), (2.0, 4.0), (3.0, 5.0)], [(1.0, 4.0), (2.0, 4.0)]);
         assert_eq!(together(&[&a, &b]), [[1.0, 3.0, 2.0, 4.0], [2.0, 4.0, 4.0, 4.0]]);
         assert!(together(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_at_another_place_is_another_line() {
+        let dir = tempfile::tempdir().unwrap();
+        // Two seeds of two columns, each of them tuned from the pre-training of its seed, whose units are of a teacher.
+        let mut inputs = BTreeMap::new();
+        let mut stage = |name: &str, value: f64, reads: &[(&str, &str)]| {
+            let reads: BTreeMap<String, String> =
+                reads.iter().map(|(name, stage)| ((*name).to_owned(), (*stage).to_owned())).collect();
+            inputs.insert(name.to_owned(), reads);
+            let dir = named_stage_dir(dir.path(), name);
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(METRICS), format!("{{\"step\": 1, \"loss\": {value}}}\n")).unwrap();
+        };
+        stage("pretrain-0", 9.0, &[]);
+        for (seed, loss) in [(1, 1.0), (2, 3.0)] {
+            let pretrain = format!("pretrain-{seed}");
+            stage(&pretrain, loss, &[("teacher", "pretrain-0")]);
+            stage(&format!("tune-de{seed}"), loss + 10.0, &[("model", &pretrain)]);
+            stage(&format!("tune-fr{seed}"), loss + 20.0, &[("model", &pretrain)]);
+        }
+        let cell = |column: &str, stages: &[&str]| crate::record::RecordCell {
+            column: column.into(),
+            stages: stages.iter().map(|stage| (*stage).to_owned()).collect(),
+            ..Default::default()
+        };
+        let mut record = Record::not_run("st", crate::Scale::Smoke, None);
+        let row = |name: &str, cells| crate::record::RecordRow { name: name.into(), cells };
+        record.rows = vec![
+            // French has one seed so far.
+            row("A", vec![cell("de", &["tune-de1", "tune-de2"]), cell("fr", &["tune-fr1"])]),
+            row("B", vec![cell("fr", &["tune-fr1"])]),
+        ];
+        let charts = curves(&record, dir.path(), &|stage| Ok(inputs[stage].clone())).unwrap();
+        let line =
+            |rows: &str, point: [f64; 3]| Line { rows: rows.into(), points: vec![[1.0, point[0], point[1], point[2]]] };
+        assert_eq!(charts["tune"]["loss"], [line("A (de)", [12.0, 11.0, 13.0]), line("A (fr), B", [21.0; 3])]);
+        let pretrain = [
+            line("A (de ← model)", [2.0, 1.0, 3.0]),
+            line("A (de ← model ← teacher), B (fr ← model ← teacher)", [9.0; 3]),
+            line("B (fr ← model)", [1.0; 3]),
+        ];
+        assert_eq!(charts["pretrain"]["loss"], pretrain);
     }
 
     #[test]
