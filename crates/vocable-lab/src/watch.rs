@@ -162,8 +162,9 @@ fn page<C: Config>(jobs: &Jobs<'_, C>, runs: &Path) -> Result<String, Error> {
     html::live_page(&records, runs, &inputs, &progress)
 }
 
-/// How far each stage is, those at work first.
+/// How far each stage is, those at work first, and the state that this was read in.
 fn progress(plan: &Plan, runs: &Path) -> Result<String, Error> {
+    let state = state(plan, runs);
     let (mut open, mut rest, mut done) = (String::new(), String::new(), 0);
     for stage in plan.stages() {
         let dir = stage_dir(runs, stage);
@@ -191,7 +192,7 @@ fn progress(plan: &Plan, runs: &Path) -> Result<String, Error> {
         let _ = writeln!(open, "<li><b>{}</b>: {word}{steps}{}</li>", stage.name(), error(&manifest));
     }
     Ok(format!(
-        "<section aria-labelledby=\"progress\">\n<h2 id=\"progress\">{done} of {} stages done</h2>\n<ul>\n{open}</ul>\n\
+        "<section aria-labelledby=\"progress\" data-state=\"{state}\">\n<h2 id=\"progress\">{done} of {} stages done</h2>\n<ul>\n{open}</ul>\n\
          <details>\n<summary>To do</summary>\n<ul>\n{rest}</ul>\n</details>\n</section>\n",
         plan.stages().len()
     ))

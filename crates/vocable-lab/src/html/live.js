@@ -1,28 +1,47 @@
-// A run under way: the page comes again when something has happened, with the same parts unfolded and at the same place.
+// A run under way: the page comes again when something has happened, as its reader left it: the same parts unfolded, rows
+// filtered and sorted, tables scrolled, the same control in focus.
 {
-  const parts = () => [...document.querySelectorAll("details")];
-  const before = JSON.parse(sessionStorage.getItem("unfolded") ?? "[]");
-  for (const part of parts()) {
-    part.open = before.includes(part.closest("section")?.id + part.querySelector("summary").textContent);
+  const all = (what) => [...document.querySelectorAll(what)];
+  const name = (part) => part.closest("section")?.id + part.querySelector("summary").textContent;
+  const order = (button) => button.closest("th").getAttribute("aria-sort");
+  const controls = () => all("a, button, input, summary, audio, [tabindex]");
+  const keep = () => sessionStorage.setItem("left", JSON.stringify({
+    unfolded: all("details").filter((part) => part.open).map(name),
+    filters: all("input[data-filter]").map((field) => field.value),
+    sorted: all("button[data-sort]").map(order),
+    scrolled: all(".wide").map((table) => table.scrollLeft),
+    focus: controls().indexOf(document.activeElement),
+  }));
+  const left = JSON.parse(sessionStorage.getItem("left"));
+  if (left) {
+    for (const part of all("details")) part.open = left.unfolded.includes(name(part));
+    all("input[data-filter]").forEach((field, at) => {
+      field.value = left.filters[at] ?? "";
+      field.dispatchEvent(new Event("input"));
+    });
+    all("button[data-sort]").forEach((button, at) => {
+      // The first click sorts upwards, the second downwards.
+      while (left.sorted[at] && order(button) !== left.sorted[at]) button.click();
+    });
+    all(".wide").forEach((table, at) => { table.scrollLeft = left.scrolled[at] ?? 0; });
+    controls()[left.focus]?.focus({ preventScroll: true });
   }
-  const keep = () => sessionStorage.setItem("unfolded", JSON.stringify(
-    parts().filter((part) => part.open).map((part) => part.closest("section")?.id + part.querySelector("summary").textContent)));
-  let state = null;
+  const { state } = document.querySelector("[data-state]").dataset;
   const look = async () => {
     try {
       const now = await (await fetch("/state")).text();
-      // Whoever listens is not interrupted.
-      const listening = [...document.querySelectorAll("audio")].some((sound) => !sound.paused);
-      if (state !== null && now !== state && !listening) {
+      // Whoever listens or types is not interrupted.
+      const busy = document.activeElement?.matches("input") || all("audio").some((sound) => !sound.paused);
+      if (now !== state && !busy) {
         keep();
         location.reload();
         return;
       }
-      if (state === null) state = now;
     } catch {
       document.title = "Results (the run is no longer watched)";
     }
     setTimeout(look, 2000);
   };
-  look();
+  // Not sooner: training always has something new.
+  setTimeout(look, 2000);
 }

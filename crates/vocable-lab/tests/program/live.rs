@@ -49,6 +49,7 @@ fn a_run_is_watched_from_before_its_beginning_to_its_end() {
     let coffee = Coffee::new();
     let watch = Watch::start(&coffee, &["watch", "warm", "grind.steps=60", "grind.milliseconds=20"]);
     let (page, before) = (watch.get("/"), watch.get("/state"));
+    assert!(page.contains(&format!("data-state=\"{before}\"")), "a page says what it is of: {page}");
     assert!(page.contains("0 of ") && page.contains("to do, about") && page.contains("Not run yet"), "{page}");
 
     let child = coffee.start_slow();
@@ -64,7 +65,6 @@ fn a_run_is_watched_from_before_its_beginning_to_its_end() {
 }
 
 #[test]
-#[test]
 fn who_connects_and_asks_nothing_keeps_nobody_waiting() {
     let coffee = Coffee::new();
     let watch = Watch::start(&coffee, &["watch", "warm"]);
@@ -76,6 +76,7 @@ fn who_connects_and_asks_nothing_keeps_nobody_waiting() {
     drop(idle);
 }
 
+#[test]
 fn only_this_machine_reads_the_page() {
     let coffee = Coffee::new();
     let watch = Watch::start(&coffee, &["watch", "cups", "warm"]);
