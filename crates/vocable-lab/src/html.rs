@@ -65,8 +65,10 @@ fn whole<C: Config>(
         put(&mut contents, &format!("<li><a href=\"#table{number}\">{title}</a></li>\n"));
         put(&mut body, &format!("<section id=\"table{number}\" aria-labelledby=\"title{number}\">\n"));
         put(&mut body, &format!("<h2 id=\"title{number}\">{title}</h2>\n"));
-        body.push_str(&grid(number, table, record));
-        body.push_str(&notes(table, record));
+        let notes = report::notes_of(table, record);
+        body.push_str(&grid(number, table, record, &notes));
+        body.push_str(&list(&notes));
+        body.push_str(&particulars(table, record));
         body.push_str(&changes(table, record));
         body.push_str(&training(&title, record, runs, inputs, &mut embedded)?);
         body.push_str(&exhibits(record, runs, shown, inputs, &mut embedded)?);
@@ -83,8 +85,8 @@ fn whole<C: Config>(
     ))
 }
 
-/// The table, with buttons that sort and a field that filters its rows.
-fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
+/// The table, with buttons that sort and a field that filters its rows; `notes` are those below it.
+fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record, notes: &[String]) -> String {
     let mut html = format!(
         "<p class=\"filter\"><label>Rows with <input type=\"search\" data-filter=\"grid{number}\"></label></p>\n\
          <div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"title{number}\">\n<table id=\"grid{number}\">\n<thead>\n<tr>\n"
@@ -106,7 +108,13 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
             ),
         );
         for kind in if paper { &["paper", "ours"][..] } else { &["ours"] } {
-            put(&mut second, &format!("<th scope=\"col\"><button type=\"button\" data-sort>{kind}</button></th>\n"));
+            put(
+                &mut second,
+                &format!(
+                    "<th scope=\"col\"><button type=\"button\" data-sort aria-label=\"{kind}, {}\">{kind}</button></th>\n",
+                    escape(column.name())
+                ),
+            );
         }
     }
     put(&mut html, &format!("</tr>\n<tr>\n{second}</tr>\n</thead>\n<tbody>\n"));
@@ -127,8 +135,8 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
                 put(&mut html, &format!("<td class=\"paper\" data-value=\"{value}\">{}</td>\n", escape(&words)));
             }
             html.push_str(&match origin {
-                Origin::Paper | Origin::Ours => ours(column, record.cell(name, column.name())),
-                Origin::Others => nothing("work of others, which nothing here can run"),
+                Origin::Paper | Origin::Ours => ours(column, record.cell(name, column.name()), notes),
+                Origin::Others => nothing(None, notes),
             });
         }
         html.push_str("</tr>\n");
@@ -137,45 +145,82 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
     html
 }
 
-/// A cell without a number.
-fn nothing(why: &str) -> String {
-    format!("<td data-value=\"\" title=\"{}\">{}</td>\n", escape(why), report::NOTHING)
+/// A cell without a number, with the mark of the note that says why.
+fn nothing(reason: Option<&str>, notes: &[String]) -> String {
+    let mut footnotes = notes.iter().filter_map(|note| note.split_once(' '));
+    let mark = footnotes.find(|(_, text)| Some(*text) == reason).map_or("", |(mark, _)| mark);
+    format!("<td data-value=\"\">{}{mark}</td>\n", report::NOTHING)
 }
 
-/// Our number, with all that is known of it in its tooltip.
-fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>) -> String {
-    let Some(cell) = cell else { return nothing("has not run") };
-    let Some(value) = cell.value else { return nothing(cell.reason.as_deref().unwrap_or("has not run")) };
-    let mut title = format!("N {}", cell.n.unwrap_or_default());
-    for (seed, value) in cell.seeds.iter().zip(&cell.values) {
-        put(&mut title, &format!("; seed {seed}: {}", column.format(*value)));
-    }
-    if let Some(p) = cell.p {
-        put(&mut title, &format!("; p = {p:.3} against the first row"));
-    }
-    if let (Some(speakers), Some([low, high])) = (cell.speakers, cell.speaker_interval) {
-        let (low, high) = (column.format(low), column.format(high));
-        put(&mut title, &format!("; [{low}, {high}] over {speakers} speakers"));
-    }
-    put(&mut title, &format!("; {}", cell.stages.join(", ")));
+/// Our number.
+fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>, notes: &[String]) -> String {
+    let Some(cell) = cell else { return nothing(None, notes) };
+    let Some(value) = cell.value else { return nothing(cell.reason.as_deref(), notes) };
     let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
-    let interval = cell.interval.map_or_else(String::new, |[low, high]| {
-        format!(" <small>[{}, {}]</small>", column.format(low), column.format(high))
-    });
+    let interval =
+        cell.interval.map_or_else(String::new, |interval| format!(" <small>{}</small>", range(column, interval)));
     let mark =
         if report::differs(cell) { "<abbr title=\"differs from the first row, p &lt; 0.05\">*</abbr>" } else { "" };
-    format!(
-        "<td data-value=\"{value}\" title=\"{}\"><b>{}</b>{deviation}{interval}{mark}</td>\n",
-        escape(&title),
-        column.format(value)
-    )
+    format!("<td data-value=\"{value}\"><b>{}</b>{deviation}{interval}{mark}</td>\n", column.format(value))
 }
 
-fn notes<C: Config>(table: &Table<C>, record: &Record) -> String {
-    let items: String =
-        report::notes_of(table, record).iter().map(|note| format!("<li>{}</li>\n", code(&escape(note)))).collect();
+fn range<C: Config>(column: &Column<C>, [low, high]: [f64; 2]) -> String {
+    format!("[{}, {}]", column.format(low), column.format(high))
+}
+
+fn list(notes: &[String]) -> String {
+    let items: String = notes.iter().map(|note| format!("<li>{}</li>\n", code(&escape(note)))).collect();
     format!("<ul class=\"notes\">\n{items}</ul>\n")
 }
+
+/// All that is known of each number, folded: what the table has no room for.
+fn particulars<C: Config>(table: &Table<C>, record: &Record) -> String {
+    let mut lines = String::new();
+    for row in &record.rows {
+        for column in table.columns() {
+            let Some(cell) = record.cell(&row.name, column.name()) else { continue };
+            let Some(value) = cell.value else { continue };
+            let seeds = cell.seeds.iter().zip(&cell.values);
+            let seeds: Vec<String> = seeds.map(|(seed, value)| format!("{seed}: {}", column.format(*value))).collect();
+            let entries = [
+                Some(escape(column.name())),
+                Some(column.format(value)),
+                Some(seeds.join("<br>")),
+                cell.n.map(|n| n.to_string()),
+                cell.interval.map(|interval| range(column, interval)),
+                cell.speakers.map(|speakers| speakers.to_string()),
+                cell.speaker_interval.map(|interval| range(column, interval)),
+                cell.p.map(|p| format!("{p:.3}")),
+                Some(format!("<code>{}</code>", cell.stages.join("<br>"))),
+            ];
+            let entries = entries.map(|entry| format!("<td>{}</td>\n", entry.unwrap_or_default())).concat();
+            put(&mut lines, &format!("<tr>\n<th scope=\"row\">{}</th>\n{entries}</tr>\n", escape(&row.name)));
+        }
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    let heads = PARTICULARS.map(|head| format!("<th scope=\"col\">{head}</th>\n")).concat();
+    let table = format!("<table>\n<thead>\n<tr>\n{heads}</tr>\n</thead>\n<tbody>\n{lines}</tbody>\n</table>\n");
+    let summary = "Every number: seeds, intervals, p-values";
+    let region =
+        format!("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{summary}\">\n{table}</div>\n");
+    details(summary, &region)
+}
+
+/// What is said of each number.
+const PARTICULARS: [&str; 10] = [
+    "row",
+    "column",
+    "ours",
+    "by seed",
+    "N",
+    "95 % over test items",
+    "speakers",
+    "95 % over speakers",
+    "p against the first row",
+    "from",
+];
 
 /// What each row changes of the scale's base.
 fn changes<C: Config>(table: &Table<C>, record: &Record) -> String {

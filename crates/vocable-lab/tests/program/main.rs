@@ -364,7 +364,11 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
     for part in [
         "<b>168.0</b> <small>",
         "<b>210.0</b> <small>[189.0, 231.0]</small>",
-        "title=\"no milk, no foam\"",
+        "<td data-value=\"\">—¹</td>",
+        "<li>¹ no milk, no foam</li>",
+        "<button type=\"button\" data-sort aria-label=\"paper, strength\">paper</button>",
+        "<th scope=\"row\">w/o milk</th>\n<td>strength</td>\n<td>210.0</td>\n<td>1: 210.0</td>\n<td>12</td>\n\
+         <td>[189.0, 231.0]</td>\n<td>3</td>\n",
         "<th scope=\"row\">tea <small>(external)</small></th>",
         "<summary>Curves of grind</summary>",
         "aria-label=\"grind: sum\"",
