@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::files::entries;
 use crate::patch::Patch;
 use crate::plan::named_stage_dir;
-use crate::record::{Record, RecordCell};
+use crate::record::Record;
 use crate::report::{self, heading};
 use crate::stage_run::EXHIBITS;
 use crate::table::{Column, Direction, Origin, Printed, Table};
@@ -135,8 +135,8 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record, notes: &[St
                 put(&mut html, &format!("<td class=\"paper\" data-value=\"{value}\">{}</td>\n", escape(&words)));
             }
             html.push_str(&match origin {
-                Origin::Paper | Origin::Ours => ours(column, record.cell(name, column.name()), notes),
-                Origin::Others => nothing(None, notes),
+                Origin::Paper | Origin::Ours => ours(column, record, name, notes),
+                Origin::Others => nothing(""),
             });
         }
         html.push_str("</tr>\n");
@@ -145,23 +145,24 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record, notes: &[St
     html
 }
 
-/// A cell without a number, with the mark of the note that says why.
-fn nothing(reason: Option<&str>, notes: &[String]) -> String {
-    let mut footnotes = notes.iter().filter_map(|note| note.split_once(' '));
-    let mark = footnotes.find(|(_, text)| Some(*text) == reason).map_or("", |(mark, _)| mark);
+/// A cell without a number.
+fn nothing(mark: &str) -> String {
     format!("<td data-value=\"\">{}{mark}</td>\n", report::NOTHING)
 }
 
-/// Our number.
-fn ours<C: Config>(column: &Column<C>, cell: Option<&RecordCell>, notes: &[String]) -> String {
-    let Some(cell) = cell else { return nothing(None, notes) };
-    let Some(value) = cell.value else { return nothing(cell.reason.as_deref(), notes) };
+/// Our number, or none, with the mark of the footnote among the notes that says why, or of which seeds it is.
+fn ours<C: Config>(column: &Column<C>, record: &Record, row: &str, notes: &[String]) -> String {
+    let Some(cell) = record.cell(row, column.name()) else { return nothing("") };
+    let footnote = report::footnote(record, cell);
+    let mut marked = notes.iter().filter_map(|note| note.split_once(' '));
+    let mark = marked.find(|(_, text)| Some(*text) == footnote.as_deref()).map_or("", |(mark, _)| mark);
+    let Some(value) = cell.value else { return nothing(mark) };
     let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
     let interval =
         cell.interval.map_or_else(String::new, |interval| format!(" <small>{}</small>", range(column, interval)));
-    let mark =
+    let differs =
         if report::differs(cell) { "<abbr title=\"differs from the first row, p &lt; 0.05\">*</abbr>" } else { "" };
-    format!("<td data-value=\"{value}\"><b>{}</b>{deviation}{interval}{mark}</td>\n", column.format(value))
+    format!("<td data-value=\"{value}\"><b>{}</b>{deviation}{interval}{differs}{mark}</td>\n", column.format(value))
 }
 
 fn range<C: Config>(column: &Column<C>, [low, high]: [f64; 2]) -> String {
