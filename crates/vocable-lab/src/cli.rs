@@ -28,7 +28,7 @@ use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
-use crate::score::{Score, Scores};
+use crate::score::Scores;
 use crate::table::{Column, Origin, Row, Table};
 use crate::trace::trace;
 use crate::verify::{Verdict, verify};
@@ -356,7 +356,7 @@ fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -
             Verdict::Differs { stored, computed } => {
                 wrong += 1;
                 let (stored, computed) = (values(&stored), values(&computed));
-                let parts = if stored == computed { " of other parts" } else { "" };
+                let parts = if stored == computed { ", with other intervals or parts" } else { "" };
                 writeln!(out, "{name}: DIFFERS\n  stored:   {stored}\n  computed: {computed}{parts}")?;
             }
             Verdict::NotRun => writeln!(out, "{name}: has not run")?,
@@ -371,13 +371,9 @@ fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -
     Ok(if wrong == 0 { 0 } else { FAILED })
 }
 
-/// Scores with their intervals, such as "wer 12.5 [10, 15]".
+/// Scores by name, such as "wer 12.5, cer 3".
 fn values(scores: &Scores) -> String {
-    let one = |(key, score): (&String, &Score)| {
-        let interval = score.interval.map_or_else(String::new, |[low, high]| format!(" [{low}, {high}]"));
-        format!("{key} {}{interval}", score.value)
-    };
-    scores.0.iter().map(one).collect::<Vec<_>>().join(", ")
+    scores.0.iter().map(|(key, score)| format!("{key} {}", score.value)).collect::<Vec<_>>().join(", ")
 }
 
 /// Shows what no table uses, and removes it if asked to.
