@@ -312,7 +312,9 @@ fn read_lines(path: &Path) -> Result<Vec<Line>, DataError> {
             let mut utterance: Utterance =
                 serde_json::from_str(line).map_err(|error| fail(without_position(&error)))?;
             utterance.fault().map_or(Ok(()), |fault| Err(fail(fault)))?;
-            utterance.sha256.as_mut().map(|sum| sum.make_ascii_lowercase());
+            if let Some(sum) = &mut utterance.sha256 {
+                sum.make_ascii_lowercase();
+            }
             read.push(Line { number, utterance });
         }
         Ok(())
