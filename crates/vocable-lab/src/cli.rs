@@ -384,10 +384,10 @@ fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(),
         writeln!(out, "{stage}  {status}, {}", megabytes(*bytes))?;
     }
     let (count, total) = (unused.len(), megabytes(unused.iter().map(|stage| stage.bytes).sum()));
-    Ok(match remove {
-        true => writeln!(out, "removed {count} stages, {total}")?,
-        false => writeln!(out, "{count} stages that no table uses, {total}; `--remove` removes them")?,
-    })
+    if remove {
+        return Ok(writeln!(out, "removed {count} stages, {total}")?);
+    }
+    Ok(writeln!(out, "{count} stages that no table uses, {total}; `--remove` removes them")?)
 }
 
 /// Copies what is worth keeping beside the code, and says how much that is.

@@ -50,6 +50,12 @@ impl Place {
     }
 }
 
+/// Stages that are drawn as one line, one of each seed, and what each row calls them.
+struct Group {
+    stages: Vec<String>,
+    names: Vec<String>,
+}
+
 /// One run's numbers by name, each a list of (step, value).
 type Numbers = BTreeMap<String, Vec<(f64, f64)>>;
 
@@ -63,28 +69,27 @@ pub fn curves(
     runs: &Path,
     inputs: &Inputs,
 ) -> Result<BTreeMap<String, BTreeMap<String, Vec<Line>>>, Error> {
-    // By kind: the stages of a line, and what it is called by each row.
-    let mut kinds: BTreeMap<String, Vec<(Vec<String>, Vec<String>)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, Vec<Group>> = BTreeMap::new();
     for row in &record.rows {
         let mut found = BTreeMap::new();
         for cell in &row.cells {
             cell.stages.iter().try_for_each(|stage| collect(runs, stage, &cell.column, inputs, &mut found))?;
         }
         for (kind, places) in found {
-            let lines = kinds.entry(kind).or_default();
+            let groups = kinds.entry(kind).or_default();
             let places = without_repetitions(&places);
             for Place { name, stages } in &places {
                 let name = if places.len() > 1 { format!("{} ({name})", row.name) } else { row.name.clone() };
-                match lines.iter_mut().find(|(others, _)| others == stages) {
-                    Some((_, names)) => names.push(name),
-                    None => lines.push((stages.clone(), vec![name])),
+                match groups.iter_mut().find(|group| group.stages == *stages) {
+                    Some(group) => group.names.push(name),
+                    None => groups.push(Group { stages: stages.clone(), names: vec![name] }),
                 }
             }
         }
     }
     let mut charts: BTreeMap<String, BTreeMap<String, Vec<Line>>> = BTreeMap::new();
-    for (kind, lines) in kinds {
-        for (stages, rows) in lines {
+    for (kind, groups) in kinds {
+        for Group { stages, names: rows } in groups {
             let runs: Vec<Numbers> =
                 stages.iter().map(|stage| numbers(&named_stage_dir(runs, stage))).collect::<Result<_, _>>()?;
             let names: BTreeSet<&String> = runs.iter().flat_map(BTreeMap::keys).collect();
