@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 use std::path::Path;
 
-use npyz::NpyFile;
-
 use crate::DataError;
 
 /// Bytes of the longest line of a manifest or list; those of an utterance have some hundred, its units some thousand.
@@ -53,21 +51,4 @@ pub(crate) fn lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<(),
         each(number, std::str::from_utf8(line).map_err(|_| fault("is not UTF-8".into()))?)?;
     }
     Ok(())
-}
-
-/// A NumPy file in memory. The library reserves what lengths claim, here that of the header, and takes twice as long or more
-/// for every bracket inside another: an array of numbers has two.
-pub(crate) fn npy(bytes: &[u8]) -> Result<NpyFile<&[u8]>, String> {
-    const LONGEST: usize = 1 << 12;
-    const BRACKETS: usize = 8;
-    let (start, length) = match *bytes {
-        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, u32::from(u16::from_le_bytes([a, b]))),
-        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d])),
-        _ => (0, 0),
-    };
-    let header = bytes[start..].get(..length as usize).ok_or("not a NumPy file: its header is cut short")?;
-    if header.len() > LONGEST || header.iter().filter(|byte| b"([{".contains(byte)).count() > BRACKETS {
-        return Err("not a NumPy file: its header is not that of an array of numbers".into());
-    }
-    NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error:.100}"))
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use vocable_audio::{Frames, LogMel};
+use vocable_weights::open_npy;
 
 use crate::DataError;
 use crate::bounded::{self, LARGEST_VALUE};
@@ -236,7 +237,7 @@ pub(crate) fn content(path: &Path) -> Result<Vec<u8>, DataError> {
 }
 
 fn npy(bytes: &[u8]) -> Result<Tensor, String> {
-    let file = bounded::npy(bytes)?;
+    let file = open_npy(bytes)?;
     let shape = file.shape().iter().map(|&n| n as usize).collect();
     let npyz::DType::Plain(kind) = file.dtype() else {
         return Err("a structured array is no vector".into());

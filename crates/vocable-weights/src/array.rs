@@ -29,8 +29,12 @@ pub fn read_array(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>), Weig
     }
 }
 
-fn npy(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
-    // The reader reserves what lengths claim: here that of the header, below those of the shape.
+/// A NumPy file in memory, of which the header alone has been read. The reader reserves what the header's length claims, and
+/// what a caller reads needs as much as the shape claims.
+///
+/// # Errors
+/// What is no NumPy file, is cut short in its header, or has one that no array of numbers needs.
+pub fn open_npy(bytes: &[u8]) -> Result<NpyFile<&[u8]>, String> {
     let (start, length) = match *bytes {
         [_, _, _, _, _, _, 1, _, a, b, ..] => (10, u32::from(u16::from_le_bytes([a, b]))),
         [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d])),
@@ -40,7 +44,11 @@ fn npy(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     if header.len() > LONGEST_HEADER || header.iter().filter(|byte| b"([{".contains(byte)).count() > BRACKETS {
         return Err("not a NumPy file: its header is not that of an array of numbers".into());
     }
-    let file = NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error:.100}"))?;
+    NpyFile::new(bytes).map_err(|error| format!("not a NumPy file: {error:.100}"))
+}
+
+fn npy(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+    let file = open_npy(bytes)?;
     let DType::Plain(kind) = file.dtype() else { return Err("it is a structured array".into()) };
     let size = match (kind.type_char(), kind.size_field()) {
         (TypeChar::Float, size @ (4 | 8)) => size,

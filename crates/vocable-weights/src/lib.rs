@@ -11,7 +11,7 @@ mod weights;
 mod write;
 mod zipped;
 
-pub use array::read_array;
+pub use array::{open_npy, read_array};
 pub use error::WeightsError;
 pub use safetensors::{Dtype, View};
 pub use settings::{read_json, read_settings};

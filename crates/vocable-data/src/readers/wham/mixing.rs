@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use npyz::Order;
 use vocable_audio::{Audio, AudioError, read_first_channel};
+use vocable_weights::open_npy;
 use zip::ZipArchive;
 
 use super::SETS;
@@ -185,7 +186,7 @@ fn gains(path: &Path, count: usize) -> Result<Vec<Gains>, DataError> {
         }
         let mut bytes = Vec::new();
         entry.take(LARGEST).read_to_end(&mut bytes).map_err(|error| fault(error.to_string()))?;
-        let file = bounded::npy(&bytes).map_err(fault)?;
+        let file = open_npy(&bytes).map_err(fault)?;
         if file.shape().iter().product::<u64>() != (count * width) as u64 {
             return Err(fault(format!("has shape {:?} for {count} mixtures", file.shape())));
         }
