@@ -19,7 +19,7 @@ use crate::files::entries;
 use crate::patch::Patch;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
-use crate::report::{self, heading};
+use crate::report::{self, Footnotes, heading};
 use crate::stage_run::EXHIBITS;
 use crate::table::{Column, Direction, Origin, Printed, Table};
 
@@ -65,9 +65,8 @@ fn whole<C: Config>(
         put(&mut contents, &format!("<li><a href=\"#table{number}\">{title}</a></li>\n"));
         put(&mut body, &format!("<section id=\"table{number}\" aria-labelledby=\"title{number}\">\n"));
         put(&mut body, &format!("<h2 id=\"title{number}\">{title}</h2>\n"));
-        let notes = report::notes_of(table, record);
-        body.push_str(&grid(number, table, record, &notes));
-        body.push_str(&list(&notes));
+        body.push_str(&grid(number, table, record));
+        body.push_str(&list(&report::notes_of(table, record)));
         body.push_str(&particulars(table, record));
         body.push_str(&changes(table, record));
         body.push_str(&training(&title, record, runs, inputs, &mut embedded)?);
@@ -85,8 +84,9 @@ fn whole<C: Config>(
     ))
 }
 
-/// The table, with buttons that sort and a field that filters its rows; `notes` are those below it.
-fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record, notes: &[String]) -> String {
+/// The table, with buttons that sort and a field that filters its rows.
+fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
+    let footnotes = Footnotes::of(table, record);
     let mut html = format!(
         "<p class=\"filter\"><label>Rows with <input type=\"search\" data-filter=\"grid{number}\"></label></p>\n\
          <div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"title{number}\">\n<table id=\"grid{number}\">\n<thead>\n<tr>\n"
@@ -135,7 +135,7 @@ fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record, notes: &[St
                 put(&mut html, &format!("<td class=\"paper\" data-value=\"{value}\">{}</td>\n", escape(&words)));
             }
             html.push_str(&match origin {
-                Origin::Paper | Origin::Ours => ours(column, record, name, notes),
+                Origin::Paper | Origin::Ours => ours(column, record, name, &footnotes),
                 Origin::Others => nothing(""),
             });
         }
@@ -150,13 +150,11 @@ fn nothing(mark: &str) -> String {
     format!("<td data-value=\"\">{}{mark}</td>\n", report::NOTHING)
 }
 
-/// Our number, or none, with the mark of the footnote among the notes that says why, or of which seeds it is.
-fn ours<C: Config>(column: &Column<C>, record: &Record, row: &str, notes: &[String]) -> String {
+/// Our number, or none, with the mark of the footnote that says why, or of which seeds it is.
+fn ours<C: Config>(column: &Column<C>, record: &Record, row: &str, footnotes: &Footnotes) -> String {
     let Some(cell) = record.cell(row, column.name()) else { return nothing("") };
-    let footnote = report::footnote(record, cell);
-    let mut marked = notes.iter().filter_map(|note| note.split_once(' '));
-    let mark = marked.find(|(_, text)| Some(*text) == footnote.as_deref()).map_or("", |(mark, _)| mark);
-    let Some(value) = cell.value else { return nothing(mark) };
+    let mark = footnotes.mark(record, cell);
+    let Some(value) = cell.value else { return nothing(&mark) };
     let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
     let interval =
         cell.interval.map_or_else(String::new, |interval| format!(" <small>{}</small>", range(column, interval)));

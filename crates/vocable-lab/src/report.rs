@@ -41,7 +41,7 @@ pub(crate) fn heading<C: Config>(table: &Table<C>, record: &Record) -> String {
 }
 
 fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
-    let mut footnotes = Vec::new();
+    let footnotes = Footnotes::of(table, record);
     let mut grid = Grid::new();
     grid.column("");
     for column in table.columns() {
@@ -62,7 +62,7 @@ fn parts<C: Config>(table: &Table<C>, record: &Record) -> Parts {
                 });
             }
             cells.push(match origin {
-                Origin::Paper | Origin::Ours => ours(column, record, name, &mut footnotes),
+                Origin::Paper | Origin::Ours => ours(column, record, name, &footnotes),
                 Origin::Others => EXTERNAL.to_owned(),
             });
         }
@@ -76,17 +76,9 @@ const SIGNIFICANT: f64 = 0.05;
 
 /// Our number with its deviation over seeds, its interval, and a mark if it differs from the first row's; without a number,
 /// a dash; and the mark of the footnote, if there is one.
-fn ours<C>(column: &Column<C>, record: &Record, row: &str, footnotes: &mut Vec<String>) -> String {
+fn ours<C>(column: &Column<C>, record: &Record, row: &str, footnotes: &Footnotes) -> String {
     let Some(cell) = record.cell(row, column.name()) else { return NOTHING.to_owned() };
-    let mark = footnote(record, cell).map_or_else(String::new, |text| {
-        let known = footnotes.iter().position(|other| *other == text);
-        superscript(
-            1 + known.unwrap_or_else(|| {
-                footnotes.push(text);
-                footnotes.len() - 1
-            }),
-        )
-    });
+    let mark = footnotes.mark(record, cell);
     let Some(value) = cell.value else { return format!("{NOTHING}{mark}") };
     let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
     let interval = cell
@@ -95,9 +87,34 @@ fn ours<C>(column: &Column<C>, record: &Record, row: &str, footnotes: &mut Vec<S
     format!("{}{deviation}{interval}{}{mark}", column.format(value), if differs(cell) { "*" } else { "" })
 }
 
+/// What is said of single cells below the table, each text once, in the order of the cells.
+pub(crate) struct Footnotes(Vec<String>);
+
+impl Footnotes {
+    pub(crate) fn of<C: Config>(table: &Table<C>, record: &Record) -> Self {
+        let mut texts = Vec::new();
+        for (name, _) in table.lines() {
+            let cells = table.columns().iter().filter_map(|column| record.cell(name, column.name()));
+            for text in cells.filter_map(|cell| footnote(record, cell)) {
+                if !texts.contains(&text) {
+                    texts.push(text);
+                }
+            }
+        }
+        Self(texts)
+    }
+
+    /// The mark of a cell's footnote; nothing where it has none.
+    pub(crate) fn mark(&self, record: &Record, cell: &RecordCell) -> String {
+        let text = footnote(record, cell);
+        let at = text.and_then(|text| self.0.iter().position(|other| *other == text));
+        at.map_or_else(String::new, |at| superscript(at + 1))
+    }
+}
+
 /// What must be said of a cell below the table: why it has no number, or that it has not the seeds which others have, so
 /// that their means are not of the same runs.
-pub(crate) fn footnote(record: &Record, cell: &RecordCell) -> Option<String> {
+fn footnote(record: &Record, cell: &RecordCell) -> Option<String> {
     if cell.value.is_none() {
         return cell.reason.clone();
     }
@@ -116,12 +133,12 @@ pub(crate) fn differs(cell: &RecordCell) -> bool {
 
 /// The notes below the table, footnotes among them.
 pub(crate) fn notes_of<C: Config>(table: &Table<C>, record: &Record) -> Vec<String> {
-    parts(table, record).notes
+    notes(table, record, &Footnotes::of(table, record))
 }
 
-fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &[String]) -> Vec<String> {
+fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &Footnotes) -> Vec<String> {
     let mut notes: Vec<String> =
-        footnotes.iter().enumerate().map(|(at, reason)| format!("{} {reason}", superscript(at + 1))).collect();
+        footnotes.0.iter().enumerate().map(|(at, reason)| format!("{} {reason}", superscript(at + 1))).collect();
     let cells = || record.rows.iter().flat_map(|row| &row.cells);
     let mut legend = match table.paper_source() {
         Some(source) => format!("paper: as printed in {source}; ours: measured here."),
