@@ -40,7 +40,9 @@ impl Choices {
         };
         let gumbel = |key: Key| {
             let gumbel = Gumbel::new(0.0_f32, 1.0).expect("a standard distribution");
-            gumbel.sample_iter(key.fold("gumbel").rng()).take(batch * time * config.groups * config.codes).collect()
+            let draws = gumbel.sample_iter(key.fold("gumbel").rng());
+            // One of 2^24 draws is of the 1 whose double logarithm is infinite; a softmax over it would be NaN.
+            draws.filter(|noise| noise.is_finite()).take(batch * time * config.groups * config.codes).collect()
         };
         let noise = mode.key().filter(|_| config.kind == Selection::Gumbel).map(gumbel);
         Self { mixed, noise }
@@ -129,5 +131,13 @@ mod tests {
         let mean = noise.iter().map(|&x| f64::from(x)).sum::<f64>() / noise.len() as f64;
         // Euler's constant; 5 standard errors of a deviation of 1.2825 over 100,000 draws.
         assert!((mean - 0.577_216).abs() < 0.0203, "{mean}");
+    }
+
+    #[test]
+    fn noise_is_finite_where_the_uniform_draw_is_one() {
+        // The stream of this key has such a draw, its 3,762nd.
+        let noise =
+            Choices::draw(&QuantizerConfig::official(), 1, 19, Mode::Train(Key::new(18))).noise.expect("training");
+        assert!(noise.len() > 3761 && noise.iter().all(|noise| noise.is_finite()));
     }
 }

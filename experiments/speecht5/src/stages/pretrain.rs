@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use vocable_lab::{Score, Scores, Stage};
+use vocable_objectives::quantizer::Selection;
 use vocable_random::Key;
 use vocable_speecht5::Pretrainer;
 use vocable_speecht5::pretrain::Pretraining;
@@ -30,7 +31,10 @@ pub fn stage(
     let (model, seed, execution, datasets) = (c.trained_model(), c.seed, c.execution(), Arc::clone(datasets));
     let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
     let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
-    let stage = Stage::new("pretrain", 2, (&model, &recipe, seed, clusters))
+    let drawn = recipe.task.quantizer.as_ref().is_some_and(|quantizer| quantizer.kind == Selection::Gumbel);
+    // Contract 3 changed Gumbel noise, which is finite since, and nothing else.
+    let contract = if drawn { 3 } else { 2 };
+    let stage = Stage::new("pretrain", contract, (&model, &recipe, seed, clusters))
         .input("prepare", prepare)
         .input_if_any("units", units)
         .cost(cost.of(&recipe.train, heard + read, usize::MAX));
