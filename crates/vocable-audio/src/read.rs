@@ -73,7 +73,8 @@ impl Header {
 /// channels (averaged). The content decides on the format, not the file's name.
 ///
 /// Errors: see [`AudioError`]. A file that is shorter than it declares, has no end-of-stream page (Ogg) or fails its
-/// checksum (FLAC) is refused rather than read in part; a sample that is not finite or more than a million is, too. So is one of more than 2²⁹ samples (9 hours at 16 kHz), of a rate
+/// checksum (FLAC) is refused rather than read in part, but for a WAV file whose header leaves the length open, as one from a
+/// pipe does: it is read to its end. A sample that is not finite or more than a million is, too. So is one of more than 2²⁹ samples (9 hours at 16 kHz), of a rate
 /// below 4 kHz or above 1 MHz, and what is no regular file.
 pub fn read(path: impl AsRef<Path>) -> Result<Audio, AudioError> {
     Stream::open(path.as_ref())?.read()
@@ -138,7 +139,21 @@ impl Stream {
     fn new(mut source: impl MediaSource + 'static, path: &Path) -> Result<Self, AudioError> {
         let not_audio = |reason: String| AudioError::NotAudio { path: path.into(), reason };
         check_beginning(&mut source, path)?;
-        let stream = MediaSourceStream::new(Box::new(source), Default::default());
+        let open_end = wav::open_end(&mut source).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => not_audio(error.to_string()),
+            _ => failed(path)(error),
+        })?;
+        source.seek(SeekFrom::Start(0)).map_err(failed(path))?;
+        let source: Box<dyn MediaSource> = match open_end {
+            Some(end) => {
+                let mut file = Vec::new();
+                source.read_to_end(&mut file).map_err(failed(path))?;
+                end.close(&mut file);
+                Box::new(Cursor::new(file))
+            }
+            None => Box::new(source),
+        };
+        let stream = MediaSourceStream::new(source, Default::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| match error {
@@ -264,8 +279,10 @@ fn check_beginning(source: &mut (impl Read + Seek), path: &Path) -> Result<(), A
     if start.len() < 12 {
         return Err(AudioError::Truncated { path: path.into(), declared: None, found: 0 });
     }
-    source.seek(SeekFrom::Start(0)).map(drop).map_err(failed(path))
+    Ok(())
 }
+
+mod wav;
 
 #[cfg(test)]
 mod tests;

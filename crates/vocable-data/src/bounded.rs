@@ -30,7 +30,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// Hands every line of a UTF-8 file to `each`, with its number (from 1) and without its end.
+/// Hands every line of a UTF-8 file to `each`, with its number (from 1), without its end and the file's byte-order mark.
 ///
 /// # Errors
 /// By file and line: one of more than [`LONGEST_LINE`] bytes, other bytes than UTF-8; what `each` returns.
@@ -48,7 +48,10 @@ pub(crate) fn lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<(),
         if line.len() > LONGEST_LINE {
             return Err(fault(format!("is longer than the {LONGEST_LINE} bytes that a line may have")));
         }
-        each(number, std::str::from_utf8(line).map_err(|_| fault("is not UTF-8".into()))?)?;
+        let line = std::str::from_utf8(line).map_err(|_| fault("is not UTF-8".into()))?;
+        // Editors of some systems mark a file as UTF-8 by this character.
+        let line = if number == 1 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
+        each(number, line)?;
     }
     Ok(())
 }

@@ -370,6 +370,11 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        assert_eq!(read(&format!("\u{feff}{GOOD}\n")).unwrap().utterances[0].id, "a1");
+    }
+
+    #[test]
     fn every_fault_is_named_with_file_and_line() {
         let cases = [
             (GOOD.replace("\"text\"", "\"txt\""), "unknown field `txt`, expected one of `id`"),

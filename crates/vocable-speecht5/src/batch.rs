@@ -157,13 +157,19 @@ impl SpeechTarget {
 
     /// Predicted speech of decoder states `[batch, steps, width]`.
     pub(crate) fn output(&self, model: &SpeechT5, states: Tensor<3>, mode: Mode) -> SpeechOutput {
-        let postnet = &model.speech_decoder_postnet;
-        let (frames, stop) = postnet.step(states);
+        let (before, stop) = self.unrefined(model, states);
+        SpeechOutput { after: model.speech_decoder_postnet.refine(before.clone(), mode), before, stop }
+    }
+
+    /// Log-mels before the post-net refines them, `[batch, frames, mel]`, and the stop logits, of decoder states
+    /// `[batch, steps, width]`.
+    pub(crate) fn unrefined(&self, model: &SpeechT5, states: Tensor<3>) -> (Tensor<3>, Tensor<2>) {
+        let (frames, stop) = model.speech_decoder_postnet.step(states);
         let before = match &self.guide {
             Some(guide) => guide.apply(frames),
             None => frames,
         };
-        SpeechOutput { after: postnet.refine(before.clone(), mode), before, stop }
+        (before, stop)
     }
 
     /// Whole utterances.

@@ -8,14 +8,14 @@ use vocable_data::crop;
 use vocable_data::manifest::Split;
 use vocable_data::sampler::Limits;
 use vocable_data::speaker;
-use vocable_nn::Mode;
+use vocable_nn::{ConvExtractorConfig, Mode};
 use vocable_objectives::{Losses, Margin, speaker_loss};
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, update_key, usable};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key, usable};
 
 use crate::batch::Waveforms;
 use crate::data::{Dataset, bad_file, sample};
-use crate::{ModelError, Preset, Regularisation, SpeakerClassifier};
+use crate::{ModelConfig, ModelError, Preset, Regularisation, SpeakerClassifier};
 
 /// Rows before the first speaker: the dictionary's special symbols.
 const SPECIAL_ROWS: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
@@ -106,7 +106,9 @@ pub struct Identification {
     config: SidConfig,
     dataset: Arc<Dataset>,
     speakers: Vec<String>,
+    extractor: ConvExtractorConfig,
     utterances: Items<usize>,
+    notes: Vec<String>,
     key: Key,
     device: Device,
 }
@@ -144,12 +146,14 @@ pub enum Hearing {
 }
 
 impl Identification {
-    /// Trains on `train`, validates on at most `validation` utterances of `valid`.
+    /// Trains on `train`, validates on at most `validation` utterances of `valid`, of `model` those that its extractor
+    /// makes a frame of.
     ///
     /// # Errors
-    /// A corpus with fewer than two voices for training.
+    /// A corpus with fewer than two voices for training, or without a recording that is long enough.
     pub fn new(
         config: SidConfig,
+        model: &ModelConfig,
         dataset: Arc<Dataset>,
         validation: usize,
         key: Key,
@@ -160,13 +164,23 @@ impl Identification {
             let message = format!("the `train` split has {} voices; two are needed", speakers.len());
             return Err(ModelError::Unsuitable { task: "speaker identification", message });
         }
+        let extractor = model.extractor();
         let known = |index: &usize| speakers.contains(&dataset.utterance(*index).speaker);
-        let valid: Vec<usize> = dataset.split(Split::Valid).into_iter().filter(known).collect();
-        let (train, valid) = (dataset.split(Split::Train), sample(&valid, validation));
+        let long_enough = |index: &usize| extractor.frames(dataset.declared_samples(*index)) > 0;
+        let (name, mut notes) = (|&index: &usize| dataset.utterance(index).id.clone(), Vec::new());
+        let why = "shorter than the receptive field";
+        let train = keep(dataset.split(Split::Train), "training utterances", why, long_enough, name, &mut notes);
+        if train.is_empty() {
+            let message = format!("no recording of the `train` split is {why} or longer");
+            return Err(ModelError::Unsuitable { task: "speaker identification", message });
+        }
+        let mut valid = dataset.split(Split::Valid);
+        valid.retain(|index| known(index) && long_enough(index));
+        let valid = sample(&valid, validation);
         let length = |index: usize| [dataset.declared_samples(index).min(config.segment)];
         let limits = Limits { max_tokens: usize::MAX >> 1, max_items: config.batch_items };
         let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;
-        Ok(Self { config, dataset, speakers, utterances, key, device })
+        Ok(Self { config, dataset, speakers, extractor, utterances, notes, key, device })
     }
 
     /// The voices of the training split, in the order of their classes.
@@ -179,10 +193,13 @@ impl Identification {
         labels(&self.speakers).len()
     }
 
-    /// Test utterances of voices that were trained on.
+    /// Test utterances of voices that were trained on, of those that the extractor makes a frame of.
     pub fn test(&self) -> Vec<usize> {
         let mut test = self.dataset.split(Split::TestClean);
-        test.retain(|&index| self.speakers.contains(&self.dataset.utterance(index).speaker));
+        test.retain(|&index| {
+            self.extractor.frames(self.dataset.declared_samples(index)) > 0
+                && self.speakers.contains(&self.dataset.utterance(index).speaker)
+        });
         test
     }
 
@@ -307,5 +324,9 @@ impl Objective<SpeakerClassifier> for Identification {
             BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
         };
         Ok(pass(model, &Waveforms::new(&data.crops, &device), &data.classes, self.config.margin, mode))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 }

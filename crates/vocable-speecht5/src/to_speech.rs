@@ -272,9 +272,10 @@ impl<I: SpeechInput> ToSpeech<I> {
             let (read, steps) = (target.input.clone(), &target.steps);
             let (speaker, mode) = (Some(target.speaker.clone()), Mode::Eval);
             let decoded = model.decode_speech(read, steps, speaker, memory, &lengths, Some(noise), false, mode);
-            let output = target.output(model, decoded.states, mode);
-            let said = output.after.iter_dim(0).zip(&target.lengths);
-            let mels = said.map(|(mel, &frames)| mel.narrow(1, 0, frames));
+            let (before, _) = target.unrefined(model, decoded.states);
+            // The post-net would hear the frames behind the end of shorter ones.
+            let said = before.iter_dim(0).zip(&target.lengths).map(|(mel, &frames)| mel.narrow(1, 0, frames));
+            let mels = said.map(|mel| model.speech_decoder_postnet.refine(mel, mode));
             return Ok(pairs.iter().zip(mels).map(|(&pair, mel)| self.spoken(pair, mel, true, 0.0)).collect());
         }
         let width = voices[0].len();

@@ -273,11 +273,17 @@ impl Checkpoints {
             Outcome::Last => Ok(module),
             Outcome::Best(_) => match self.newest_intact(|_, _| {})?.and_then(|newest| newest.state.best) {
                 Some(best) => read(best.update)?.restore_model(module),
-                None => Ok(module),
+                None => {
+                    Err(self.nothing("no validation of the run gave a finite number to choose the best checkpoint by"))
+                }
             },
             Outcome::Mean { checkpoints } => {
                 let mut average = Average::default();
-                for update in self.regular(config)?.into_iter().rev().take(*checkpoints) {
+                let updates = self.regular(config)?;
+                if updates.is_empty() {
+                    return Err(self.nothing("the run saved no checkpoint to take the mean of"));
+                }
+                for update in updates.into_iter().rev().take(*checkpoints) {
                     average.add(&read(update)?.restore_model(module.clone())?);
                 }
                 Ok(average.into_module(module))
@@ -285,20 +291,33 @@ impl Checkpoints {
         }
     }
 
-    /// Removes all but the newest checkpoint, that of the update `best`, and of those that an uninterrupted run of `config`
-    /// saves the newest [`TrainConfig::keep_last`].
+    fn nothing(&self, reason: &str) -> TrainError {
+        let reason = format!("{reason}; take the last weights with outcome.kind=last");
+        TrainError::Checkpoint { path: self.directory.clone(), reason }
+    }
+
+    /// Removes all but the newest checkpoint, of those that an uninterrupted run of `config` saves the newest
+    /// [`TrainConfig::keep_last`], and the best that any of these knows: a run that falls back on an older one has it.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn prune(&self, config: &TrainConfig, best: Option<usize>) -> Result<(), TrainError> {
+    pub fn prune(&self, config: &TrainConfig) -> Result<(), TrainError> {
         let (updates, regular) = (self.updates()?, self.regular(config)?);
-        let kept = &regular[regular.len().saturating_sub(config.keep_last)..];
-        for &update in updates.iter().rev().skip(1) {
-            if Some(update) != best && !kept.contains(&update) {
+        let last = &regular[regular.len().saturating_sub(config.keep_last)..];
+        let kept: BTreeSet<usize> = last.iter().chain(updates.last()).copied().collect();
+        let best: Vec<usize> = kept.iter().filter_map(|&update| self.best_known_to(update)).collect();
+        for update in updates {
+            if !kept.contains(&update) && !best.contains(&update) {
                 self.remove(update)?;
             }
         }
         Ok(())
+    }
+
+    /// The update of the best checkpoint when that of `update` was saved; a file that cannot be read knows none.
+    fn best_known_to(&self, update: usize) -> Option<usize> {
+        let state: State = serde_json::from_slice(&fs::read(self.path(update).join(STATE)).ok()?).ok()?;
+        state.best.map(|best| best.update)
     }
 
     /// Updates that have a checkpoint whether or not the run was interrupted, in ascending order.
@@ -429,13 +448,19 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_and_the_best_are_kept() {
-        let (_directory, checkpoints) = saved(&[1, 2, 3, 4, 5, 6, 7]);
-        let config = |keep_last| TrainConfig { keep_last, checkpoint_every: 2, ..config() };
-        checkpoints.prune(&config(1), Some(3)).unwrap();
-        assert_eq!(checkpoints.updates().unwrap(), [3, 6, 7]);
-        checkpoints.prune(&config(10), None).unwrap();
-        assert_eq!(checkpoints.updates().unwrap(), [6, 7]);
+    fn the_newest_and_the_best_that_they_know_are_kept() {
+        let (_directory, checkpoints) = saved(&[1, 2, 3, 4, 5, 6]);
+        let optimiser = Optimiser::new(&config().optimiser);
+        let save = |update, best| {
+            let best = Some(BestSoFar { update: best, value: 0.1 });
+            checkpoints.save(&Tiny::new(1), &optimiser, &State { best, ..state(update) }).unwrap();
+            checkpoints.prune(&TrainConfig { keep_last: 1, checkpoint_every: 2, ..config() }).unwrap();
+            checkpoints.updates().unwrap()
+        };
+        // Should 7 turn out to be damaged, the run goes on from 6, whose best is 3.
+        assert_eq!(save(7, 7), [3, 6, 7]);
+        assert_eq!(save(8, 7), [7, 8]);
+        assert_eq!(save(9, 7), [7, 8, 9]);
     }
 
     #[test]

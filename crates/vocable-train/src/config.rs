@@ -44,7 +44,7 @@ pub enum Outcome {
     Best(Best),
     /// The mean of the last checkpoints' weights.
     Mean {
-        /// How many.
+        /// How many; all of a run that saves fewer.
         checkpoints: usize,
     },
 }
@@ -115,6 +115,16 @@ impl TrainConfig {
     /// Whether the run is saved after so many updates.
     pub(crate) fn saves_after(&self, done: usize) -> bool {
         done == self.updates || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every))
+    }
+
+    /// How many checkpoints' weights the outcome is the mean of: all of a run that saves fewer than [`Outcome::Mean`] asks for.
+    pub fn averaged(&self) -> usize {
+        match self.outcome {
+            Outcome::Mean { checkpoints } => {
+                checkpoints.min((1..=self.updates).filter(|&done| self.saves_after(done)).count())
+            }
+            Outcome::Best(_) | Outcome::Last => 1,
+        }
     }
 
     /// Checks every range; the error names the field.

@@ -156,7 +156,7 @@ pub trait Objective<M: Module>: Sync {
     ///
     /// Terms of the same name are averaged over the micro-batches that report them, so modalities that share an update
     /// prefix their terms (`speech/mlm`, `text/ce`). In validation the model is without autodiff (`model.valid()`), the
-    /// terms alone count, and they are averaged over the batches by their utterances.
+    /// terms alone count, and they are averaged over the batches by their utterances; a batch that names none counts as one.
     fn losses(&self, model: &M, data: &Self::Data, id: BatchId) -> Result<Losses, ObjectiveError>;
 
     /// What should be known about the data, such as recordings that are left out; a line each.

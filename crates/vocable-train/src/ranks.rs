@@ -249,21 +249,23 @@ impl ModuleMapper for PutBack {
     }
 }
 
-/// The module with the changes of all ranks in what no gradient reaches, added to what it was `before`.
-pub(crate) fn sum_changes<M: Module>(ranks: &dyn Ranks, module: M, before: Vec<Tensor<1>>) -> M {
+/// The module with what no gradient reaches where those ranks that changed it from what it was `before` have it on the mean.
+///
+/// A mean lies between what the ranks have; added up, the changes of many ranks would overshoot what they are changes towards.
+pub(crate) fn mean_of_changed<M: Module>(ranks: &dyn Ranks, module: M, before: Vec<Tensor<1>>) -> M {
     if ranks.size() == 1 {
         return module;
     }
     let mut before = before.into_iter();
     let values = |values: &mut Vec<f32>| {
         let before = floats(before.next().expect("one before for every one now"));
-        let all: Vec<Vec<f32>> = ranks.gather(&to_bytes(values)).iter().map(|bytes| from_bytes(bytes)).collect();
-        // In f64 a change that one rank alone made is exact, and so is no change.
-        let changed = |(index, before): (usize, f32)| {
-            let before = f64::from(before);
-            (before + all.iter().map(|values| f64::from(values[index]) - before).sum::<f64>()) as f32
+        let mut all: Vec<Vec<f32>> = ranks.gather(&to_bytes(values)).iter().map(|bytes| from_bytes(bytes)).collect();
+        all.retain(|values| *values != before);
+        let mean = |index: usize| {
+            let sum: f64 = all.iter().map(|values| f64::from(values[index])).sum();
+            (sum / all.len() as f64) as f32
         };
-        *values = before.into_iter().enumerate().map(changed).collect();
+        *values = if all.is_empty() { before } else { (0..before.len()).map(mean).collect() };
     };
     module.map(&mut Replace { fixed_only: true, values })
 }

@@ -93,8 +93,9 @@ pub fn train<M: Module, O: Objective<M>>(
 /// the same model.
 ///
 /// `directory` is one that all ranks see; rank 0 alone writes there. It gives the others its weights at the beginning, and
-/// all compare theirs whenever rank 0 saves. An update is that of one process up to the order in which gradients are added;
-/// running statistics change by the sum of what they change by on each rank. The interrupt of any rank counts.
+/// all compare theirs whenever rank 0 saves. An update is that of one process up to the order in which gradients are added, and
+/// up to running statistics: they become the mean of what those ranks have whose micro-batches changed them. The interrupt of
+/// any rank counts.
 ///
 /// # Errors
 ///
@@ -110,6 +111,7 @@ pub fn train_together<M: Module, O: Objective<M>>(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(Event),
 ) -> Result<M, TrainError> {
+    let _told = TellsPanic(ranks);
     let trained = check(config, &model, objective)
         .and_then(|()| Run::open(ranks, config, seed, model, objective, directory, observe))
         .and_then(|(run, model)| run.finish(model, interrupt));
@@ -119,6 +121,17 @@ pub fn train_together<M: Module, O: Objective<M>>(
         Err(error) => ranks::fail(ranks, &error.to_string()),
     }
     trained
+}
+
+/// Tells the other ranks of a panic that unwinds through it, so that they do not wait for this one for ever.
+struct TellsPanic<'a>(&'a dyn Ranks);
+
+impl Drop for TellsPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            ranks::fail(self.0, "it panicked");
+        }
+    }
 }
 
 /// What is known to be wrong before anything is read or written.
@@ -325,7 +338,7 @@ impl<'a, O> Run<'a, O> {
         }
         let scaled = self.rescale(gradient_norm, &mut reason);
         model = match reason {
-            None => ranks::sum_changes(self.ranks, model, fixed),
+            None => ranks::mean_of_changed(self.ranks, model, fixed),
             // What spoilt the loss is in the running statistics by now.
             Some(_) => ranks::put_back(model, fixed),
         };
@@ -417,7 +430,7 @@ impl<'a, O> Run<'a, O> {
         let mut means = Means::default();
         for (_, utterances, terms, left_out) in told {
             self.note(&left_out)?;
-            means.add(utterances as f64, terms);
+            means.add(utterances.max(1) as f64, terms);
         }
         let numbers = means.finish();
         let (seconds, waited) = (start.elapsed().as_secs_f64(), waited.as_secs_f64());
@@ -482,7 +495,7 @@ impl<'a, O> Run<'a, O> {
         if let Some(records) = &mut self.records {
             self.state.metrics_bytes = records.sync()?;
             self.checkpoints.save(model, &self.optimiser, &self.state)?;
-            self.checkpoints.prune(self.config, self.state.best.as_ref().map(|best| best.update))?;
+            self.checkpoints.prune(self.config)?;
         }
         // Only what is on disk counts as saved, to any rank.
         ranks::exchange(self.ranks, ())?;

@@ -64,7 +64,7 @@ pub(crate) fn places(bytes: &[u8]) -> Result<Vec<Place>, String> {
     if zipped.entry("byteorder")?.is_some_and(|range| bytes[range].starts_with(b"big")) {
         return Err("it was written on a big-endian machine".into());
     }
-    first_tensors(&zipped.content(bytes)?, &|key| zipped.entry(&format!("data/{key}")))
+    most_tensors(&zipped.content(bytes)?, &|key| zipped.entry(&format!("data/{key}")))
 }
 
 /// The first plain value under a key of any dictionary of a zip archive.
@@ -117,31 +117,35 @@ pub(crate) fn old_places(bytes: &[u8]) -> Result<Vec<Place>, String> {
         bytes.get(range.clone()).ok_or_else(short)?;
         storages.insert(name, range);
     }
-    first_tensors(&content, &|key| Ok(storages.get(key).cloned()))
+    most_tensors(&content, &|key| Ok(storages.get(key).cloned()))
 }
 
 /// Where the storage of a name lies, if there is one.
 type Find<'f> = dyn Fn(&str) -> Result<Option<Range<usize>>, String> + 'f;
 
-/// The tensors of the first dictionary that holds any, from the outermost inwards; or the one tensor that a file is.
-fn first_tensors(pickle: &Pickle, find: &Find) -> Result<Vec<Place>, String> {
+/// The tensors of the dictionary with the most, of the outermost and those inside it; or the one tensor that a file is.
+fn most_tensors(pickle: &Pickle, find: &Find) -> Result<Vec<Place>, String> {
     let archive = Archive { pickle, find };
     if let Some(arguments) = tensor_arguments(pickle, pickle.root) {
         return Ok(vec![archive.place(arguments)?]);
     }
-    let mut dictionary = pickle.root;
+    let (mut dictionary, mut most) = (pickle.root, Vec::new());
     // A pickle may refer to itself, so the way inwards has a limit.
     for _ in 0..=INNER.len() {
         let tensors = archive.tensors(dictionary)?;
-        if !tensors.is_empty() {
-            return Ok(tensors);
+        // A counter beside a model may be a tensor too.
+        if tensors.len() > most.len() {
+            most = tensors;
         }
         match INNER.iter().find_map(|key| pickle.get(dictionary, key)) {
             Some(inner) => dictionary = inner,
             None => break,
         }
     }
-    Err("it holds no dictionary of tensors, neither by itself nor under `model`".into())
+    match most.is_empty() {
+        true => Err("it holds no dictionary of tensors, neither by itself nor under `model`".into()),
+        false => Ok(most),
+    }
 }
 
 struct Archive<'a> {

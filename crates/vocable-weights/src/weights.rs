@@ -166,7 +166,7 @@ enum Format {
 impl Format {
     fn of(bytes: &[u8]) -> Self {
         match bytes {
-            [b'P', b'K', 3 | 5, ..] => Self::Zip,
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Zip,
             [_, _, _, _, _, _, _, _, b'{', ..] => Self::Safetensors,
             _ if bytes.starts_with(pytorch::OLD_MAGIC) => Self::Old,
             _ => Self::Unknown,

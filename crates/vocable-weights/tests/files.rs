@@ -176,6 +176,8 @@ fn files_of_other_kinds_are_named() {
     check(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "damaged: the pickle is broken at byte 0");
     check(b"\x80\x02}q\0.", "neither safetensors");
     check(&40_u64.to_le_bytes(), "neither safetensors");
+    // A header whose length begins like the mark of a zip archive.
+    check(b"PK\x03\0\0\0\0\0{", "InvalidHeaderLength");
     check(b"\x08\0\0\0\0\0\0\0{\"a\":1}}", "damaged: ");
     assert!(message(&folder.path().join("none")).contains("none: No such file"));
 
@@ -239,6 +241,18 @@ fn hostile_pickles_are_refused_and_odd_ones_are_read() {
     aliased.extend(b"sX\x05\0\0\0modelh\x05u.");
     assert_eq!(four(open(&aliased).unwrap()), [0.0; 4]);
     refused(b"\x80\x02}q\0X\x05\0\0\0modelh\0s.", "holds no dictionary of tensors");
+    // A tensor beside a model of two is none of the model's.
+    let beside = [
+        b"\x80\x02}(X\x04\0\0\0step".to_vec(),
+        tensor.clone(),
+        b"X\x05\0\0\0model}(X\x01\0\0\0w".to_vec(),
+        tensor.clone(),
+        b"X\x01\0\0\0v".to_vec(),
+        tensor,
+        b"uu.".to_vec(),
+    ];
+    let weights = open(&beside.concat()).unwrap();
+    assert!(weights.get("w").is_some() && weights.get("v").is_some() && weights.get("step").is_none());
 }
 
 #[test]

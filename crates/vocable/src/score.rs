@@ -145,14 +145,25 @@ fn lines(path: &str, normalised: bool) -> Result<Vec<String>, Unusable> {
         "-" => standard_text()?,
         path => std::fs::read_to_string(Path::new(path)).map_err(|error| Unusable(format!("{path}: {error}")))?,
     };
-    let spoken = |line: &str| {
-        let line: String = normalise(line).chars().map(|c| if is_punctuation(c) { ' ' } else { c }).collect();
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+    // Editors of some systems mark a file as UTF-8 by this character.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(text.lines().map(|line| if normalised { spoken(line) } else { line.trim().to_owned() }).collect())
 }
 
-/// Punctuation of the languages that are likely here; apostrophes belong to words.
+/// The words of a line as they are said: normalised, without punctuation. An apostrophe stays inside a word.
+fn spoken(line: &str) -> String {
+    let line: Vec<char> = normalise(line).replace('’', "'").chars().collect();
+    let is_letter = |place: Option<usize>| place.and_then(|place| line.get(place)).is_some_and(|c| c.is_alphanumeric());
+    let said = |(place, &c): (usize, &char)| match c {
+        '\'' if !(is_letter(place.checked_sub(1)) && is_letter(Some(place + 1))) => ' ',
+        c if is_punctuation(c) => ' ',
+        c => c,
+    };
+    let line: String = line.iter().enumerate().map(said).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Punctuation of the languages that are likely here, but for the apostrophe.
 fn is_punctuation(c: char) -> bool {
     let ascii = c.is_ascii_punctuation() && c != '\'';
     ascii || matches!(c, '¡' | '¿' | '«' | '»' | '‐'..='‘' | '‚'..='‧' | '、'..='〃' | '〈'..='】')
@@ -188,4 +199,28 @@ fn distances(options: &Score) -> Result<Figure, Unusable> {
     let value = (n > 0).then(|| decibels.iter().sum::<f64>() / n as f64);
     let interval = bootstrap().interval(&decibels[..]);
     Ok(Figure { value, interval, n, edits: None, aligned: None, unit: " dB" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotation_marks_are_punctuation_and_apostrophes_are_not() {
+        for (written, said) in [
+            ("He said 'hello' and ‘bye’.", "he said hello and bye"),
+            ("“It’s” the dogs' l’arbre", "it's the dogs l'arbre"),
+            ("rock 'n' roll -- ''", "rock n roll"),
+        ] {
+            assert_eq!(spoken(written), said);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_word() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "\u{feff}one two\n\u{feff}three\n").unwrap();
+        let read = lines(file.path().to_str().unwrap(), false).unwrap();
+        assert_eq!(read, ["one two", "\u{feff}three"]);
+    }
 }

@@ -328,6 +328,12 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         if let Some(quantizer) = task.quantizer {
             let good = quantizer.groups > 0 && model.width.is_multiple_of(quantizer.groups);
             range("pretrain.task.quantizer.groups", quantizer.groups, "must divide model.width", good)?;
+            range("pretrain.task.quantizer.codes", quantizer.codes, "must be 1 or more", quantizer.codes > 0)?;
+            share("pretrain.task.quantizer.mixing.share", quantizer.mixing.share)?;
+            let floor = quantizer.temperature.floor;
+            if !(floor > 0.0 && floor.is_finite()) {
+                return Err(ConfigError::range("pretrain.task.quantizer.temperature.floor", floor, "must be above 0"));
+            }
         }
         range("pretrain.task.accumulate", task.accumulate, "must be 1 or more", task.accumulate > 0)?;
         if let Some(speech) = &task.speech {
@@ -407,6 +413,7 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         ("vc.task.batch_samples", config.vc.task.batch_samples),
         ("se.task.batch_samples", config.se.task.batch_samples),
         ("sid.task.segment", config.sid.task.segment),
+        ("sid.task.validation_segment", config.sid.task.validation_segment.unwrap_or(config.sid.task.segment)),
         ("evaluation.noisy_segment", config.evaluation.noisy_segment),
     ] {
         range(path, value, "must be 400 samples or more, the receptive field", value >= 400)?;

@@ -278,7 +278,7 @@ fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
                 None => "characters".into(),
             },
             match c.st.train.outcome {
-                Outcome::Mean { checkpoints } => format!("the mean of the last {checkpoints} checkpoints"),
+                Outcome::Mean { .. } => format!("the mean of the last {} checkpoints", c.st.train.averaged()),
                 Outcome::Best(_) => "the best checkpoint".into(),
                 Outcome::Last => "the last checkpoint".into(),
             }

@@ -179,3 +179,40 @@ fn another_rate_is_an_error() {
     assert!(error.to_string().contains("tone.flac: sampled at 22050 Hz where 16000 Hz is expected"));
     assert_eq!(read(fixture("tone.ogg")).unwrap().expect_rate(16_000).unwrap().seconds(), 0.25);
 }
+
+#[test]
+fn a_wav_file_from_a_pipe_is_read_to_its_end() {
+    let samples: Vec<f64> = (0..100).map(|n| f64::from(n) / 128.0).collect();
+    let closed = float_wav(32, &samples);
+    let place = closed.len() - 400 - 4;
+    let read = |bytes: Vec<u8>| read_bytes(bytes, "pipe.wav").map(|audio| audio.samples);
+    // Those of ffmpeg, of sox and of a recorder that was stopped.
+    for (riff, data) in [(u32::MAX, u32::MAX), (0x7fff_f024, 0x7fff_f000), (0, 0)] {
+        let mut open = closed.clone();
+        open[4..8].copy_from_slice(&riff.to_le_bytes());
+        open[place..place + 4].copy_from_slice(&data.to_le_bytes());
+        assert_eq!(read(open.clone()).unwrap(), read(closed.clone()).unwrap(), "{data:#x}");
+        // What is left of a sample is none.
+        open.truncate(open.len() - 3);
+        assert_eq!(read(open).unwrap().len(), 99, "{data:#x}");
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("pipe.wav");
+    let mut open = closed.clone();
+    open[place..place + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    fs::write(&path, &open).unwrap();
+    assert_eq!(probe(&path).unwrap().samples, 100);
+    // A length that a pipe does not declare is a promise.
+    open[place..place + 4].copy_from_slice(&800_u32.to_le_bytes());
+    assert!(matches!(refused(&open), AudioError::Truncated { .. }));
+}
+
+#[test]
+fn plain_samples_in_larger_containers_are_refused() {
+    let mut bytes = float_wav(32, &[0.5; 9]);
+    // Integers of 24 bits, in four bytes each.
+    bytes[20] = 1;
+    bytes[34] = 24;
+    let message = refused(&bytes).to_string();
+    assert!(message.contains("4 bytes for a sample of 1 channels of 24 bits"), "{message}");
+}

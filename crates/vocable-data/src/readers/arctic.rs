@@ -5,7 +5,7 @@
 //! name, the last 100 sentences are `test-clean`, the 100 before them `valid` and 932 `train`, as in SpeechT5's voice conversion; of a
 //! part of the corpus, a tenth each at most. Utterances of equal text are the pairs of voice conversion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::convert::{Listing, Source};
@@ -15,9 +15,8 @@ use crate::files::entries;
 use crate::manifest::{Split, Utterance};
 use crate::verify::BadFile;
 
-/// The voices of SpeechT5's voice conversion; each has all sentences.
+/// The voices of SpeechT5's voice conversion.
 pub const VOICES: [&str; 4] = ["bdl", "clb", "slt", "rms"];
-const PUBLISHED: usize = 1_132;
 const HELD_OUT: usize = 100;
 /// Sentences that a voice lacks which are named.
 const NAMED: usize = 10;
@@ -36,10 +35,15 @@ pub fn list(from: &Path, voices: &[String]) -> Result<Listing, DataError> {
             return Err(DataError::file(&folder, format!("no such folder; unpack the voice `{voice}` there")));
         }
         let prompts = prompts(&folder)?;
-        for file in entries(&folder.join("wav"))?.into_iter().filter(|file| !prompts.contains_key(&stem(file))) {
-            listing.bad.push(BadFile::new(&file, "has no line in etc/txt.done.data"));
+        let (with_text, without): (Vec<_>, Vec<_>) =
+            entries(&folder.join("wav"))?.into_iter().partition(|file| prompts.contains_key(&stem(file)));
+        listing.bad.extend(without.iter().map(|file| BadFile::new(file, "has no line in etc/txt.done.data")));
+        let names: BTreeSet<String> = with_text.iter().map(|file| stem(file)).collect();
+        // Where the number of recordings is known, it tells whether one that has a line was never published.
+        if let (None, Some(absent)) = (published(voice), first(prompts.keys().filter(|name| !names.contains(*name)))) {
+            listing.missing.push(format!("{voice}: no recording of {absent}"));
         }
-        said.push((voice, folder, prompts.keys().cloned().collect::<Vec<_>>()));
+        said.push((voice, folder, names));
         for (name, text) in prompts {
             sentences.entry(name).or_insert(text);
         }
@@ -53,11 +57,12 @@ pub fn list(from: &Path, voices: &[String]) -> Result<Listing, DataError> {
     };
     let places: BTreeMap<&String, Split> = sentences.keys().enumerate().map(|(n, name)| (name, split(n))).collect();
     for (voice, folder, names) in &said {
-        if VOICES.contains(&voice.as_str()) {
-            listing.missing.extend(difference(voice, names.len(), PUBLISHED, "utterances").map(|line| {
-                let lacks = |name: &&String| names.binary_search(name).is_err();
-                let lacking: Vec<&str> = sentences.keys().filter(lacks).take(NAMED).map(String::as_str).collect();
-                if lacking.is_empty() { line } else { format!("{line}; without {}", lacking.join(", ")) }
+        if let Some(published) = published(voice) {
+            listing.missing.extend(difference(voice, names.len(), published, "utterances").map(|line| {
+                match first(sentences.keys().filter(|name| !names.contains(*name))) {
+                    Some(lacking) => format!("{line}; without {lacking}"),
+                    None => line,
+                }
             }));
         }
         for name in names {
@@ -69,6 +74,21 @@ pub fn list(from: &Path, voices: &[String]) -> Result<Listing, DataError> {
         }
     }
     Ok(listing)
+}
+
+/// The first few of some names, if there are any.
+fn first<'a>(names: impl Iterator<Item = &'a String>) -> Option<String> {
+    let names: Vec<&str> = names.take(NAMED).map(String::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Sentences of a voice that are published, where it is known.
+fn published(voice: &str) -> Option<usize> {
+    match voice {
+        "bdl" => Some(1_131),
+        "clb" | "slt" | "rms" => Some(1_132),
+        _ => None,
+    }
 }
 
 /// The texts of a voice by the sentences' names.

@@ -182,6 +182,39 @@ fn a_rank_that_fails_before_the_loop_is_heard() {
     assert_eq!(trained[0].as_ref().unwrap().to_string(), "rank 1: no corpus here");
 }
 
+/// Panics at the losses of an update's first micro-batch, which is rank 0's.
+struct Bug(Regression, usize);
+
+impl Objective<Tiny> for Bug {
+    type Data = Points;
+
+    fn micro_batches(&self) -> usize {
+        2
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<Points>, ObjectiveError> {
+        self.0.prepare(id)
+    }
+
+    fn losses(&self, model: &Tiny, data: &Points, id: BatchId) -> Result<Losses, ObjectiveError> {
+        assert!(id != BatchId::Train { update: self.1, micro: 0 }, "a bug");
+        self.0.losses(model, data, id)
+    }
+}
+
+#[test]
+fn a_rank_that_panics_leaves_no_other_waiting() {
+    let directory = tempdir().unwrap();
+    let trained = Threads::run(2, |ranks| {
+        let (objective, flag, path) = (Bug(Regression::new(7), 13), AtomicBool::new(false), directory.path());
+        let train = || train_together(ranks, &config(), 7, Tiny::new(7), &objective, path, &flag, &mut |_| ()).err();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(train))
+    });
+    let [panicked, other] = <[_; 2]>::try_from(trained).unwrap();
+    assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"a bug"));
+    assert_eq!(other.unwrap().unwrap().to_string(), "rank 0: it panicked");
+}
+
 /// A weight, and the running mean of what it is multiplied by.
 #[derive(Module, Debug)]
 struct Normed {
@@ -215,18 +248,61 @@ impl Objective<Normed> for Spoilt {
     }
 }
 
+/// Four updates on `size` ranks, a checkpoint after each, from a running mean of 0.
+fn normed(size: usize, objective: &impl Objective<Normed, Data = f32>, directory: &Path) -> Vec<Normed> {
+    let config = TrainConfig { updates: 4, validate_every: 0, checkpoint_every: 1, ..config() };
+    Threads::run(size, |ranks| {
+        let device = Device::flex().autodiff();
+        let tensor = |value: f32| Tensor::<1>::from_floats([value], &device);
+        let model = Normed { weight: Param::from_tensor(tensor(1.0)), mean: RunningState::new(tensor(0.0)) };
+        train_together(ranks, &config, 7, model, objective, directory, &AtomicBool::new(false), &mut |_| ()).unwrap()
+    })
+}
+
+/// Moves the running mean half of the way to 1, in the first of every four micro-batches alone.
+struct Steady {
+    micro_batches: usize,
+}
+
+impl Objective<Normed> for Steady {
+    type Data = f32;
+
+    fn micro_batches(&self) -> usize {
+        self.micro_batches
+    }
+
+    fn prepare(&self, id: BatchId) -> Result<Batch<f32>, ObjectiveError> {
+        let data = f32::from(u8::from(id.position().is_multiple_of(4)));
+        Ok(Batch { data, utterances: Vec::new(), sequences: Vec::new(), bytes: 0, left_out: Vec::new() })
+    }
+
+    fn losses(&self, model: &Normed, data: &f32, _: BatchId) -> Result<Losses, ObjectiveError> {
+        if *data == 1.0 {
+            model.mean.update(model.mean.value_sync() * 0.5 + 0.5);
+            model.mean.value_sync();
+        }
+        Ok(Losses::new(&model.weight.val().device()).add("weight", 1.0, model.weight.val().sum()))
+    }
+}
+
+#[test]
+fn running_statistics_are_the_mean_of_the_ranks_that_changed_them() {
+    // Micro-batches that change them, and how many of these a rank with any has in an update.
+    for (size, micro_batches, each) in [(1, 4, 1), (2, 4, 1), (4, 24, 6), (8, 24, 3), (8, 64, 8)] {
+        let directory = tempdir().unwrap();
+        for model in normed(size, &Steady { micro_batches }, directory.path()) {
+            // Halves are exact.
+            let mean = model.mean.value_sync().into_scalar::<f32>();
+            assert_eq!(mean, 1.0 - 0.5_f32.powi(4 * each), "{size} ranks, {micro_batches} micro-batches");
+        }
+    }
+}
+
 #[test]
 fn a_skipped_update_leaves_no_trace_in_running_statistics() {
     for size in [1, 2] {
         let directory = tempdir().unwrap();
-        let config = TrainConfig { updates: 4, validate_every: 0, checkpoint_every: 1, ..config() };
-        Threads::run(size, |ranks| {
-            let device = Device::flex().autodiff();
-            let tensor = |value: f32| Tensor::<1>::from_floats([value], &device);
-            let model = Normed { weight: Param::from_tensor(tensor(1.0)), mean: RunningState::new(tensor(0.0)) };
-            let (flag, path) = (AtomicBool::new(false), directory.path());
-            train_together(ranks, &config, 7, model, &Spoilt, path, &flag, &mut |_| ()).unwrap();
-        });
+        normed(size, &Spoilt, directory.path());
         let weights = |update| outcome(directory.path(), update).0;
         assert!(weights(2) == weights(3), "the third update left something, on {size} ranks");
         assert!(weights(1) != weights(2) && weights(3) != weights(4));

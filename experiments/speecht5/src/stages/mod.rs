@@ -145,12 +145,13 @@ pub fn train<M: Module, O: Objective<M>>(
             bail!("{} ranks share the updates of one stage at a time: leave out --jobs", ranks.size());
         }
         run.log(format!("{} ranks share the updates", ranks.size()))?;
-        let name = run.dir().file_name().expect("a stage has a directory");
-        ranks::announce(&*ranks, &name.to_string_lossy());
     }
     for note in objective.notes() {
         run.log(note)?;
     }
+    // From here on the other ranks hear what goes wrong here from the step loop alone.
+    let name = run.dir().file_name().expect("a stage has a directory");
+    ranks::announce(&*ranks, &name.to_string_lossy());
     run.progress().start(config.updates as u64, "updates");
     let (mut log_error, mut curves) = (None, None);
     let mut observe = |event: Event| {

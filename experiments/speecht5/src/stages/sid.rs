@@ -34,7 +34,8 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
     let (task, seed, execution) = (&c.sid.task, c.seed, c.execution());
     let items = task.batch_items * task.micro_batches;
     let learn = move |run: &StageRun, start, dataset, key: Key| {
-        let objective = Identification::new(recipe.task.clone(), dataset, validation, key.fold("sid"), device())?;
+        let (task, key) = (recipe.task.clone(), key.fold("sid"));
+        let objective = Identification::new(task, &model, dataset, validation, key, device())?;
         let head = model.initial(key.fold("classifier"), &device());
         let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
         let trained = train(run, &recipe.train, execution, seed, start, &objective)?;
@@ -87,7 +88,7 @@ fn open(
     let dataset = datasets.open(run, config.speaker)?;
     let plain = device().inner();
     let core = config.init(dataset.vocabulary.len(), dataset.vocabulary.pad(), &Regularisation::none(), key, &plain);
-    let objective = Identification::new(recipe.clone(), dataset, 0, key, device())?;
+    let objective = Identification::new(recipe.clone(), config, dataset, 0, key, device())?;
     let model = SpeakerClassifier::new(core, config.width, objective.classes(), &config.initial(key, &plain));
     let model = load_model(model, &run.input("model").join(MODEL))?.valid();
     Ok((objective, model))

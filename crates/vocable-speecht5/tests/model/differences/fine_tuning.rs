@@ -170,7 +170,8 @@ pub fn translation_has_the_warm_up_of_its_source() {
 
 /// Identification of 64 utterances of two voices.
 fn identification(preset: Preset, folder: &Path) -> Identification {
-    Identification::new(SidConfig::base(preset), dataset(folder, 32), 8, Key::new(1), device()).unwrap()
+    let (config, model) = (SidConfig::base(preset), ModelConfig::base(preset));
+    Identification::new(config, &model, dataset(folder, 32), 8, Key::new(1), device()).unwrap()
 }
 
 #[test]
