@@ -186,6 +186,7 @@ fn particulars<C: Config>(table: &Table<C>, record: &Record) -> String {
                 Some(column.format(value)),
                 Some(seeds.join("<br>")),
                 cell.n.map(|n| n.to_string()),
+                cell.sentences.map(|sentences| sentences.to_string()),
                 cell.interval.map(|interval| range(column, interval)),
                 cell.speakers.map(|speakers| speakers.to_string()),
                 cell.speaker_interval.map(|interval| range(column, interval)),
@@ -208,13 +209,14 @@ fn particulars<C: Config>(table: &Table<C>, record: &Record) -> String {
 }
 
 /// What is said of each number.
-const PARTICULARS: [&str; 10] = [
+const PARTICULARS: [&str; 11] = [
     "row",
     "column",
     "ours",
     "by seed",
     "N",
-    "95 % over test items",
+    "sentences",
+    "95 % over these, or else over test items",
     "speakers",
     "95 % over speakers",
     "p against the first row",
@@ -305,9 +307,11 @@ type Embedded = HashMap<Vec<u8>, String>;
 fn exhibit(row: &str, column: &str, paths: &[PathBuf], embedded: &mut Embedded) -> Result<String, Error> {
     let name = paths[0].file_stem().unwrap_or_default().to_string_lossy();
     let name = escape(&format!("{column}: {name}"));
+    // A reader who jumps from one to the next hears of each what it is.
+    let label = format!("{}, {name}", escape(row));
     // No other figure that adds something has it.
     let id = format!("exhibit{}", embedded.len());
-    let link = format!("<a href=\"#{id}\">the same as {}, {name}</a>", escape(row));
+    let link = format!("<a href=\"#{id}\">the same as {label}</a>");
     let (mut items, mut class, mut earlier) = (String::new(), "", String::new());
     for path in paths {
         let bytes = fs::read(path).map_err(Error::file("read", path))?;
@@ -320,11 +324,11 @@ fn exhibit(row: &str, column: &str, paths: &[PathBuf], embedded: &mut Embedded) 
             Some("wav") => put(
                 &mut items,
                 &format!(
-                    "<audio controls preload=\"metadata\" aria-label=\"{name}\" src=\"{}\"></audio>",
+                    "<audio controls preload=\"metadata\" aria-label=\"{label}\" src=\"{}\"></audio>",
                     data("audio/wav")
                 ),
             ),
-            Some("png") => put(&mut items, &format!("<img alt=\"{name}\" src=\"{}\">", data("image/png"))),
+            Some("png") => put(&mut items, &format!("<img alt=\"{label}\" src=\"{}\">", data("image/png"))),
             Some("txt") => {
                 let text = String::from_utf8_lossy(&bytes);
                 let shown: String = text.chars().take(TEXT_SHOWN).collect();

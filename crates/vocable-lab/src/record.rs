@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vocable_metrics::{Bootstrap, Interval, Items};
+use vocable_metrics::{Bootstrap, FEWEST, Interval, Items};
 use vocable_random::Key;
 
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::manifest::{Git, Manifest, Status};
 use crate::plan::{Plan, stage_dir};
 use crate::runner::Outcome;
 use crate::scale::Scale;
-use crate::score::{Parts, Score, Scores};
+use crate::score::{Groups, Score, Scores};
 use crate::stage::Stage;
 use crate::table::{Column, Resolved, Table, Trial, Unavailable};
 
@@ -71,15 +71,17 @@ pub struct RecordCell {
     pub n: Option<u64>,
     /// The seeds of the runs it comes from.
     pub seeds: Vec<u64>,
-    /// Its 95 % interval over items.
+    /// How many sentences the items are of, if that is known.
+    pub sentences: Option<usize>,
+    /// Its 95 % interval over sentences, each drawn with all items that are its, or over items where sentences are not known.
     pub interval: Option<[f64; 2]>,
     /// How many speakers the items are of, if that is known.
     pub speakers: Option<usize>,
-    /// Its 95 % interval over speakers, each drawn with all items that are its; `None` with less than two.
+    /// Its 95 % interval over speakers, each drawn with all items that are its; `None` with less than [`FEWEST`].
     pub speaker_interval: Option<[f64; 2]>,
     /// How surprising so large a difference from the first row would be if there were none: the p-value of the paired
-    /// bootstrap over items, of the seeds that both have. `None` in the first row, and where scores are not made of the
-    /// same items.
+    /// bootstrap over sentences (over items where these are not known), of the seeds that both have. `None` in the first row,
+    /// and where scores are not made of the same items.
     pub p: Option<f64>,
     /// The directories of the score stages, in the order of the seeds.
     pub stages: Vec<String>,
@@ -156,7 +158,7 @@ impl Record {
                 let (cell, scores) = cell(column, stages, runs, outcome)?;
                 let p = match number {
                     0 => None,
-                    _ => bootstrap(column).difference(&shared(&scores, &first), &shared(&first, &scores)),
+                    _ => difference(column, &shared(&scores, &first), &shared(&first, &scores)),
                 };
                 row.cells.push(RecordCell { p, ..cell });
                 if number == 0 {
@@ -270,31 +272,50 @@ fn cell<'s, C>(
         cell.seeds.extend(seed);
         cell.values.push(score.value);
         cell.n = Some(score.n);
-        cell.interval = score.interval;
         all.insert(trial, score);
     }
     if !cell.values.is_empty() {
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
     }
-    let ends = |interval: Interval| [interval.low, interval.high];
-    if all.len() > 1 {
-        cell.interval = bootstrap(column).mean_of_runs(&shared(&all, &all)).map(ends);
+    let sentences = shared(&all, &all);
+    if let Some(known) = all.values().next().filter(|score| !score.sentences.is_empty()) {
+        cell.sentences = Some(known.by_sentence().count());
     }
-    let speakers: Vec<_> = all.values().map(Score::by_speaker).collect();
+    // One score may have an interval without parts.
+    let one = all.values().next().filter(|_| all.len() == 1);
+    cell.interval = interval(column, &sentences).or(one.and_then(|score| score.interval));
+    let speakers: Vec<Groups> = all.values().map(Score::by_speaker).collect();
     cell.speakers = speakers.first().map(Items::count).filter(|&count| count > 0);
-    // Of one speaker every draw is the same.
-    if cell.speakers > Some(1) && speakers.iter().all(|other| other.are_those_of(&speakers[0])) {
-        cell.speaker_interval = bootstrap(column).mean_of_runs(&speakers.iter().collect::<Vec<_>>()).map(ends);
+    // The few voices of a small corpus say the same sentences: an interval over them would be certain.
+    if cell.speakers >= Some(FEWEST) {
+        cell.speaker_interval = interval(column, &speakers);
     }
     Ok((cell, all))
 }
 
-/// What the scores of the trials that `other` has too are made of.
-fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>) -> Vec<&'s Parts> {
-    scores.iter().filter(|(trial, _)| other.contains_key(trial)).map(|(_, score)| &score.parts).collect()
+/// What the scores of the trials that `other` has too are made of, by sentence.
+fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>) -> Vec<Groups<'s>> {
+    scores.iter().filter(|(trial, _)| other.contains_key(trial)).map(|(_, score)| score.by_sentence()).collect()
 }
 
-/// The draws of items that all cells of a column share.
+/// The interval of the mean over runs, if all are of the same groups.
+fn interval<C>(column: &Column<C>, runs: &[Groups]) -> Option<[f64; 2]> {
+    let runs: Vec<&Groups> = runs.iter().collect();
+    let alike = runs.iter().all(|run| run.are_those_of(runs[0]));
+    let Interval { low, high } = bootstrap(column).mean_of_runs(&runs).filter(|_| alike)?;
+    Some([low, high])
+}
+
+/// The p-value of the difference of two rows' runs, if all are of the same groups.
+fn difference<C>(column: &Column<C>, runs: &[Groups], others: &[Groups]) -> Option<f64> {
+    let (runs, others): (Vec<&Groups>, Vec<&Groups>) = (runs.iter().collect(), others.iter().collect());
+    let alike = runs.iter().chain(&others).all(|run| run.are_those_of(runs[0]));
+    // A mark hangs on a p that is near 0.05, which a thousand draws settle to 0.01.
+    let bootstrap = Bootstrap { resamples: 10_000, ..bootstrap(column) };
+    bootstrap.difference(&runs, &others).filter(|_| alike)
+}
+
+/// The draws that all cells of a column share.
 fn bootstrap<C>(column: &Column<C>) -> Bootstrap {
     Bootstrap::new(Key::new(0).fold(column.name()))
 }

@@ -153,14 +153,19 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &Footnotes) ->
     }
     legend.push_str(" —: no number.");
     if cells().any(|cell| cell.interval.is_some()) {
-        legend.push_str(" Brackets: 95 % interval over test items.");
+        let over = if cells().any(|cell| cell.sentences.is_some()) { "test sentences" } else { "test items" };
+        legend.push_str(&format!(
+            " Brackets: 95 % interval over {over}, of these trainings: it says nothing of other seeds, and has no width where \
+             no item, or every one, counts."
+        ));
     }
     if cells().any(|cell| cell.values.len() > 1) {
         legend.push_str(" ±: standard deviation over seeds.");
     }
     if let (true, Some(first)) = (cells().any(differs), table.rows().first()) {
         legend.push_str(&format!(
-            " *: differs from {} (paired bootstrap over the same seeds and items, p < {SIGNIFICANT}; not corrected for the number of rows).",
+            " *: differs from {} (paired bootstrap over what the brackets are over, of the seeds that both have, \
+             p < {SIGNIFICANT}; not corrected for the number of rows and columns).",
             first.name()
         ));
     }
@@ -192,11 +197,15 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &Footnotes) ->
     notes
 }
 
-/// How many items a column's numbers were measured on: one number, or all if rows differ.
+/// How many items a column's numbers were measured on, and of how many sentences: one number, or all if rows differ.
 fn sizes<C>(column: &Column<C>, record: &Record) -> Option<String> {
     let cells = record.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.column == column.name());
-    let sizes: BTreeSet<u64> = cells.filter_map(|cell| cell.n).collect();
-    let sizes: Vec<u64> = sizes.into_iter().collect();
+    let size = |cell: &RecordCell| {
+        let fewer = cell.sentences.filter(|&sentences| Some(sentences as u64) != cell.n);
+        Some((cell.n?, fewer.map_or_else(String::new, |sentences| format!(" of {sentences} sentences"))))
+    };
+    let sizes: BTreeSet<(u64, String)> = cells.filter_map(size).collect();
+    let sizes: Vec<String> = sizes.into_iter().map(|(n, of)| format!("{n}{of}")).collect();
     (!sizes.is_empty()).then(|| format!("{} {}", column.name(), list(&sizes)))
 }
 

@@ -1,10 +1,11 @@
 //! What a score stage leaves in `outputs/scores.json`, and in `outputs/parts.json` what its scores are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vocable_metrics::{BleuCounts, Bootstrap, EditCounts, Items};
+use vocable_metrics::{BleuCounts, Bootstrap, EditCounts, Interval, Items};
 
 use crate::error::Error;
 use crate::files::{read_json, write_json};
@@ -16,7 +17,7 @@ pub struct Score {
     pub value: f64,
     /// How many items (utterances, pairs, …) it was measured on.
     pub n: u64,
-    /// Its 95 % interval, if one was computed.
+    /// Its 95 % interval over sentences, if one was computed; over items where these are not of sentences.
     pub interval: Option<[f64; 2]>,
     /// What every item contributes, in an order that all rows and seeds share, so that they can be compared item by item.
     /// Kept in a file of their own.
@@ -26,6 +27,10 @@ pub struct Score {
     /// of their own.
     #[serde(skip)]
     pub speakers: Vec<String>,
+    /// Which sentence each item is of, numbered in the order of their first items; empty where every item is one of its own. A
+    /// sentence that several voices say is as hard in each, so that its items are drawn together. Kept in a file of their own.
+    #[serde(skip)]
+    pub sentences: Vec<usize>,
 }
 
 /// What every item contributes to a score.
@@ -87,42 +92,74 @@ impl Items for Parts {
     }
 }
 
-/// A score's parts in groups, one of each speaker, which are drawn whole.
-pub(crate) struct Speakers<'s> {
+/// A score's parts in groups, one of each sentence or speaker, which are drawn whole.
+pub(crate) struct Groups<'s> {
     parts: &'s Parts,
-    names: Vec<&'s str>,
     items: Vec<Vec<usize>>,
 }
 
-impl Speakers<'_> {
-    /// Whether the same speakers are in both, so that they can be drawn together.
+impl<'s> Groups<'s> {
+    /// `keys` has one for each item; items of one key are a group.
+    fn new<K: Ord>(parts: &'s Parts, keys: impl IntoIterator<Item = K>) -> Self {
+        let mut items = BTreeMap::<K, Vec<usize>>::new();
+        for (item, key) in keys.into_iter().enumerate() {
+            items.entry(key).or_default().push(item);
+        }
+        Self { parts, items: items.into_values().collect() }
+    }
+
+    /// Whether both have the same items in the same groups, so that they can be drawn together.
     pub(crate) fn are_those_of(&self, other: &Self) -> bool {
-        self.names == other.names
+        self.items == other.items
     }
 }
 
-impl Items for Speakers<'_> {
+impl Items for Groups<'_> {
     fn count(&self) -> usize {
         self.items.len()
     }
 
     fn figure(&self, drawn: &[usize]) -> Option<f64> {
-        self.parts.figure(&drawn.iter().flat_map(|&speaker| &self.items[speaker]).copied().collect::<Vec<_>>())
+        self.parts.figure(&drawn.iter().flat_map(|&group| &self.items[group]).copied().collect::<Vec<_>>())
     }
 }
 
 impl Score {
     /// A value measured on `n` items.
     pub fn new(value: f64, n: u64) -> Self {
-        Self { value, n, interval: None, parts: Parts::default(), speakers: Vec::new() }
+        Self { value, n, interval: None, parts: Parts::default(), speakers: Vec::new(), sentences: Vec::new() }
     }
 
     /// The score of items by what each contributes, with its interval; `None` where it is not defined, as of no item.
     pub fn of(parts: impl Into<Parts>, bootstrap: Bootstrap) -> Option<Self> {
-        let parts = parts.into();
+        Self::drawn(parts.into(), Vec::new(), bootstrap)
+    }
+
+    /// The same where items are of sentences that may be said by several voices: those of one text are drawn together. An
+    /// item with an empty text is one of its own.
+    ///
+    /// # Panics
+    /// If there are not as many texts as items.
+    pub fn of_sentences<'t>(
+        parts: impl Into<Parts>,
+        texts: impl IntoIterator<Item = &'t str>,
+        bootstrap: Bootstrap,
+    ) -> Option<Self> {
+        let (parts, mut known) = (parts.into(), HashMap::new());
+        let number = |(item, text): (usize, &'t str)| {
+            let next = known.len();
+            *known.entry((text, text.is_empty().then_some(item))).or_insert(next)
+        };
+        let sentences: Vec<usize> = texts.into_iter().enumerate().map(number).collect();
+        assert_eq!(parts.count(), sentences.len(), "one text for each item");
+        Self::drawn(parts, sentences, bootstrap)
+    }
+
+    fn drawn(parts: Parts, sentences: Vec<usize>, bootstrap: Bootstrap) -> Option<Self> {
         let all: Vec<usize> = (0..parts.count()).collect();
-        let (value, interval) = (parts.figure(&all)?, bootstrap.interval(&parts)?);
-        Some(Self::new(value, all.len() as u64).interval(interval.low, interval.high).parts(parts))
+        let score = Self { sentences, ..Self::new(parts.figure(&all)?, all.len() as u64).parts(parts) };
+        let Interval { low, high } = bootstrap.interval(&score.by_sentence())?;
+        Some(score.interval(low, high))
     }
 
     /// The same score with its 95 % interval.
@@ -148,13 +185,16 @@ impl Score {
     }
 
     /// Its parts by speaker; none if these are not known.
-    pub(crate) fn by_speaker(&self) -> Speakers<'_> {
-        let mut items = BTreeMap::<&str, Vec<usize>>::new();
-        for (item, speaker) in self.speakers.iter().enumerate() {
-            items.entry(speaker).or_default().push(item);
+    pub(crate) fn by_speaker(&self) -> Groups<'_> {
+        Groups::new(&self.parts, &self.speakers)
+    }
+
+    /// Its parts by sentence; one by one if these are not known.
+    pub(crate) fn by_sentence(&self) -> Groups<'_> {
+        match self.sentences.is_empty() {
+            true => Groups::new(&self.parts, 0..self.parts.count()),
+            false => Groups::new(&self.parts, &self.sentences),
         }
-        let (names, items) = items.into_iter().unzip();
-        Speakers { parts: &self.parts, names, items }
     }
 }
 
@@ -173,6 +213,9 @@ impl Scores {
     /// The name of the file beside it with the speakers, by key.
     pub const SPEAKERS: &'static str = "speakers.json";
 
+    /// The name of the file beside it with the sentences, by key.
+    pub const SENTENCES: &'static str = "sentences.json";
+
     /// No scores yet.
     pub fn new() -> Self {
         Self::default()
@@ -185,7 +228,8 @@ impl Scores {
         self
     }
 
-    /// Writes `scores.json` and, where scores have them, `parts.json` and `speakers.json` into a stage's `outputs` directory.
+    /// Writes `scores.json` and, where scores have them, `parts.json`, `speakers.json` and `sentences.json` into a stage's
+    /// `outputs` directory.
     ///
     /// # Errors
     /// [`Error::Score`] for a value that is not finite, [`Error::File`] when it cannot be written.
@@ -201,20 +245,16 @@ impl Scores {
         if let Some((key, _)) = self.0.iter().find(|(_, score)| !finite(score)) {
             return Err(Error::Score(key.clone()));
         }
-        let parts = self.some(|score| (score.parts.count() > 0).then_some(&score.parts));
-        if !parts.is_empty() {
-            write_json(&outputs.join(Self::PARTS), &parts)?;
-        }
-        let speakers = self.some(|score| (!score.speakers.is_empty()).then_some(&score.speakers));
-        if !speakers.is_empty() {
-            write_json(&outputs.join(Self::SPEAKERS), &speakers)?;
-        }
+        self.keep(outputs, Self::PARTS, |score| (score.parts.count() > 0).then_some(&score.parts))?;
+        self.keep(outputs, Self::SPEAKERS, |score| (!score.speakers.is_empty()).then_some(&score.speakers))?;
+        self.keep(outputs, Self::SENTENCES, |score| (!score.sentences.is_empty()).then_some(&score.sentences))?;
         write_json(&outputs.join(Self::FILE), self)
     }
 
-    /// What there is of something that each score may have, by key.
-    fn some<T>(&self, of: impl Fn(&Score) -> Option<&T>) -> BTreeMap<&String, &T> {
-        self.0.iter().filter_map(|(key, score)| Some((key, of(score)?))).collect()
+    /// Writes what there is of something that each score may have, by key, into a file of its own.
+    fn keep<T: Serialize>(&self, outputs: &Path, file: &str, of: impl Fn(&Score) -> Option<&T>) -> Result<(), Error> {
+        let some: BTreeMap<&String, &T> = self.0.iter().filter_map(|(key, score)| Some((key, of(score)?))).collect();
+        if some.is_empty() { Ok(()) } else { write_json(&outputs.join(file), &some) }
     }
 
     /// Reads these files from a stage's `outputs` directory; `None` if the stage wrote no scores.
@@ -223,19 +263,26 @@ impl Scores {
     /// [`Error::File`], [`Error::Damaged`].
     pub fn read(outputs: &Path) -> Result<Option<Self>, Error> {
         let Some(mut scores) = read_json::<Self>(&outputs.join(Self::FILE))? else { return Ok(None) };
-        let parts: BTreeMap<String, Parts> = read_json(&outputs.join(Self::PARTS))?.unwrap_or_default();
-        for (key, parts) in parts {
-            if let Some(score) = scores.0.get_mut(&key) {
-                score.parts = parts;
-            }
-        }
-        let speakers: BTreeMap<String, Vec<String>> = read_json(&outputs.join(Self::SPEAKERS))?.unwrap_or_default();
-        for (key, speakers) in speakers {
-            if let Some(score) = scores.0.get_mut(&key) {
-                score.speakers = speakers;
-            }
-        }
+        scores.take(outputs, Self::PARTS, |score, parts| score.parts = parts)?;
+        scores.take(outputs, Self::SPEAKERS, |score, speakers| score.speakers = speakers)?;
+        scores.take(outputs, Self::SENTENCES, |score, sentences| score.sentences = sentences)?;
         Ok(Some(scores))
+    }
+
+    /// Reads what [`keep`](Self::keep) wrote into a file.
+    fn take<T: DeserializeOwned>(
+        &mut self,
+        outputs: &Path,
+        file: &str,
+        put: impl Fn(&mut Score, T),
+    ) -> Result<(), Error> {
+        let some: BTreeMap<String, T> = read_json(&outputs.join(file))?.unwrap_or_default();
+        for (key, value) in some {
+            if let Some(score) = self.0.get_mut(&key) {
+                put(score, value);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -259,8 +306,17 @@ mod tests {
             (speakers.count(), speakers.figure(&[0]), speakers.figure(&[0, 1, 1])),
             (2, Some(200.0 / 3.0), Some(400.0 / 9.0))
         );
+        // Of one text there is one draw.
+        let of_texts = |texts: [&str; 4]| {
+            let score = Score::of_sentences(vec![0.0, 30.0, 60.0, 90.0], texts, Bootstrap::new(Key::new(1))).unwrap();
+            (score.interval.unwrap(), score.sentences)
+        };
+        assert_eq!(of_texts(["a"; 4]), ([45.0, 45.0], vec![0; 4]));
+        assert_eq!(of_texts(["b", "a", "b", "a"]), ([30.0, 60.0], vec![0, 1, 0, 1]));
+        assert_eq!(of_texts(["", "a", "", "a"]).1, [0, 1, 2, 1]);
         let bleu = Score::of(vec![BleuCounts::of("a b c d", "a b c d")], Bootstrap::new(Key::new(1))).unwrap();
         assert_eq!((bleu.value, bleu.n, bleu.interval), (100.0, 1, Some([100.0, 100.0])));
+        let wer = Score { sentences: vec![0, 0], ..wer };
         let scores = Scores::new().with("wer", wer).with("n", Score::new(1.0, 1)).with("bleu", bleu);
         scores.write(dir.path()).unwrap();
         assert_eq!(Scores::read(dir.path()).unwrap(), Some(scores));

@@ -50,9 +50,14 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
         let base = HEIGHT - 6.0;
         put(format!("<text x=\"{:.1}\" y=\"{base}\" text-anchor=\"{anchor}\">{}</text>\n", x(step), step.round()));
     }
+    put(format!(
+        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>\n",
+        (left + WIDTH - right) / 2.0,
+        HEIGHT - 6.0
+    ));
+    let styles = styles(lines);
     let mut banded = false;
-    for (number, line) in lines.iter().enumerate() {
-        let (colour, dash) = style(number);
+    for (line, (colour, dash)) in lines.iter().zip(&styles) {
         let at = |point: &[f64; 4], value: usize| format!("{:.1} {:.1}", x(point[0]), y(point[value]));
         let finite: Vec<&[f64; 4]> = line.points.iter().filter(|point| point.iter().all(|x| x.is_finite())).collect();
         if finite.iter().any(|point| point[2] < point[3]) {
@@ -73,24 +78,32 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
         ));
     }
     put("</svg>\n".to_owned());
-    let legend = |(number, line): (usize, &Line)| {
-        let (colour, dash) = style(number);
+    let several = lines.iter().any(|line| line.runs > 1);
+    let legend = |(line, (colour, dash)): (&Line, &(&str, &str))| {
+        let runs = if several {
+            format!(", {} run{}", line.runs, if line.runs > 1 { "s" } else { "" })
+        } else {
+            String::new()
+        };
         format!(
             "<span><svg width=\"22\" height=\"8\" aria-hidden=\"true\"><path d=\"M1 4H21\" stroke=\"{colour}\" \
-             stroke-width=\"3\"{dash}/></svg> {}</span>",
+             stroke-width=\"3\"{dash}/></svg> {}{runs}</span>",
             escape(&line.rows)
         )
     };
     let legend: String = match lines.len() {
         1 => String::new(),
-        _ => lines.iter().enumerate().map(legend).collect(),
+        _ => lines.iter().zip(&styles).map(legend).collect(),
     };
-    let band = if banded { "; band: from the least to the greatest of the seeds" } else { "" };
+    let band = if banded { "; line: the mean of the runs; band: from the least to the greatest" } else { "" };
     format!("{svg}<figcaption>{name}{band}<br>{legend}</figcaption></figure>\n")
 }
 
-fn style(number: usize) -> (&'static str, &'static str) {
-    (COLOURS[number % COLOURS.len()], DASHES[number / COLOURS.len() % DASHES.len()])
+/// Of each line its colour, which is its row's in every chart of a table, and its dashes, which tell lines of one colour apart.
+fn styles(lines: &[Line]) -> Vec<(&'static str, &'static str)> {
+    let colour = |line: &Line| line.row % COLOURS.len();
+    let dash = |at: usize| lines[..at].iter().filter(|line| colour(line) == colour(&lines[at])).count() % DASHES.len();
+    (0..lines.len()).map(|at| (COLOURS[colour(&lines[at])], DASHES[dash(at)])).collect()
 }
 
 /// A number in few digits.
@@ -110,7 +123,8 @@ mod tests {
 
     #[test]
     fn lines_lie_inside_and_bands_are_there_where_seeds_differ() {
-        let line = |rows: &str, points: &[[f64; 4]]| Line { rows: rows.into(), points: points.to_vec() };
+        let line =
+            |rows: &str, points: &[[f64; 4]]| Line { rows: rows.into(), row: 0, runs: 1, points: points.to_vec() };
         let one = line("a <b>", &[[1.0, 5.0, 4.0, 6.0], [2.0, 3.0, 2.0, 4.0], [3.0, f64::NAN, 1.0, 1.0]]);
         let other = line("c", &[[1.0, 5.0, 5.0, 5.0]]);
         let svg = chart("loss", &[one.clone(), other.clone()]);
@@ -122,6 +136,10 @@ mod tests {
             "{svg}"
         );
         assert_eq!(chart("empty", &[line("a", &[])]), "");
+        // Of one row, so of one colour.
+        assert_eq!(styles(&[one.clone(), other.clone()]), [(COLOURS[0], DASHES[0]), (COLOURS[0], DASHES[1])]);
+        let of_second = Line { row: 1, ..other.clone() };
+        assert_eq!(styles(&[of_second]), [(COLOURS[1], DASHES[0])]);
         let says_band = |line: &Line| chart("one", std::slice::from_ref(line)).contains("band: from the least");
         assert!(says_band(&one) && !says_band(&other));
         assert!(!chart("alone", &[one]).contains("<span>"), "one line needs no legend");

@@ -20,6 +20,10 @@ const POINTS: usize = 160;
 pub struct Line {
     /// The rows that share it, with the place behind them where there are several.
     pub rows: String,
+    /// The first of these rows, by its place in the table.
+    pub row: usize,
+    /// How many runs it is the mean of.
+    pub runs: usize,
     /// Step, mean, least and greatest, in order.
     pub points: Vec<[f64; 4]>,
 }
@@ -52,6 +56,7 @@ impl Place {
 
 /// Stages that are drawn as one line, one of each seed, and what each row calls them.
 struct Group {
+    row: usize,
     stages: Vec<String>,
     names: Vec<String>,
 }
@@ -70,7 +75,7 @@ pub fn curves(
     inputs: &Inputs,
 ) -> Result<BTreeMap<String, BTreeMap<String, Vec<Line>>>, Error> {
     let mut kinds: BTreeMap<String, Vec<Group>> = BTreeMap::new();
-    for row in &record.rows {
+    for (at, row) in record.rows.iter().enumerate() {
         let mut found = BTreeMap::new();
         for cell in &row.cells {
             cell.stages.iter().try_for_each(|stage| collect(runs, stage, &cell.column, inputs, &mut found))?;
@@ -82,21 +87,21 @@ pub fn curves(
                 let name = if places.len() > 1 { format!("{} ({name})", row.name) } else { row.name.clone() };
                 match groups.iter_mut().find(|group| group.stages == *stages) {
                     Some(group) => group.names.push(name),
-                    None => groups.push(Group { stages: stages.clone(), names: vec![name] }),
+                    None => groups.push(Group { row: at, stages: stages.clone(), names: vec![name] }),
                 }
             }
         }
     }
     let mut charts: BTreeMap<String, BTreeMap<String, Vec<Line>>> = BTreeMap::new();
     for (kind, groups) in kinds {
-        for Group { stages, names: rows } in groups {
+        for Group { row, stages, names: rows } in groups {
             let runs: Vec<Numbers> =
                 stages.iter().map(|stage| numbers(&named_stage_dir(runs, stage))).collect::<Result<_, _>>()?;
             let names: BTreeSet<&String> = runs.iter().flat_map(BTreeMap::keys).collect();
             for name in names {
                 let lines: Vec<&[(f64, f64)]> =
                     runs.iter().filter_map(|run| run.get(name)).map(Vec::as_slice).collect();
-                let line = Line { rows: rows.join(", "), points: together(&lines) };
+                let line = Line { rows: rows.join(", "), row, runs: lines.len(), points: together(&lines) };
                 charts.entry(kind.clone()).or_default().entry(name.clone()).or_default().push(line);
             }
         }
@@ -266,13 +271,18 @@ mod tests {
             row("B", vec![cell("fr", &["tune-fr1"])]),
         ];
         let charts = curves(&record, dir.path(), &|stage| Ok(inputs[stage].clone())).unwrap();
-        let line =
-            |rows: &str, point: [f64; 3]| Line { rows: rows.into(), points: vec![[1.0, point[0], point[1], point[2]]] };
-        assert_eq!(charts["tune"]["loss"], [line("A (de)", [12.0, 11.0, 13.0]), line("A (fr), B", [21.0; 3])]);
+        let line = |rows: &str, row, runs, [mean, least, most]: [f64; 3]| Line {
+            rows: rows.into(),
+            row,
+            runs,
+            points: vec![[1.0, mean, least, most]],
+        };
+        let tune = [line("A (de)", 0, 2, [12.0, 11.0, 13.0]), line("A (fr), B", 0, 1, [21.0; 3])];
+        assert_eq!(charts["tune"]["loss"], tune);
         let pretrain = [
-            line("A (de ← model)", [2.0, 1.0, 3.0]),
-            line("A (de ← model ← teacher), B (fr ← model ← teacher)", [9.0; 3]),
-            line("B (fr ← model)", [1.0; 3]),
+            line("A (de ← model)", 0, 2, [2.0, 1.0, 3.0]),
+            line("A (de ← model ← teacher), B (fr ← model ← teacher)", 0, 1, [9.0; 3]),
+            line("B (fr ← model)", 1, 1, [1.0; 3]),
         ];
         assert_eq!(charts["pretrain"]["loss"], pretrain);
     }

@@ -29,5 +29,12 @@ for (const field of document.querySelectorAll("input[data-filter]")) {
     }
   });
 }
-// What is folded is printed, too.
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+// What is folded is printed too, but for charts and exhibits, which are hundreds of pages.
+let unfolded = [];
+addEventListener("beforeprint", () => {
+  unfolded = [...document.querySelectorAll("details:not([open])")].filter((part) => !part.querySelector("figure"));
+  for (const part of unfolded) part.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const part of unfolded) part.open = false;
+});

@@ -90,6 +90,7 @@ pub fn score(
     let (seed, datasets) = (c.seed, Arc::clone(datasets));
     Stage::new("score-asr", 4, split).input("prepare", prepare).input("decode", decode).run(move |run| {
         let (transcripts, speakers) = written(run, TRANSCRIPTS, &datasets)?;
+        let texts: Vec<&str> = transcripts.iter().map(|t| t.reference.as_str()).collect();
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;
         type Errors = fn(&str, &str) -> EditCounts;
@@ -103,7 +104,7 @@ pub fn score(
         ];
         for (name, head, errors) in measures {
             let counts: Vec<EditCounts> = transcripts.iter().map(|t| errors(&t.reference, head(t))).collect();
-            let score = scored(counts, seed).with_context(|| format!("the split {split}"))?;
+            let score = scored(counts, &texts, seed).with_context(|| format!("the split {split}"))?;
             run.log(format!("{name} {:.2}", score.value))?;
             scores = scores.with(name, score.speakers(speakers.clone()));
         }

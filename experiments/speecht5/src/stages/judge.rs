@@ -42,7 +42,7 @@ pub fn stage<I: SpeechTask>(
             let sounds = run.outputs().join("sounds");
             fs::create_dir_all(&sounds)?;
             let (griffin_lim, key) = (GriffinLim::new(LogMel::default(), GRIFFIN_LIM), decode_key::<I>(seed));
-            let (mut files, mut speakers, mut list) = (Vec::new(), Vec::new(), String::new());
+            let (mut files, mut speakers, mut texts, mut list) = (Vec::new(), Vec::new(), Vec::new(), String::new());
             for (n, ((_, mel, _), utterance)) in spoken.iter().zip(targets).enumerate() {
                 let file = format!("{n:04}.wav");
                 write_wav(sounds.join(&file), &griffin_lim.samples(mel, key.fold("phase").fold(n)), RATE)?;
@@ -50,11 +50,12 @@ pub fn stage<I: SpeechTask>(
                 list.push('\n');
                 files.push(file);
                 speakers.push(utterance.speaker);
+                texts.push(utterance.text);
                 run.progress().step(n as u64 + 1, "made to sounds");
             }
             fs::write(sounds.join("list.jsonl"), list)?;
             let verdicts = ask(&command, &sounds, &files)?;
-            let score = scored(verdicts, seed)?;
+            let score = scored(verdicts, &texts, seed)?;
             run.log(format!("judge {:.3}", score.value))?;
             Ok(run.write_scores(&Scores::new().with("judge", score.speakers(speakers)))?)
         })

@@ -179,10 +179,11 @@ pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, d
     Stage::new(kind, 3, CEPSTRUM).input("prepare", &heard.prepare).input("decode", decode).run(move |run| {
         let dataset = datasets.open(run, speaker)?;
         let (mut distances, mut unchanged) = (Vec::new(), Vec::new());
-        let (mut ended, mut focus, mut speakers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ended, mut focus, mut speakers, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (item, said, heard) in read(&run.input("decode"))? {
             let target = find(&dataset, &item.target)?;
             speakers.push(dataset.utterance(target).speaker.clone());
+            texts.push(dataset.utterance(target).text.as_str());
             let truth = cepstrum(&*dataset.mel(target)?);
             distances.push(distance(&cepstrum(&said), &truth));
             if item.heard > 0 {
@@ -198,7 +199,7 @@ pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, d
             if name == "source_mcd" && values.is_empty() {
                 continue;
             }
-            let score = scored(values, seed).context("there are no test pairs")?;
+            let score = scored(values, &texts, seed).context("there are no test pairs")?;
             run.log(format!("{name} {:.3}", score.value))?;
             scores = scores.with(name, score.speakers(speakers.clone()));
         }
@@ -232,6 +233,7 @@ pub fn hear<I: SpeechTask>(
             run.progress().start(spoken.len() as u64, "utterances");
             let griffin_lim = GriffinLim::new(LogMel::default(), GRIFFIN_LIM);
             let (mut counts, mut speakers): ([Vec<EditCounts>; 3], _) = (Default::default(), Vec::new());
+            let mut all_texts = Vec::new();
             for (n, batch) in spoken.chunks(judge.evaluation.batch).enumerate() {
                 let (mut texts, mut said, mut heard, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
                 for (at, (item, mel, _)) in batch.iter().enumerate() {
@@ -249,6 +251,7 @@ pub fn hear<I: SpeechTask>(
                         counts.extend(texts.iter().zip(heard).map(|(text, heard)| word_errors(text, &heard.joint)));
                     }
                 }
+                all_texts.extend(texts);
                 run.progress().step((n * judge.evaluation.batch + batch.len()) as u64, "heard");
             }
             let mut scores = Scores::new();
@@ -256,7 +259,7 @@ pub fn hear<I: SpeechTask>(
                 if name == "source_wer" && counts.is_empty() {
                     continue;
                 }
-                let score = scored(counts, c.seed)?;
+                let score = scored(counts, &all_texts, c.seed)?;
                 run.log(format!("{name} {:.2}", score.value))?;
                 scores = scores.with(name, score.speakers(speakers.clone()));
             }

@@ -120,12 +120,13 @@ pub fn score(
     let stage = Stage::new("score-st", 2, (split, BleuCounts::SIGNATURE));
     stage.input("prepare", prepare).input("decode", decode).run(move |run| {
         let (translations, speakers) = written(run, TRANSLATIONS, &datasets)?;
+        let texts: Vec<&str> = translations.iter().map(|t| t.reference.as_str()).collect();
         let mut scores = Scores::new();
         type Head = fn(&Written) -> &str;
         let heads: [(&str, Head); 2] = [("bleu", |t| &t.heard.joint), ("greedy_bleu", |t| &t.heard.attention)];
         for (name, head) in heads {
             let counts: Vec<BleuCounts> = translations.iter().map(|t| BleuCounts::of(&t.reference, head(t))).collect();
-            let score = scored(counts, seed).with_context(|| format!("the split {split}"))?;
+            let score = scored(counts, &texts, seed).with_context(|| format!("the split {split}"))?;
             run.log(format!("{name} {:.2} ({})", score.value, BleuCounts::SIGNATURE))?;
             scores = scores.with(name, score.speakers(speakers.clone()));
         }
