@@ -89,7 +89,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .about("Copies the tables and what says where their numbers come from, but for weights")
         .args([
             runs_arg(),
-            file("to", "Where to; what is there from other runs stays").value_name("DIR").required(true),
+            file("to", "Where to; tables of the same names there are replaced, the rest stays").value_name("DIR").required(true),
             exhibits_arg(),
         ]);
     let export = Arg::new("export").long("export").value_name("shell|slurm");

@@ -392,9 +392,13 @@ fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(),
 
 /// Copies what is worth keeping beside the code, and says how much that is.
 fn keep(runs: &Path, to: &Path, exhibits: usize, out: &mut dyn Write) -> Result<(), Failure> {
-    let Archived { tables, stages, bytes, left } = archive(runs, to, exhibits)?;
+    let Archived { tables, stages, bytes, left, replaced } = archive(runs, to, exhibits)?;
     let size = megabytes(bytes);
-    Ok(writeln!(out, "{}: {tables} tables, {stages} stages, {size}; {left} large outputs left out", to.display())?)
+    writeln!(out, "{}: {tables} tables, {stages} stages, {size}; {left} large outputs left out", to.display())?;
+    for (table, command) in replaced {
+        writeln!(out, "{} held other numbers before, of `{command}`; their stages are still there", table.display())?;
+    }
+    Ok(())
 }
 
 fn megabytes(bytes: u64) -> String {

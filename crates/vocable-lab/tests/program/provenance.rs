@@ -81,6 +81,16 @@ fn what_no_table_uses_is_shown_and_removed() {
     coffee.run(&["gc"]).ends(0).says("0 stages that no table uses");
     coffee.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before");
     coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
+    // Without a stage nobody knows what it was made from, which is used as well.
+    for brew in coffee.stages("brew") {
+        fs::remove_dir_all(brew).unwrap();
+    }
+    for command in [&["gc"][..], &["gc", "--remove"]] {
+        coffee.run(command).ends(1).says("has no manifest; run the table again");
+    }
+    assert!(coffee.only_stage("grind").join("outputs/powder.json").exists());
+    coffee.run(&["run", "warm"]).ends(0).says("5 stages: 3 done before, 2 to run");
+    coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
 }
 
 #[test]
@@ -96,6 +106,7 @@ fn what_was_done_for_a_cell_without_a_number_is_not_removed() {
         entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("brew-")).count()
     };
     assert_eq!((brews("runs/stages"), brews("kept/stages")), (1, 0));
+    coffee.run(&["gc", "--remove", "--runs", "kept"]).ends(0).says("removed 0 stages");
 }
 
 #[test]
@@ -160,6 +171,12 @@ fn an_archive_tells_what_the_runs_tell() {
     let before = metrics();
     bring(&next);
     assert!(metrics() == before, "of a stage that is whole not even the curves are replaced");
+    // Of a table of the same name it says whether that held other numbers; the same ones once more are none.
+    next.run(&["run", "warm", "brew.temperature=80"]).ends(0);
+    let replaced = "held other numbers before, of `coffee run warm brew.temperature=80`";
+    assert!(bring(&next).says(replaced).out.contains("runs/tables/warm-smoke.json held other"));
+    let again = bring(&next);
+    assert!(!again.out.contains("held other"), "{}", again.out);
     let plan = next.run(&["plan", "warm"]).ends(0).says("5 stages: 5 done");
     assert!(!plan.out.contains("kept"), "{}", plan.out);
     // Nor what is half done.
