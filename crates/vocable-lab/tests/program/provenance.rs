@@ -27,6 +27,9 @@ fn a_cell_is_traced_to_its_settings() {
     let name = coffee.only_stage("brew").file_name().unwrap().to_string_lossy().into_owned();
     let of_stage = coffee.run(&["trace", &name]).ends(0).out;
     assert!(of_stage.starts_with(&name) && !of_stage.contains("taste-"), "{of_stage}");
+    for no_stage in ["cups", &format!("runs/stages/{name}")] {
+        coffee.run(&["trace", no_stage]).ends(2).says("or the name of a stage in runs/stages");
+    }
     fs::remove_dir_all(coffee.only_stage("grind")).unwrap();
     coffee.run(&["trace", &name]).ends(1).says("has no manifest; run the table again");
     // Other numbers of the table are told from these by their name alone.
@@ -38,7 +41,7 @@ fn a_cell_is_traced_to_its_settings() {
 #[test]
 fn a_score_that_is_not_what_its_inputs_say_is_found() {
     let coffee = Coffee::new();
-    coffee.run(&["verify", "warm"]).ends(0).says("has not run").says("0 of 2 stages match");
+    coffee.run(&["verify", "warm"]).ends(1).says("has not run").says("0 of 2 stages match");
     coffee.run(&["run", "warm"]).ends(0);
     coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
     let scores = coffee.stages("taste")[0].join("outputs/scores.json");
@@ -141,6 +144,15 @@ fn an_archive_tells_what_the_runs_tell() {
     for command in [&["report"][..], &["verify", "warm"], &["trace", "cups", "Coffee", "strength"]] {
         let of_runs = told(command, "runs").replace(", weights", "");
         assert_eq!(told(command, "kept"), of_runs, "{command:?}");
+    }
+    // Curves are thinned there and weights left out, which is no difference.
+    let alike = coffee.run(&["diff", "runs", "kept"]).ends(0);
+    assert!(!alike.out.contains("→"), "{}", alike.out);
+    let name = coffee.stages("grind")[0].file_name().unwrap().to_string_lossy().into_owned();
+    let [of_runs, of_kept] = ["runs", "kept"].map(|runs| format!("{runs}/stages/{name}"));
+    let alike = coffee.run(&["diff", &of_runs, &of_kept]).ends(0);
+    for part in ["step           left out of the archive", "tensor         left out", "outputs        the same"] {
+        assert!(alike.out.contains(part), "{part}?\n{}", alike.out);
     }
     let page = |runs: &str| {
         coffee.run(&["report", "--runs", runs, "--html", "page.html"]).ends(0);
