@@ -220,6 +220,9 @@ fn voices(path: &Path, width: usize, inputs: usize) -> Result<Vec<Vec<f32>>, Unu
             return Err(Unusable(format!("{}: its shape is {shape:?}, where {wanted} is expected", path.display())));
         }
     };
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(Unusable(format!("{}: a speaker vector holds a value that is not finite", path.display())));
+    }
     let voices: Vec<Vec<f32>> = values.chunks_exact(width).map(<[f32]>::to_vec).collect();
     Ok((0..inputs).map(|input| voices[input % rows].clone()).collect())
 }
