@@ -88,6 +88,7 @@ fn what_no_table_uses_is_shown_and_removed() {
     for brew in coffee.stages("brew") {
         fs::remove_dir_all(brew).unwrap();
     }
+    coffee.run(&["verify", "warm"]).ends(1).says("cannot be computed again: runs/stages/brew-").says("has no manifest");
     for command in [&["gc"][..], &["gc", "--remove"]] {
         coffee.run(command).ends(1).says("has no manifest; run the table again");
     }
