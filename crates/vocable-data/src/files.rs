@@ -5,33 +5,29 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use vocable_weights::write_whole;
 
 use crate::manifest::hex;
 use crate::{DataError, bounded};
 
 /// Writes `path` through `fill`: beside it first, then flushed to disk, then renamed, so that a reader never sees a
-/// part and an interrupted run leaves what was there before. Missing parent folders are made.
+/// part and an interrupted run leaves what was there before. Missing parent folders are made. What a symbolic link leads to is
+/// written.
+///
+/// # Errors
+/// A path that names no file, or where a folder, a pipe or a device is; what `fill` or the file system says.
 pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
-    let name = path.file_name().expect("a file to write has a name").to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let write = || {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut writer = BufWriter::new(File::create(&beside)?);
+    let write = |beside: &Path| {
+        let mut writer = BufWriter::new(File::create(beside)?);
         fill(&mut writer)?;
         writer.flush()?;
-        writer.get_ref().sync_all()?;
-        drop(writer);
-        fs::rename(&beside, path)
+        writer.get_ref().sync_all()
     };
-    write().map_err(|source| {
-        let _ = fs::remove_file(&beside);
-        DataError::Io { path: path.to_owned(), source }
-    })
+    let parents = path.parent().map_or(Ok(()), fs::create_dir_all);
+    parents.and_then(|()| write_whole(path, write)).map_err(DataError::io(path))
 }
 
 /// SHA-256, in hex, over the names and the bytes of the files in a folder; folders in it and hidden files are left out.
@@ -126,5 +122,13 @@ mod tests {
         assert!(failed.unwrap_err().to_string().ends_with("deep/file.txt: disk on fire"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "first");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_path_without_a_name_is_an_error() {
+        for nameless in [".", "..", "/"].map(Path::new) {
+            let error = write_atomically(nameless, |out| out.write_all(b"text")).unwrap_err().to_string();
+            assert!(error.contains("it is a folder"), "{error}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::files::{create_dir, entries, write_atomic};
@@ -20,7 +20,7 @@ const KEPT: [&str; 2] = ["config.toml", "log.txt"];
 const LARGEST: u64 = 256 * 1024;
 
 /// What was copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Archived {
     /// How many tables.
     pub tables: usize,
@@ -30,15 +30,18 @@ pub struct Archived {
     pub bytes: u64,
     /// How many outputs were too large.
     pub left: usize,
+    /// Tables there that held other numbers before, with the command of these.
+    pub replaced: Vec<(PathBuf, String)>,
 }
 
 /// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log, the
-/// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. What is there already from other
-/// runs stays; a stage of the same name is the same stage. Runs can go on from the copy: a stage whose large outputs were
-/// left out runs again only where another reads it that has not run.
+/// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. Of what is there already from other
+/// runs the stages stay, as one of the same name is the same stage, and so do the records but for those of the same name, which
+/// are replaced; [`Archived::replaced`] tells which of them held other numbers. Runs can go on from the copy: a stage whose
+/// large outputs were left out runs again only where another reads it that has not run.
 ///
 /// # Errors
-/// [`Error`] when something cannot be read or written, or a stage behind a record is not there.
+/// [`Error`] when something cannot be read or written, a record there among it, or a stage behind a record is not there.
 pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Error> {
     let records = Record::all(runs)?;
     let stages = used(runs, &records)?;
@@ -49,8 +52,11 @@ pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Erro
     // Last, so that no record speaks of stages that are not there.
     let tables = to.join("tables");
     create_dir(&tables)?;
-    for (path, _) in &records {
+    for (path, record) in &records {
+        let place = tables.join(name(path));
+        let before = Record::read(&place)?.filter(|before| !record.holds(before));
         copy(path, &tables, &mut archived)?;
+        archived.replaced.extend(before.map(|before| (place, before.command)));
     }
     Ok(archived)
 }

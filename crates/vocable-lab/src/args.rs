@@ -81,7 +81,8 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .about("Serves the report of a run under way to browsers on this machine; takes the tables and settings that `run` takes");
     let port = Arg::new("port").long("port").value_name("PORT").value_parser(value_parser!(u16)).default_value("0");
     let port = port.help("Port of the loopback interface; 0 takes any that is free");
-    let verify = Command::new("verify").about("Computes scores again from what is stored and compares them");
+    let verify = Command::new("verify")
+        .about("Computes scores again from what is stored and compares them; exits 1 if one differs or none matches");
     let gc = Command::new("gc")
         .about("Shows the stages that no table uses")
         .args([runs_arg(), Arg::new("remove").long("remove").action(ArgAction::SetTrue).help("Remove them")]);
@@ -89,7 +90,9 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .about("Copies the tables and what says where their numbers come from, but for weights")
         .args([
             runs_arg(),
-            file("to", "Where to; what is there from other runs stays").value_name("DIR").required(true),
+            file("to", "Where to; tables of the same names there are replaced, the rest stays")
+                .value_name("DIR")
+                .required(true),
             exhibits_arg(),
         ]);
     let export = Arg::new("export").long("export").value_name("shell|slurm");

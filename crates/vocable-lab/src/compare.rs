@@ -11,7 +11,7 @@ use crate::config::{self, Change};
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
-use crate::stage_run::METRICS;
+use crate::stage_run::{EXHIBITS, METRICS};
 
 /// Fields of a record that tell how long it took and where, not what came out.
 const INCIDENTAL: [&str; 3] = ["seconds", "waited", "memory"];
@@ -33,9 +33,15 @@ pub struct Comparison {
     pub tensor: Option<String>,
     /// The other outputs.
     pub outputs: Option<String>,
+    /// Whether one of them is in an [archive](crate::archive::archive): records are thinned and tensors left out there, so these
+    /// and what else it lacks were not compared.
+    pub archived: bool,
 }
 
 impl Comparison {
+    /// The parts that an archive leaves out.
+    pub const LEFT_OUT: [&str; 2] = ["step", "tensor"];
+
     /// Each part by its name.
     pub fn parts(&self) -> [(&'static str, Option<&str>); 6] {
         [
@@ -50,7 +56,7 @@ impl Comparison {
 
     /// Whether nothing differs.
     pub fn same(&self) -> bool {
-        *self == Self::default()
+        self.parts().into_iter().all(|(_, difference)| difference.is_none())
     }
 
     /// The same, whatever code made them.
@@ -127,13 +133,16 @@ fn compare_stages(a: &Path, b: &Path) -> Result<Comparison, Error> {
         Manifest::read(dir)?.ok_or_else(|| Error::Compare { path: dir.to_owned(), reason: reason() })
     };
     let (one, other) = (read(a)?, read(b)?);
+    let left_out: Vec<&str> = one.left_out.iter().chain(&other.left_out).map(String::as_str).collect();
+    let archived = !left_out.is_empty();
     Ok(Comparison {
         configuration: configuration(a, b, &one, &other)?,
         data: data(a, b, &one, &other)?,
         code: code(&one, &other),
-        step: step(a, b)?,
-        tensor: tensor(a, b)?,
-        outputs: outputs(a, b)?,
+        step: if archived { None } else { step(a, b)? },
+        tensor: if archived { None } else { tensor(a, b)? },
+        outputs: outputs(a, b, &left_out)?,
+        archived,
     })
 }
 
@@ -279,11 +288,15 @@ fn first_tensor(a: &Weights, b: &Weights) -> Option<String> {
     })
 }
 
-/// The first output without tensors that differs.
-fn outputs(a: &Path, b: &Path) -> Result<Option<String>, Error> {
+/// The first output without tensors that differs. Those that an archive left out are passed over, as are exhibits then, of which
+/// it keeps some.
+fn outputs(a: &Path, b: &Path, left_out: &[&str]) -> Result<Option<String>, Error> {
     let (a, b) = (a.join("outputs"), b.join("outputs"));
     let (of_a, of_b) = (files(&a), files(&b));
-    for name in of_a.union(&of_b) {
+    let compared = |name: &&PathBuf| {
+        left_out.is_empty() || !left_out.iter().chain(&[EXHIBITS]).any(|missing| name.starts_with(missing))
+    };
+    for name in of_a.union(&of_b).filter(compared) {
         if !(of_a.contains(name) && of_b.contains(name)) {
             return Ok(Some(format!("only one of them has {}", name.display())));
         }

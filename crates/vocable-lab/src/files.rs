@@ -6,28 +6,24 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use vocable_weights::write_whole;
 
 use crate::error::Error;
 
-/// Writes `bytes` under `path`: beside it first, synced, then renamed, so that nothing partial ever has the final name.
+/// Writes `bytes` under `path`: beside it first, synced, then renamed, so that nothing partial ever has the final name. What a
+/// symbolic link leads to is written, and a pipe or a device is left alone.
 ///
 /// # Errors
-/// [`Error::File`] when the directory is missing or cannot be written to.
+/// [`Error::File`] when the directory is missing or cannot be written to, and when `path` names no regular file.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let name = path.file_name().expect("a file path ends in a name").to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let write = || {
-        let mut file = File::create(&beside)?;
+    let write = |beside: &Path| {
+        let mut file = File::create(beside)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        file.sync_all()
     };
-    write().map_err(|source| {
-        // The temporary is worthless now; that it may not exist either is no second error.
-        let _ = fs::remove_file(&beside);
-        Error::file("write", path)(source)
-    })
+    // The name to make durable is in the directory where the file really lies.
+    let sync = || path.canonicalize()?.parent().map_or(Ok(()), sync_directory);
+    write_whole(path, write).and_then(|()| sync()).map_err(Error::file("write", path))
 }
 
 /// Makes the names in a directory and in those below it as durable as the files they name.
@@ -104,6 +100,23 @@ mod tests {
         let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["taken", "x.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_written_through_and_a_path_without_a_name_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("x.json"), dir.path().join("link.json"));
+        write_json(&path, &1).unwrap();
+        std::os::unix::fs::symlink("x.json", &link).unwrap();
+        write_json(&link, &2).unwrap();
+        assert_eq!(read_json::<i32>(&path).unwrap(), Some(2));
+        assert!(link.is_symlink());
+        for nameless in [".", "..", "/"].map(Path::new) {
+            let error = write_atomic(nameless, b"3").unwrap_err();
+            let reason = std::error::Error::source(&error).expect("the reason").to_string();
+            assert!(reason.contains("it is a folder"), "{reason}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub struct Unused {
 /// The names of the stages that records, each with its file, lead to.
 ///
 /// # Errors
+/// [`Error::Missing`] for one that is not there: which stages it was made from is unknown, and these are used as well.
 /// [`Error`] when a manifest cannot be read, or a record does not say which stages its numbers are from.
 pub(crate) fn used(runs: &Path, records: &[(PathBuf, Record)]) -> Result<HashSet<String>, Error> {
     let mut used = HashSet::new();
@@ -41,17 +42,27 @@ pub(crate) fn used(runs: &Path, records: &[(PathBuf, Record)]) -> Result<HashSet
     Ok(used)
 }
 
+/// Adds a stage and all that it was made from.
+fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Error> {
+    if used.insert(stage.to_owned()) {
+        let dir = named_stage_dir(runs, stage);
+        let manifest = Manifest::read(&dir)?.ok_or(Error::Missing(dir))?;
+        manifest.inputs.values().try_for_each(|input| mark(runs, input, used))?;
+    }
+    Ok(())
+}
+
 /// The stages that no record under a runs directory uses, by name. What was killed before the table's record was written
 /// counts as unused.
 ///
 /// # Errors
-/// [`Error`] when a record or a manifest cannot be read, or a record does not say which stages its numbers are from.
+/// [`Error::Missing`] when a stage behind a record's number is not there; [`Error`] when a record or a manifest cannot be read,
+/// or a record does not say which stages its numbers are from.
 pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
     let records = Record::all(runs)?;
     let mut used = used(runs, &records)?;
-    for stage in records.iter().flat_map(|(_, record)| &record.begun) {
-        mark(runs, stage, &mut used)?;
-    }
+    // Of work without a number a record names every stage, some of which an archive leaves out.
+    used.extend(records.iter().flat_map(|(_, record)| record.begun.iter().cloned()));
     let mut unused = Vec::new();
     for dir in entries(&runs.join("stages")) {
         let stage = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -84,17 +95,6 @@ pub fn remove(runs: &Path) -> Result<Vec<Unused>, Error> {
         fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))?;
     }
     Ok(unused)
-}
-
-fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Error> {
-    if used.insert(stage.to_owned())
-        && let Some(manifest) = Manifest::read(&named_stage_dir(runs, stage))?
-    {
-        for input in manifest.inputs.values() {
-            mark(runs, input, used)?;
-        }
-    }
-    Ok(())
 }
 
 fn size(path: &Path) -> u64 {

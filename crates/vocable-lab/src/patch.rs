@@ -193,6 +193,8 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::String(text) if text == "none" => Value::Null,
         toml::Value::String(text) => Value::from(text),
         toml::Value::Integer(number) => Value::from(number),
+        // JSON has no such number, and would have none in its place.
+        toml::Value::Float(number) if !number.is_finite() => Value::from(number.to_string()),
         toml::Value::Float(number) => Value::from(number),
         toml::Value::Boolean(flag) => Value::from(flag),
         // No configuration holds dates; their text is what was meant.
@@ -348,7 +350,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_path_and_the_nearest_key() {
-        let cases: [(&[&str], &str); 11] = [
+        let cases: [(&[&str], &str); 12] = [
             (&["pretrain.stpes=1"], "unknown key `pretrain.stpes`; the nearest valid key is `pretrain.steps`"),
             (&["pretrian.steps=1"], "unknown key `pretrian.steps`; the nearest valid key is `pretrain.steps`"),
             (&["steps=1"], "unknown key `steps`; the nearest valid key is `pretrain.steps`"),
@@ -373,6 +375,7 @@ mod tests {
             ),
             (&["pretrain.steps=-1"], "`pretrain.steps`: invalid value: integer `-1`, expected u32"),
             (&["pretrain.steps=none"], "`pretrain.steps` is not optional, so it cannot be none"),
+            (&["rate=nan"], "`rate`: invalid type: string \"NaN\", expected f32"),
             (&["widths=[1, x]"], "`widths`: invalid type: string \"[1, x]\", expected a sequence"),
         ];
         for (overrides, expected) in cases {

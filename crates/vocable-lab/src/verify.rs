@@ -45,7 +45,11 @@ pub fn verify(runs: &Path, stage: &Stage) -> Result<Verdict, Error> {
     let inputs = input_dirs(runs, stage);
     let mut left_out = false;
     for dir in inputs.values() {
-        left_out |= Manifest::read(dir)?.is_some_and(|manifest| !manifest.left_out.is_empty());
+        match Manifest::read(dir)? {
+            Some(manifest) => left_out |= !manifest.left_out.is_empty(),
+            // What the stage itself would say of it is that some file is missing.
+            None => return Ok(Verdict::Failed(Error::Missing(dir.clone()).to_string())),
+        }
     }
     let room = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
     let run = StageRun::new(room.path().to_owned(), inputs, Progress::hidden(), Arc::new(AtomicBool::new(false)))?;

@@ -292,8 +292,11 @@ impl ModelConfig {
             + 2.0 * size(vocabulary) * width
     }
 
-    /// Whether a model of these sizes can be made, and if not, why: sizes that come from a file may be any numbers.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Whether a model of these sizes can be made: sizes that come from a file or a user may be any numbers.
+    ///
+    /// # Errors
+    /// Which size cannot be, and why.
+    pub fn check(&self) -> Result<(), String> {
         let layers = self.extractor().layers;
         let sizes = [
             ("width", self.width),
@@ -303,7 +306,9 @@ impl ModelConfig {
             ("decoder_heads", self.decoder_heads()),
             ("encoder_layers", self.encoder_layers),
             ("decoder_layers", self.decoder_layers),
+            // A reach of 0 is a table of nothing: none is what switches relative positions off.
             ("encoder_relative_position", self.encoder_relative_position.unwrap_or(1)),
+            ("decoder_relative_position", self.decoder_relative_position.unwrap_or(1)),
             ("extractor_layers", layers.len()),
             ("positional_kernel", self.positional_kernel),
             ("positional_groups", self.positional_groups),

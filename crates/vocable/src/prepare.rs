@@ -293,9 +293,7 @@ fn prepare(source: Source, progress: &Console) -> Result<Done, DataError> {
                 wham::prepare_all(&folders.from, mixing.as_ref(), &folders.target.to, folders.lenience(), progress)?;
             return Ok(Done::Recordings(all));
         }
-        Source::Noise(Noise { from, target }) => {
-            readers::prepare("noise", &from, noise::list(&from)?, &target.to, target.lenience(), progress)?
-        }
+        Source::Noise(Noise { from, target }) => noise::prepare(&from, &target.to, target.lenience(), progress)?,
         Source::Kaldi(Kaldi { from, target, root }) => {
             let listing = kaldi::list(&from, &root)?;
             readers::prepare("kaldi", &from[0].1, listing, &target.to, target.lenience(), progress)?

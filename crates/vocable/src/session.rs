@@ -12,6 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tempfile::NamedTempFile;
+use vocable_weights::destination;
 
 /// Why a command cannot begin: options, a model or files that do not fit. The program says it in a line and exits 2.
 #[derive(Debug)]
@@ -193,7 +194,7 @@ pub fn can_be_file(path: &Path) -> Result<(), Unusable> {
     }
     match folder {
         Some(folder) if !folder.is_dir() => wrong("its folder does not exist; make it first"),
-        _ => Ok(()),
+        _ => destination(path).map(drop).or_else(|error| wrong(&error.to_string())),
     }
 }
 

@@ -2,6 +2,7 @@
 //! apart.
 
 use std::collections::BTreeSet;
+use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use burn::module::Module;
 use burn::tensor::Device;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use vocable_data::corpus::Corpus;
+use vocable_data::files::write_atomically;
 use vocable_data::manifest::{Manifest, Split, Utterance};
 use vocable_data::speaker;
 use vocable_metrics::equal_error_rate_of_pairs;
@@ -29,6 +31,8 @@ const TRAINING: &str = "training";
 /// The list of the utterances with their vectors, and the folder of these.
 const MANIFEST: &str = "manifest.jsonl";
 const VECTORS: &str = "vectors";
+/// What decides on a training, beside its checkpoints.
+const SETTINGS: &str = "settings.json";
 
 /// What to do about voices.
 #[derive(Subcommand)]
@@ -172,6 +176,11 @@ fn embed_manifest(options: &Embed, path: &Path) -> Ending {
     if same_place(&target, path) {
         return Err(Unusable(format!("{}: it is the manifest itself; name another folder", target.display())));
     }
+    let own = |utterance: &Utterance| utterance.speaker_vector.as_ref() == Some(&vector_file(&utterance.id));
+    if target.exists() && !Manifest::read(&target).is_ok_and(|before| before.utterances.iter().all(own)) {
+        let message = "it is in the way, and `speakers embed` did not make it; name another folder";
+        return Err(Unusable(format!("{}: {message}", target.display())));
+    }
     let named = |id: &str| Path::new(id).components().all(|part| matches!(part, Component::Normal(_)));
     if let Some(odd) = manifest.utterances.iter().find(|utterance| !named(&utterance.id)) {
         return Err(Unusable(format!("{}: the id `{}` cannot be the name of a file", path.display(), odd.id)));
@@ -182,7 +191,7 @@ fn embed_manifest(options: &Embed, path: &Path) -> Ending {
     let mut embedded = Vec::with_capacity(utterances.len());
     for (index, utterance) in utterances.iter().enumerate() {
         let recording = corpus.manifest().resolve(&utterance.audio);
-        let file = Path::new(VECTORS).join(format!("{}.npy", utterance.id));
+        let file = vector_file(&utterance.id);
         let written = corpus.audio(index).map_err(|error| error.to_string()).and_then(|samples| {
             let vector = vector(&encoder, options, &samples);
             let vector = vector.map_err(|error| format!("{}: {error}", recording.display()))?;
@@ -204,6 +213,11 @@ fn embed_manifest(options: &Embed, path: &Path) -> Ending {
         reporter.done(&object, &format!("{target}: {count} utterances with vectors of {width} values"));
     }
     Ok(reporter.finish())
+}
+
+/// The file of an utterance's vector, from its manifest.
+fn vector_file(id: &str) -> PathBuf {
+    Path::new(VECTORS).join(format!("{id}.npy"))
 }
 
 fn verify(options: &Verify) -> Ending {
@@ -245,7 +259,13 @@ fn train_encoder(options: &Train) -> Ending {
     let corpus = Arc::new(Corpus::new(Manifest::read(&options.manifest)?));
     can_be_folder(&options.output)?;
     let key = Key::new(options.seed);
-    let training = SpeakerTraining::new(task.clone(), corpus, key.fold("data"), Device::flex().autodiff())?;
+    let training =
+        SpeakerTraining::new(task.clone(), Arc::clone(&corpus), key.fold("data"), Device::flex().autodiff())?;
+    let recipe = recipe(options);
+    recipe.check()?;
+    let folder = options.output.join(TRAINING);
+    let data = corpus.manifest().hash();
+    keep_to(&folder, &json!({ "data": data, "seed": options.seed, "task": &task, "train": &recipe }))?;
     training.notes().iter().for_each(|note| eprintln!("warning: {note}"));
     let interrupt = on_interrupt();
     let updates = options.updates as usize;
@@ -258,9 +278,8 @@ fn train_encoder(options: &Train) -> Ending {
         }
         Event::Started { .. } | Event::Recorded { .. } | Event::Saved { .. } => {}
     };
-    let folder = options.output.join(TRAINING);
     let model = training.init(key.fold("model"));
-    let trained = train(&recipe(options), options.seed, model, &training, &folder, &interrupt, &mut observe);
+    let trained = train(&recipe, options.seed, model, &training, &folder, &interrupt, &mut observe);
     let model = match trained {
         Err(error @ TrainError::Interrupted { .. }) => {
             eprintln!("{error}");
@@ -273,6 +292,42 @@ fn train_encoder(options: &Train) -> Ending {
     let (out, width, voices) = (options.output.display(), encoder.config.width, training.speakers().len());
     say(format_args!("{out}: vectors of {width} values, learnt from {voices} voices"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says in a training's folder what it is a training of, and refuses to take that of other settings for it.
+fn keep_to(folder: &Path, settings: &Value) -> Result<(), Unusable> {
+    let (path, text) = (folder.join(SETTINGS), format!("{settings:#}\n"));
+    match std::fs::read_to_string(&path) {
+        Ok(before) if before == text => Ok(()),
+        Ok(before) => {
+            let [before, now] = [&before, &text].map(|text| serde_json::from_str(text).unwrap_or(Value::Null));
+            let mut names = Vec::new();
+            differences("", &before, &now, &mut names);
+            let message = "repeat the command that began it, or name another folder";
+            let (folder, names) = (folder.display(), names.join(", "));
+            Err(Unusable(format!("{folder}: a training of other settings ({names}) is there; {message}")))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(write_atomically(&path, |out| out.write_all(text.as_bytes()))?)
+        }
+        Err(error) => Err(Unusable(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// The dotted names of what differs in two values below `name`.
+fn differences(name: &str, one: &Value, other: &Value, names: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                let below = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                let [one, other] = [one, other].map(|values| values.get(key).unwrap_or(&Value::Null));
+                differences(&below, one, other, names);
+            }
+        }
+        (one, other) if one != other => names.push(name.to_owned()),
+        _ => {}
+    }
 }
 
 fn task(options: &Train) -> Result<SpeakerTask, Unusable> {

@@ -12,7 +12,7 @@ use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_speecht5::decode::SpeechDecoding;
 use vocable_vocoder::Vocoder;
-use vocable_weights::{OwnedTensor, read_array, write_safetensors};
+use vocable_weights::{OwnedTensor, destination, read_array, write_safetensors};
 
 use crate::model::{Model, Precision};
 use crate::session::{Reporter, Unusable};
@@ -156,7 +156,8 @@ impl<'a> Speaking<'a> {
         let data: Vec<f32> = parts.iter().flat_map(|part| part.mel.data.iter().copied()).collect();
         let (width, seconds) = (self.model.folder.model_config().mel, samples.len() as f64 / f64::from(self.rate()));
         let frames = data.len() / width;
-        write_wav(output, &samples, self.rate()).map_err(|error| error.to_string())?;
+        let file = destination(output).map_err(|error| format!("{}: {error}", output.display()))?;
+        write_wav(file, &samples, self.rate()).map_err(|error| error.to_string())?;
         if let Some(path) = mel {
             let tensor = OwnedTensor::f32(vec![frames, width], &data);
             write_safetensors(path, vec![("mel".into(), tensor)], None).map_err(|error| error.to_string())?;
@@ -219,6 +220,9 @@ fn voices(path: &Path, width: usize, inputs: usize) -> Result<Vec<Vec<f32>>, Unu
             return Err(Unusable(format!("{}: its shape is {shape:?}, where {wanted} is expected", path.display())));
         }
     };
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(Unusable(format!("{}: a speaker vector holds a value that is not finite", path.display())));
+    }
     let voices: Vec<Vec<f32>> = values.chunks_exact(width).map(<[f32]>::to_vec).collect();
     Ok((0..inputs).map(|input| voices[input % rows].clone()).collect())
 }

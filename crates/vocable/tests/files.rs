@@ -292,6 +292,32 @@ fn features_are_the_librarys() {
     assert!(complaint(&["features", "units", &files[0]]).contains("--clusters"));
 }
 
+#[cfg(unix)]
+#[test]
+fn links_are_written_through_and_what_is_no_file_is_left_alone() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+    let out = tempfile::tempdir().unwrap();
+    let path = |name: &str| out.path().join(name).display().to_string();
+    let mel = |to: &str| ["features".to_owned(), "mel".to_owned(), fixture("hf/asr_0.wav"), "-o".to_owned(), path(to)];
+    let written = |to: &str| printed(&mel(to).each_ref().map(String::as_str));
+    fs::write(path("far.safetensors"), "").unwrap();
+    std::os::unix::fs::symlink("far.safetensors", path("link.safetensors")).unwrap();
+    written("link.safetensors");
+    written("plain.safetensors");
+    assert!(Path::new(&path("link.safetensors")).is_symlink());
+    assert_eq!(fs::read(path("far.safetensors")).unwrap(), fs::read(path("plain.safetensors")).unwrap());
+    // Like any other new file, it is for whoever may read here.
+    fs::write(path("any"), "").unwrap();
+    let mode = |name: &str| fs::metadata(path(name)).unwrap().permissions().mode();
+    assert_eq!(mode("plain.safetensors"), mode("any"));
+    let pipe = path("pipe.safetensors");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let said = complaint(&mel("pipe.safetensors").each_ref().map(String::as_str));
+    assert!(said.contains("pipe.safetensors: it is no regular file"), "{said}");
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
 #[test]
 fn scores_are_those_of_the_metrics() {
     let out = tempfile::tempdir().unwrap();

@@ -25,6 +25,7 @@ impl Desk {
         fs::create_dir(desk.path("a folder")).unwrap();
         vocable_audio::write_wav(desk.path("short.wav"), &[0.1; 100], 16_000).unwrap();
         vocable_audio::write_wav(desk.path("one sample.wav"), &[0.1], 44_100).unwrap();
+        vocable_data::speaker::write(Path::new(&desk.path("no voice.npy")), &[f32::NAN; 16]).unwrap();
         desk
     }
 
@@ -79,6 +80,11 @@ fn mistakes_are_named_before_anything_is_written() {
             2,
             with(&["speak", "--model", &tts, "--speaker", &other, "-o", &out, "a"], &[]),
             "(16) or (1, 16) is expected",
+        ),
+        (
+            2,
+            with(&["speak", "--model", &tts, "--speaker", &desk.path("no voice.npy"), "-o", &out, "a"], &[]),
+            "no voice.npy: a speaker vector holds a value that is not finite",
         ),
         (1, with(&["features", "mfcc", &short, "-o", &out], &[]), "short.wav: 100 samples are too few for a frame"),
         (1, with(&["features", "mel", &one, "-o", &out], &[]), "one sample.wav: 1 samples at 44100 Hz are too few for"),

@@ -80,8 +80,29 @@ fn what_is_trained_on_a_manifest_embeds_it() {
     assert!(train("4").1.contains("continuing from"));
     assert_eq!(fs::read(path("voices/embedding_model.ckpt")).unwrap(), before);
 
+    // Another command does not.
+    let options = ["--updates", "4", "--channels", "16,16,16,16,24", "--width", "12", "--batch", "8", "--every", "2"];
+    let again = [&["speakers", "train", "--manifest", &manifest, "-o", &out][..], &options].concat();
+    let message = complaint(2, &[&again[..], &["--learning-rate", "0.5"]].concat());
+    assert!(message.contains("voices/training: a training of other settings (train.learning_rate)"), "{message}");
+    let whole = fs::read_to_string(&manifest).unwrap();
+    let (all_but_one, _) = whole.trim_end().rsplit_once('\n').unwrap();
+    fs::write(&manifest, all_but_one).unwrap();
+    let message = complaint(2, &again);
+    assert!(message.contains("other settings (data) is there; repeat the command that began it"), "{message}");
+    fs::write(&manifest, &whole).unwrap();
+
     let embedded = path("embedded");
-    printed(&["speakers", "embed", "--model", &out, "--manifest", &manifest, "-o", &embedded]);
+    let embed = |to: &str| ["speakers", "embed", "--model", &out, "--manifest", &manifest, "-o", to].map(str::to_owned);
+    printed(&embed(&embedded).each_ref().map(String::as_str));
+    // Its own manifest it writes again; another one stays.
+    printed(&embed(&embedded).each_ref().map(String::as_str));
+    let foreign = path("foreign/manifest.jsonl");
+    fs::create_dir(path("foreign")).unwrap();
+    fs::copy(&manifest, &foreign).unwrap();
+    let message = complaint(2, &embed(&path("foreign")).each_ref().map(String::as_str));
+    assert!(message.contains("manifest.jsonl: it is in the way, and `speakers embed` did not make it"), "{message}");
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), whole);
     let (before, after) =
         (Manifest::read(&manifest).unwrap(), Manifest::read(path("embedded/manifest.jsonl")).unwrap());
     assert_eq!(after.utterances.len(), before.utterances.len());

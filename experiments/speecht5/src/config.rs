@@ -278,6 +278,10 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     range("model.decoder_layers", model.decoder_layers, "must be 1 or more", model.decoder_layers > 0)?;
     range("model.reduction", model.reduction, "must be 1 or more", model.reduction > 0)?;
     range("model.mel", model.mel, "must be 80, the bins of the log-mel front end", model.mel == 80)?;
+    let channels = model.extractor_channels;
+    range("model.extractor_channels", channels, "must be 1 or more", channels > 0)?;
+    // What has no message of its own above.
+    model.check().map_err(|message| ConfigError::Other(format!("model: {message}")))?;
     range("units.clusters", config.units.clusters, "must be 2 or more", config.units.clusters > 1)?;
     range("evaluation.batch", config.evaluation.batch, "must be 1 or more", config.evaluation.batch > 0)?;
     let search = &config.evaluation.search;
@@ -304,6 +308,13 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         }
         range("units.hubert.layer", hubert.layer, "must be 1 or more", hubert.layer > 0)?;
         range("units.hubert.clusters", hubert.clusters, "must be 2 or more", hubert.clusters > 1)?;
+    }
+    let clusters = config.units.clusters.max(config.units.used());
+    let allowed = format!("must be {clusters} or more, as many as there are clusters");
+    range("units.frames", config.units.frames, &allowed, config.units.frames >= clusters)?;
+    if let Some(limit) = config.data.limit {
+        range("data.limit.train", limit.train, "must be 1 or more", limit.train > 0)?;
+        range("data.limit.test", limit.test, "must be 1 or more", limit.test > 0)?;
     }
     let mut trains = vec![
         ("asr", &config.asr.train),
@@ -434,8 +445,6 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         ("se.task.micro_batches", config.se.task.micro_batches),
         ("sid.task.batch_items", config.sid.task.batch_items),
         ("sid.task.micro_batches", config.sid.task.micro_batches),
-        ("model.speaker", model.speaker),
-        ("model.postnet_layers", model.postnet_layers),
     ] {
         range(path, value, "must be 1 or more", value > 0)?;
     }

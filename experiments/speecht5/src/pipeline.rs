@@ -7,11 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Serialize;
-use vocable_data::manifest::{Manifest, Split, Utterance};
+use vocable_data::manifest::{Language, Manifest, Split, Utterance};
 use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
-use vocable_speecht5::vc::Speech;
 use vocable_train::TrainConfig;
 
 use crate::config::{DataConfig, Recipe, RunConfig};
@@ -54,8 +53,12 @@ struct Known {
     sizes: [usize; 4],
     /// Whether every utterance has a text.
     transcribed: bool,
+    /// Splits with an utterance that has a translation, and into what.
+    translated: Vec<(Split, Language)>,
     /// Whether two voices are trained on and one of them is tested.
     identifiable: bool,
+    /// Whether two voices that are trained on are tested, one of them in two utterances.
+    verifiable: bool,
 }
 
 impl Known {
@@ -111,8 +114,13 @@ impl Pipeline {
 
     /// The stage that scores translation on a test split.
     pub fn st_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
+        let language = c.st.task.output.language;
         for needed in [Split::Train, split] {
             self.needs(c, needed)?;
+            if !self.known(&c.data.manifest)?.translated.contains(&(needed, language)) {
+                let message = format!("the corpus has no `text_{}` in its `{needed}` split", language.code());
+                return Err(Unavailable(message));
+            }
         }
         let prepare = self.prepare(c)?;
         let vocabulary = st::vocabulary(c, &prepare, &self.datasets);
@@ -133,18 +141,6 @@ impl Pipeline {
         self.needs(c, split)?;
         let prepare = self.prepare(c)?;
         Ok(lm::score(c, &prepare, &lm::stage(c, &prepare, &self.datasets), split, &self.datasets))
-    }
-
-    /// The stage that scores voice conversion.
-    pub fn vc_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        for (parallel, split) in
-            self.known(&c.data.manifest)?.parallel.into_iter().zip([Split::Train, Split::TestClean])
-        {
-            if !parallel {
-                return Err(Unavailable(format!("no sentence of the `{split}` split is spoken by two voices")));
-            }
-        }
-        self.speech_score::<Speech>(c)
     }
 
     /// The stage that scores a task that ends in speech by its sound.
@@ -182,6 +178,9 @@ impl Pipeline {
         if I::TASK == "tts" {
             self.needs_texts(c)?;
         }
+        if I::TASK == "vc" {
+            self.needs_parallel(c)?;
+        }
         let heard = Heard { prepare: self.prepare(c)?, noise: self.noise::<I>(c)? };
         let finetune = |inputs| {
             let inputs = Inputs { noise: heard.noise.clone(), ..inputs };
@@ -213,6 +212,14 @@ impl Pipeline {
         }
     }
 
+    fn needs_parallel(&self, c: &RunConfig) -> Result<(), Unavailable> {
+        let parallel = self.known(&c.data.manifest)?.parallel;
+        match parallel.into_iter().zip([Split::Train, Split::TestClean]).find(|(parallel, _)| !parallel) {
+            Some((_, split)) => Err(Unavailable(format!("no sentence of the `{split}` split is spoken by two voices"))),
+            None => Ok(()),
+        }
+    }
+
     /// The stage that scores speaker identification.
     pub fn sid_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         let [prepare, model] = self.identified(c)?;
@@ -222,6 +229,10 @@ impl Pipeline {
 
     /// The stage that scores how well voices are told apart without naming them.
     pub fn sid_verification(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
+        if !self.known(&c.data.manifest)?.verifiable {
+            let message = "verification needs two voices of `train` in `test-clean`, one of them in two utterances";
+            return Err(Unavailable(message.into()));
+        }
         let [prepare, model] = self.identified(c)?;
         Ok(sid::verify(c, &prepare, &model, &self.datasets))
     }
@@ -346,7 +357,23 @@ impl Pipeline {
                 !text.is_empty() && speaker_of.insert(text, speaker).is_some_and(|other| other != speaker)
             })
         };
-        let (trained, tested) = (manifest.speakers(Split::Train), manifest.speakers(Split::TestClean));
+        let trained = manifest.speakers(Split::Train);
+        let mut translated = Vec::new();
+        for split in Split::ALL {
+            for language in [Language::German, Language::French] {
+                if manifest.split(split).into_iter().any(|index| utterances[index].translation(language).is_some()) {
+                    translated.push((split, language));
+                }
+            }
+        }
+        // Test utterances of each voice that is trained on.
+        let mut tested: HashMap<&String, usize> = HashMap::new();
+        for index in manifest.split(Split::TestClean) {
+            let speaker = &utterances[index].speaker;
+            if trained.binary_search(speaker).is_ok() {
+                *tested.entry(speaker).or_default() += 1;
+            }
+        }
         let known = Rc::new(Known {
             hash: manifest.hash(),
             path,
@@ -354,7 +381,9 @@ impl Pipeline {
             parallel: [parallel(Split::Train), parallel(Split::TestClean)],
             sizes: Split::ALL.map(|split| manifest.split(split).len()),
             transcribed: utterances.iter().all(|utterance| !utterance.text.is_empty()),
-            identifiable: trained.len() > 1 && tested.iter().any(|speaker| trained.contains(speaker)),
+            translated,
+            identifiable: trained.len() > 1 && !tested.is_empty(),
+            verifiable: tested.len() > 1 && tested.values().any(|&count| count > 1),
         });
         self.sources.borrow_mut().insert(name.to_owned(), Rc::clone(&known));
         Ok(known)

@@ -79,7 +79,7 @@ fn ablation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
     rows(table)
         .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
         .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
-        .column(Column::lower("VC", "mcd", move |c| vc.vc_score(c)).unit("MCD dB").decimals(2))
+        .column(Column::lower("VC", "mcd", move |c| vc.speech_score::<Speech>(c)).unit("MCD dB").decimals(2))
         .column(Column::higher("SID", "accuracy", move |c| sid.sid_score(c)).unit("acc. %").decimals(1))
         .column(
             Column::higher("SID ½ s in noise", "noisy_accuracy", move |c| noisy.sid_score(c))
@@ -206,8 +206,12 @@ fn diagnostics(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
         .column(recognised(pipeline, "CTC other", "ctc_wer", Split::TestOther))
         .column(recognised(pipeline, "attention clean", "attention_wer", Split::TestClean))
         .column(recognised(pipeline, "attention other", "attention_wer", Split::TestOther))
-        .column(Column::lower("VC unconverted", "source_mcd", move |c| source.vc_score(c)).unit("MCD dB").decimals(2))
-        .column(Column::higher("VC ended", "ended", move |c| ended.vc_score(c)).unit("%").decimals(1))
+        .column(
+            Column::lower("VC unconverted", "source_mcd", move |c| source.speech_score::<Speech>(c))
+                .unit("MCD dB")
+                .decimals(2),
+        )
+        .column(Column::higher("VC ended", "ended", move |c| ended.speech_score::<Speech>(c)).unit("%").decimals(1))
         .column(codes(pipeline, "codes speech", "speech", Modality::Speech))
         .column(codes(pipeline, "codes text", "text", Modality::Text))
 }

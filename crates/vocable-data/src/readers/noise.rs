@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::convert::{Listing, Source};
+use super::convert::{Lenience, Listing, Source};
+use super::{Prepared, Progress};
 use crate::DataError;
 use crate::files::entries;
 use crate::manifest::{Split, Utterance};
@@ -14,6 +15,22 @@ use crate::manifest::{Split, Utterance};
 const ENDINGS: [&str; 4] = ["wav", "flac", "ogg", "oga"];
 /// Of so many recordings that no folder divides, one is for validation and one for tests.
 const PORTION: usize = 10;
+
+/// Prepares the recordings in the folder `from` in the folder `to`.
+///
+/// # Errors
+/// `to` being `from` or within it, where prepared recordings would be taken for recordings to prepare; those of [`list`] and of
+/// [`prepare`](super::prepare).
+pub fn prepare(from: &Path, to: &Path, lenience: Lenience, progress: &dyn Progress) -> Result<Prepared, DataError> {
+    let target = std::path::absolute(to).map_err(DataError::io(to))?;
+    // Of a folder that is still to be made, where it will be.
+    let place = target.ancestors().find_map(|folder| folder.canonicalize().ok());
+    if matches!((from.canonicalize(), place), (Ok(from), Some(place)) if place.starts_with(&from)) {
+        let message = "is within the folder of the recordings: those prepared would be taken for more; choose another";
+        return Err(DataError::file(to, message));
+    }
+    super::prepare("noise", from, list(from)?, to, lenience, progress)
+}
 
 /// What is in a folder. Links to folders are not followed.
 ///

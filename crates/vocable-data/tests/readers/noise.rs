@@ -3,12 +3,12 @@
 use std::os::unix::fs::symlink;
 
 use vocable_data::DataError;
-use vocable_data::readers::{self, Prepared, noise};
+use vocable_data::readers::{Prepared, noise};
 
 use crate::miniature::{Folders, STRICT, assert_tone, counts, find};
 
 fn prepare(folders: &Folders) -> Result<Prepared, DataError> {
-    readers::prepare("noise", &folders.from(), noise::list(&folders.from())?, &folders.to(), STRICT, &())
+    noise::prepare(&folders.from(), &folders.to(), STRICT, &())
 }
 
 #[test]
@@ -42,4 +42,15 @@ fn a_folder_without_audio_and_twins_are_refused() {
     folders.wav("train/a.wav", 16_000, 1, 0.4, 300.0);
     folders.flac("train/a.flac", 16_000, 0.4, 300.0);
     folders.assert_refused(prepare(&folders), &["the id `train-a` occurs twice"]);
+}
+
+#[test]
+fn the_folder_itself_and_one_within_it_are_refused() {
+    let folders = Folders::new();
+    folders.wav("train/a.wav", 16_000, 1, 0.4, 300.0);
+    for to in [folders.from(), folders.from().join("prepared"), folders.from().join("train/more/prepared")] {
+        let error = noise::prepare(&folders.from(), &to, STRICT, &()).unwrap_err().to_string();
+        assert!(error.contains("is within the folder of the recordings"), "{error}");
+        assert!(!to.join("prepare.json").exists() && !to.join("wav").exists(), "{}", to.display());
+    }
 }

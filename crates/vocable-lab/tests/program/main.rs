@@ -380,6 +380,9 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
     }
     coffee.run(&["report", "cups", "--html", "a.html", "--exhibits", "0"]).ends(0);
     assert!(!read("a.html").contains("<pre"), "no exhibits were asked for");
+    for nameless in [["--html", "."], ["--html", "/"], ["--markdown", ".."]] {
+        coffee.run(&[&["report", "cups"][..], &nameless].concat()).ends(1).says("it is a folder");
+    }
     let only = coffee.run(&["report", "cups", "--name", "robusta"]).ends(0);
     assert!(!only.out.contains("arabica"), "{}", only.out);
 }

@@ -27,6 +27,9 @@ fn a_cell_is_traced_to_its_settings() {
     let name = coffee.only_stage("brew").file_name().unwrap().to_string_lossy().into_owned();
     let of_stage = coffee.run(&["trace", &name]).ends(0).out;
     assert!(of_stage.starts_with(&name) && !of_stage.contains("taste-"), "{of_stage}");
+    for no_stage in ["cups", &format!("runs/stages/{name}")] {
+        coffee.run(&["trace", no_stage]).ends(2).says("or the name of a stage in runs/stages");
+    }
     fs::remove_dir_all(coffee.only_stage("grind")).unwrap();
     coffee.run(&["trace", &name]).ends(1).says("has no manifest; run the table again");
     // Other numbers of the table are told from these by their name alone.
@@ -38,7 +41,7 @@ fn a_cell_is_traced_to_its_settings() {
 #[test]
 fn a_score_that_is_not_what_its_inputs_say_is_found() {
     let coffee = Coffee::new();
-    coffee.run(&["verify", "warm"]).ends(0).says("has not run").says("0 of 2 stages match");
+    coffee.run(&["verify", "warm"]).ends(1).says("has not run").says("0 of 2 stages match");
     coffee.run(&["run", "warm"]).ends(0);
     coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
     let scores = coffee.stages("taste")[0].join("outputs/scores.json");
@@ -81,6 +84,17 @@ fn what_no_table_uses_is_shown_and_removed() {
     coffee.run(&["gc"]).ends(0).says("0 stages that no table uses");
     coffee.run(&["run", "warm"]).ends(0).says("5 stages: 5 done before");
     coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
+    // Without a stage nobody knows what it was made from, which is used as well.
+    for brew in coffee.stages("brew") {
+        fs::remove_dir_all(brew).unwrap();
+    }
+    coffee.run(&["verify", "warm"]).ends(1).says("cannot be computed again: runs/stages/brew-").says("has no manifest");
+    for command in [&["gc"][..], &["gc", "--remove"]] {
+        coffee.run(command).ends(1).says("has no manifest; run the table again");
+    }
+    assert!(coffee.only_stage("grind").join("outputs/powder.json").exists());
+    coffee.run(&["run", "warm"]).ends(0).says("5 stages: 3 done before, 2 to run");
+    coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
 }
 
 #[test]
@@ -96,6 +110,7 @@ fn what_was_done_for_a_cell_without_a_number_is_not_removed() {
         entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("brew-")).count()
     };
     assert_eq!((brews("runs/stages"), brews("kept/stages")), (1, 0));
+    coffee.run(&["gc", "--remove", "--runs", "kept"]).ends(0).says("removed 0 stages");
 }
 
 #[test]
@@ -131,6 +146,15 @@ fn an_archive_tells_what_the_runs_tell() {
         let of_runs = told(command, "runs").replace(", weights", "");
         assert_eq!(told(command, "kept"), of_runs, "{command:?}");
     }
+    // Curves are thinned there and weights left out, which is no difference.
+    let alike = coffee.run(&["diff", "runs", "kept"]).ends(0);
+    assert!(!alike.out.contains("→"), "{}", alike.out);
+    let name = coffee.stages("grind")[0].file_name().unwrap().to_string_lossy().into_owned();
+    let [of_runs, of_kept] = ["runs", "kept"].map(|runs| format!("{runs}/stages/{name}"));
+    let alike = coffee.run(&["diff", &of_runs, &of_kept]).ends(0);
+    for part in ["step           left out of the archive", "tensor         left out", "outputs        the same"] {
+        assert!(alike.out.contains(part), "{part}?\n{}", alike.out);
+    }
     let page = |runs: &str| {
         coffee.run(&["report", "--runs", runs, "--html", "page.html"]).ends(0);
         fs::read_to_string(coffee.dir.path().join("page.html")).unwrap()
@@ -160,6 +184,12 @@ fn an_archive_tells_what_the_runs_tell() {
     let before = metrics();
     bring(&next);
     assert!(metrics() == before, "of a stage that is whole not even the curves are replaced");
+    // Of a table of the same name it says whether that held other numbers; the same ones once more are none.
+    next.run(&["run", "warm", "brew.temperature=80"]).ends(0);
+    let replaced = "held other numbers before, of `coffee run warm brew.temperature=80`";
+    assert!(bring(&next).says(replaced).out.contains("runs/tables/warm-smoke.json held other"));
+    let again = bring(&next);
+    assert!(!again.out.contains("held other"), "{}", again.out);
     let plan = next.run(&["plan", "warm"]).ends(0).says("5 stages: 5 done");
     assert!(!plan.out.contains("kept"), "{}", plan.out);
     // Nor what is half done.

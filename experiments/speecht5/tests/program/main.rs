@@ -289,6 +289,19 @@ fn mistakes_exit_2_and_say_what_to_do() {
         (vec!["run", "ablation", "model.heads=7"], "model.heads"),
         (vec!["run", "ablation", "asr.train.updates=many"], "asr.train.updates"),
         (vec!["run", "ablation", "units.clusters=1"], "units.clusters"),
+        (vec!["run", "ablation", "units.frames=0"], "units.frames"),
+        (vec!["run", "ablation", "data.limit.train=0"], "data.limit.train"),
+        (vec!["run", "ablation", "data.limit.test=0"], "data.limit.test"),
+        (vec!["run", "ablation", "model.width=0"], "model: width is 0"),
+        (vec!["run", "ablation", "model.feed_forward=0"], "model: feed_forward is 0"),
+        (vec!["run", "ablation", "model.prenet_units=0"], "model: prenet_units is 0"),
+        (vec!["run", "ablation", "model.postnet_channels=0"], "model: postnet_channels is 0"),
+        (vec!["run", "ablation", "model.postnet_layers=0"], "model: postnet_layers is 0"),
+        (vec!["run", "ablation", "model.speaker=0"], "model: speaker is 0"),
+        (vec!["run", "ablation", "model.positional_kernel=0"], "model: positional_kernel is 0"),
+        (vec!["run", "ablation", "model.extractor_channels=0"], "model.extractor_channels"),
+        (vec!["run", "ablation", "model.encoder_relative_position=0"], "model: encoder_relative_position is 0"),
+        (vec!["run", "ablation", "model.decoder_relative_position=0"], "model: decoder_relative_position is 0"),
         (vec!["run", "ablation", "pretrain.task.quantizer.codes=0"], "quantizer.codes"),
         (vec!["run", "ablation", "pretrain.task.quantizer.mixing.share=1.5"], "quantizer.mixing.share"),
         (vec!["run", "ablation", "pretrain.task.quantizer.temperature.floor=0"], "quantizer.temperature.floor"),
@@ -356,6 +369,51 @@ fn a_missing_recording_is_named_and_can_be_left_out() {
     let accepted = speecht5(&runs, &args);
     assert!(accepted.status.success(), "{}", text(&accepted.stderr));
     assert_eq!(prepared(), 1);
+}
+
+/// A manifest of those utterances of the shipped corpus that `keeps` lets through, without translations.
+fn without_translations(folder: &Path, keeps: impl Fn(&serde_json::Value) -> bool) -> String {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora/mini");
+    let manifest = std::fs::read_to_string(corpus.join("manifest.jsonl")).unwrap();
+    let mut lines = Vec::new();
+    for line in manifest.lines() {
+        let mut utterance: serde_json::Value = serde_json::from_str(line).unwrap();
+        if keeps(&utterance) {
+            let audio = corpus.join(utterance["audio"].as_str().unwrap()).canonicalize().unwrap();
+            utterance["audio"] = audio.to_str().unwrap().into();
+            let fields = utterance.as_object_mut().unwrap();
+            fields.retain(|field, _| !["text_de", "text_fr"].contains(&field.as_str()));
+            lines.push(utterance.to_string());
+        }
+    }
+    let path = folder.join("manifest.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_corpus_cannot_be_used_for_is_said_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let refused = |table: &str, manifest: &str, more: &[&str], reason: &str| {
+        let args = [&["run", table, "--scale", "smoke", "--data", manifest][..], more].concat();
+        let output = speecht5(&runs, &args);
+        assert!(output.status.success(), "{table}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains(reason), "{table}: {reason}?\n{}", text(&output.stdout));
+        let stages = std::fs::read_dir(runs.join("stages")).into_iter().flatten().count();
+        assert_eq!(stages, 0, "{table}: something ran");
+    };
+    // One voice, in one language.
+    let manifest = without_translations(folder.path(), |utterance| utterance["speaker"] == "slt");
+    refused("st", &manifest, &[], "the corpus has no `text_de` in its `train` split");
+    refused("vc", &manifest, &[], "no sentence of the `train` split is spoken by two voices");
+    // Of two voices that are known, one is tested.
+    let manifest = without_translations(folder.path(), |utterance| {
+        let tested = utterance["split"] == "test-clean";
+        utterance["speaker"] == "slt" || (utterance["speaker"] == "rms" && !tested)
+    });
+    let verification = ["--row", "no pre-training", "--column", "EER"];
+    refused("sid", &manifest, &verification, "verification needs two voices of `train` in `test-clean`");
 }
 
 #[test]
