@@ -177,7 +177,7 @@ fn files_of_other_kinds_are_named() {
     check(b"\x80\x02}q\0.", "neither safetensors");
     check(&40_u64.to_le_bytes(), "neither safetensors");
     // A header whose length begins like the mark of a zip archive.
-    check(b"PK\x03\0\0\0\0\0{", "InvalidHeaderLength");
+    check(b"PK\x03\0\0\0\0\0{", "damaged: invalid header length");
     check(b"\x08\0\0\0\0\0\0\0{\"a\":1}}", "damaged: ");
     assert!(message(&folder.path().join("none")).contains("none: No such file"));
 

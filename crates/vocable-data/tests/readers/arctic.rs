@@ -62,10 +62,9 @@ fn a_voice_that_lacks_sentences_is_named_with_them() {
     folders.assert_refused(prepare(&folders, &["bdl", "rms"], ANY), &["cmu_us_rms_arctic: no such folder"]);
     // A sentence that is listed and was not recorded is a missing one.
     fs::remove_file(folders.at("cmu_us_bdl_arctic/wav/arctic_a0005.wav")).unwrap();
-    folders
-        .assert_refused(prepare(&folders, &["bdl"], STRICT), &["bdl: 19 of 1131 utterances; without arctic_a0005\n"]);
+    folders.assert_refused(prepare(&folders, &["bdl"], STRICT), &["bdl: 19 of 1131 utterances; without arctic_a0005"]);
     fs::rename(folders.at("cmu_us_bdl_arctic"), folders.at("cmu_us_jmk_arctic")).unwrap();
-    folders.assert_refused(prepare(&folders, &["jmk"], STRICT), &["jmk: no recording of arctic_a0005\n"]);
+    folders.assert_refused(prepare(&folders, &["jmk"], STRICT), &["jmk: no recording of arctic_a0005"]);
     assert_eq!(counts(&prepare(&folders, &["jmk"], PARTIAL).unwrap().manifest), [15, 2, 2, 0]);
     for line in ["arctic_a0002 \"No brackets.\"", "( arctic_a0002 No quotes. )", "( ../a \"Text.\" )", "( a \" \" )"] {
         fs::write(&path, format!("( arctic_a0001 \"Good.\" )\n{line}\n")).unwrap();

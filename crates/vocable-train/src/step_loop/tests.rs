@@ -401,7 +401,7 @@ fn the_best_checkpoint_stays() {
 
 #[test]
 fn batches_without_names_are_validated_on_and_a_best_that_never_was_is_an_error() {
-    struct Unnamed(Regression, f32);
+    struct Unnamed(Regression, f64);
     impl Objective<Tiny> for Unnamed {
         type Data = <Regression as Objective<Tiny>>::Data;
         fn validation_batches(&self) -> usize {
@@ -411,21 +411,19 @@ fn batches_without_names_are_validated_on_and_a_best_that_never_was_is_an_error(
             Ok(Batch { utterances: Vec::new(), ..self.0.prepare(id)? })
         }
         fn losses(&self, model: &Tiny, data: &Self::Data, id: BatchId) -> Result<Losses, ObjectiveError> {
-            let losses = self.0.losses(model, data, id)?;
-            let device = losses.total.device();
-            Ok(losses.log("named", Tensor::<1>::from_floats([self.1], &device)))
+            Ok(self.0.losses(model, data, id)?.log("named", self.1))
         }
     }
     let outcome = Outcome::Best(Best { metric: "named".into(), direction: Direction::Lower });
     let config = TrainConfig { outcome, ..config() };
-    let trained = |value: f32| {
+    let trained = |value: f64| {
         let (directory, flag) = (tempdir().unwrap(), AtomicBool::new(false));
         let objective = Unnamed(Regression::new(7), value);
         let model = train(&config, 7, Tiny::new(7), &objective, directory.path(), &flag, &mut |_| ()).unwrap();
         Checkpoints::open(&directory.path().join("checkpoints")).unwrap().outcome(&config, model)
     };
     assert!(trained(1.0).is_ok());
-    let error = trained(f32::NAN).unwrap_err().to_string();
+    let error = trained(f64::NAN).unwrap_err().to_string();
     assert!(error.contains("finite number") && error.contains("outcome.kind=last"), "{error}");
 }
 

@@ -34,8 +34,8 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
     let (task, seed, execution) = (&c.sid.task, c.seed, c.execution());
     let items = task.batch_items * task.micro_batches;
     let learn = move |run: &StageRun, start, dataset, key: Key| {
-        let (task, key) = (recipe.task.clone(), key.fold("sid"));
-        let objective = Identification::new(task, &model, dataset, validation, key, device())?;
+        let (task, order) = (recipe.task.clone(), key.fold("sid"));
+        let objective = Identification::new(task, &model, dataset, validation, order, device())?;
         let head = model.initial(key.fold("classifier"), &device());
         let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
         let trained = train(run, &recipe.train, execution, seed, start, &objective)?;
