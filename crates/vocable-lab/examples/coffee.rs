@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use vocable_lab::{Cli, Column, ConfigError, Cost, Scale, Score, Scores, Stage, StageRun, Table, Unavailable};
+use vocable_metrics::Bootstrap;
+use vocable_random::Key;
 
 /// Everything that determines a cup.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -107,8 +109,9 @@ fn taste(coffee: &Coffee) -> Result<Arc<Stage>, Unavailable> {
     let stage = Stage::new("taste", 1, ()).input("cup", &brew(coffee)).run(|run| {
         let cup: f64 = serde_json::from_slice(&fs::read(run.input("cup").join("cup.json"))?)?;
         // Twelve people taste it; some find everything strong.
-        let found = |person: u32| (cup + 0.1 * (f64::from(person) - 5.5), 1.0);
-        let strength = Score::new(cup, 12).parts((0..12).map(found).collect::<Vec<_>>());
+        let found = |person: u32| cup + 0.1 * (f64::from(person) - 5.5);
+        let bootstrap = Bootstrap::new(Key::new(0).fold("bootstrap"));
+        let strength = Score::of((0..12).map(found).collect::<Vec<f64>>(), bootstrap).context("twelve people")?;
         // They sit at six tables.
         let strength = strength.speakers((0..12).map(|person| format!("table {}", person / 2)).collect());
         Ok(run.write_scores(&Scores::new().with("strength", strength))?)

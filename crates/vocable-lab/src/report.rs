@@ -153,7 +153,10 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &Footnotes) ->
     }
     legend.push_str(" —: no number.");
     if cells().any(|cell| cell.interval.is_some()) {
-        let over = if cells().any(|cell| cell.sentences.is_some()) { "test sentences" } else { "test items" };
+        let over = match cells().any(|cell| cell.sentences.is_some()) {
+            true => "test sentences where N counts them, else over items",
+            false => "test items",
+        };
         legend.push_str(&format!(
             " Brackets: 95 % interval over {over}, of these trainings: it says nothing of other seeds, and has no width where \
              no item, or every one, counts."

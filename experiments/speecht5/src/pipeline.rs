@@ -223,8 +223,7 @@ impl Pipeline {
     /// The stage that scores speaker identification.
     pub fn sid_score(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         let [prepare, model] = self.identified(c)?;
-        let decode = sid::decode(c, &prepare, &model, &self.datasets);
-        Ok(sid::score(c, &prepare, &decode, &self.datasets))
+        Ok(sid::score(c, &sid::decode(c, &prepare, &model, &self.datasets)))
     }
 
     /// The stage that scores how well voices are told apart without naming them.

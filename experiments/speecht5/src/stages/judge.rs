@@ -55,7 +55,7 @@ pub fn stage<I: SpeechTask>(
             }
             fs::write(sounds.join("list.jsonl"), list)?;
             let verdicts = ask(&command, &sounds, &files)?;
-            let score = scored(verdicts, &texts, seed)?;
+            let score = scored(verdicts, &texts.iter().map(String::as_str).collect::<Vec<_>>(), seed)?;
             run.log(format!("judge {:.3}", score.value))?;
             Ok(run.write_scores(&Scores::new().with("judge", score.speakers(speakers)))?)
         })

@@ -9,11 +9,15 @@ use vocable_speecht5::to_text::Written;
 
 use super::data::Datasets;
 
-/// The score of test items by what each contributes, with an interval over the sentences whose texts these are, which the
-/// run's seed draws.
-pub fn scored<T: AsRef<str>>(parts: impl Into<Parts>, texts: &[T], seed: u64) -> anyhow::Result<Score> {
+/// The score of test items by what each contributes, with an interval over the sentences whose texts these are, or over items
+/// where there are no texts; the run's seed draws it.
+pub fn scored(parts: impl Into<Parts>, texts: &[&str], seed: u64) -> anyhow::Result<Score> {
     let bootstrap = Bootstrap::new(Key::new(seed).fold("bootstrap"));
-    Score::of_sentences(parts, texts.iter().map(AsRef::as_ref), bootstrap).context("there is nothing to score")
+    let score = match texts {
+        [] => Score::of(parts, bootstrap),
+        texts => Score::of_sentences(parts, texts.iter().copied(), bootstrap),
+    };
+    score.context("there is nothing to score")
 }
 
 /// What the input `decode` wrote of utterances of the input `prepare`, and who speaks in each.
