@@ -277,10 +277,9 @@ fn cell<'s, C>(
     if !cell.values.is_empty() {
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
     }
-    let sentences = shared(&all, &all);
-    if let Some(known) = all.values().next().filter(|score| !score.sentences.is_empty()) {
-        cell.sentences = Some(known.by_sentence().count());
-    }
+    let sentences: Vec<Groups> = all.values().map(Score::by_sentence).collect();
+    let known = all.values().any(|score| !score.sentences.is_empty());
+    cell.sentences = sentences.first().map(Items::count).filter(|_| known);
     // One score may have an interval without parts.
     let one = all.values().next().filter(|_| all.len() == 1);
     cell.interval = interval(column, &sentences).or(one.and_then(|score| score.interval));
@@ -300,19 +299,24 @@ fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>
 
 /// The interval of the mean over runs, if all are of the same groups.
 fn interval<C>(column: &Column<C>, runs: &[Groups]) -> Option<[f64; 2]> {
-    let runs: Vec<&Groups> = runs.iter().collect();
-    let alike = runs.iter().all(|run| run.are_those_of(runs[0]));
-    let Interval { low, high } = bootstrap(column).mean_of_runs(&runs).filter(|_| alike)?;
+    let runs = alike(runs)?;
+    let Interval { low, high } = bootstrap(column).mean_of_runs(&runs)?;
     Some([low, high])
 }
 
 /// The p-value of the difference of two rows' runs, if all are of the same groups.
 fn difference<C>(column: &Column<C>, runs: &[Groups], others: &[Groups]) -> Option<f64> {
-    let (runs, others): (Vec<&Groups>, Vec<&Groups>) = (runs.iter().collect(), others.iter().collect());
-    let alike = runs.iter().chain(&others).all(|run| run.are_those_of(runs[0]));
+    let all = alike(runs.iter().chain(others))?;
     // A mark hangs on a p that is near 0.05, which a thousand draws settle to 0.01.
     let bootstrap = Bootstrap { resamples: 10_000, ..bootstrap(column) };
-    bootstrap.difference(&runs, &others).filter(|_| alike)
+    let (runs, others) = all.split_at(runs.len());
+    bootstrap.difference(runs, others)
+}
+
+/// These, if all have the same items in the same groups.
+fn alike<'g, 's>(groups: impl IntoIterator<Item = &'g Groups<'s>>) -> Option<Vec<&'g Groups<'s>>> {
+    let groups: Vec<&Groups> = groups.into_iter().collect();
+    groups.iter().all(|other| other.are_those_of(groups[0])).then_some(groups)
 }
 
 /// The draws that all cells of a column share.

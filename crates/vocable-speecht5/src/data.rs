@@ -8,6 +8,7 @@ use vocable_data::features::FeatureFolder;
 use vocable_data::manifest::{Split, Utterance};
 use vocable_data::speaker::{Origin, SpeakerVectors};
 use vocable_data::store::Store;
+use vocable_nn::ConvExtractorConfig;
 use vocable_random::Key;
 use vocable_text::CharVocabulary;
 
@@ -145,6 +146,11 @@ impl Dataset {
     /// Samples of an utterance as its manifest declares them, without decoding it.
     pub fn declared_samples(&self, index: usize) -> usize {
         (self.utterance(index).seconds * f64::from(vocable_data::corpus::RATE)).round() as usize
+    }
+
+    /// Whether an extractor makes a frame of an utterance's recording, which must not be shorter than its receptive field.
+    pub(crate) fn makes_a_frame(&self, extractor: &ConvExtractorConfig, index: usize) -> bool {
+        extractor.frames(self.declared_samples(index)) > 0
     }
 }
 

@@ -166,12 +166,12 @@ impl Identification {
         }
         let extractor = model.extractor();
         let known = |index: &usize| speakers.contains(&dataset.utterance(*index).speaker);
-        let long_enough = |index: &usize| extractor.frames(dataset.declared_samples(*index)) > 0;
+        let long_enough = |index: &usize| dataset.makes_a_frame(&extractor, *index);
         let (name, mut notes) = (|&index: &usize| dataset.utterance(index).id.clone(), Vec::new());
         let why = "shorter than the receptive field";
         let train = keep(dataset.split(Split::Train), "training utterances", why, long_enough, name, &mut notes);
         if train.is_empty() {
-            let message = format!("no recording of the `train` split is {why} or longer");
+            let message = format!("every recording of the `train` split is {why}");
             return Err(ModelError::Unsuitable { task: "speaker identification", message });
         }
         let mut valid = dataset.split(Split::Valid);
@@ -197,7 +197,7 @@ impl Identification {
     pub fn test(&self) -> Vec<usize> {
         let mut test = self.dataset.split(Split::TestClean);
         test.retain(|&index| {
-            self.extractor.frames(self.dataset.declared_samples(index)) > 0
+            self.dataset.makes_a_frame(&self.extractor, index)
                 && self.speakers.contains(&self.dataset.utterance(index).speaker)
         });
         test

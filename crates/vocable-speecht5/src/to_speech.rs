@@ -44,7 +44,7 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
     /// Whether an input can be encoded, and is short enough to train on apart from its samples: a recording that is heard
     /// must not be shorter than the receptive field.
     fn fits(&self, model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
-        model.extractor().frames(dataset.declared_samples(pair.source)) > 0
+        dataset.makes_a_frame(&model.extractor(), pair.source)
     }
 
     /// Reads the inputs of a batch; `key` and the utterance draw what is random in them.

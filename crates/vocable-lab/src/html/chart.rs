@@ -46,15 +46,12 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
             short(value)
         ));
     }
+    let base = HEIGHT - 6.0;
     for (step, anchor) in [(steps[0], "start"), (steps[1], "end")] {
-        let base = HEIGHT - 6.0;
         put(format!("<text x=\"{:.1}\" y=\"{base}\" text-anchor=\"{anchor}\">{}</text>\n", x(step), step.round()));
     }
-    put(format!(
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>\n",
-        (left + WIDTH - right) / 2.0,
-        HEIGHT - 6.0
-    ));
+    let middle = (left + WIDTH - right) / 2.0;
+    put(format!("<text x=\"{middle}\" y=\"{base}\" text-anchor=\"middle\">step</text>\n"));
     let styles = styles(lines);
     let mut banded = false;
     for (line, (colour, dash)) in lines.iter().zip(&styles) {

@@ -42,21 +42,21 @@ pub fn stage<I: SpeechTask>(
             let sounds = run.outputs().join("sounds");
             fs::create_dir_all(&sounds)?;
             let (griffin_lim, key) = (GriffinLim::new(LogMel::default(), GRIFFIN_LIM), decode_key::<I>(seed));
-            let (mut files, mut speakers, mut texts, mut list) = (Vec::new(), Vec::new(), Vec::new(), String::new());
-            for (n, ((_, mel, _), utterance)) in spoken.iter().zip(targets).enumerate() {
+            let (mut files, mut list) = (Vec::new(), String::new());
+            for (n, ((_, mel, _), utterance)) in spoken.iter().zip(&targets).enumerate() {
                 let file = format!("{n:04}.wav");
                 write_wav(sounds.join(&file), &griffin_lim.samples(mel, key.fold("phase").fold(n)), RATE)?;
                 list += &json!({ "file": file, "text": utterance.text, "speaker": utterance.speaker }).to_string();
                 list.push('\n');
                 files.push(file);
-                speakers.push(utterance.speaker);
-                texts.push(utterance.text);
                 run.progress().step(n as u64 + 1, "made to sounds");
             }
             fs::write(sounds.join("list.jsonl"), list)?;
             let verdicts = ask(&command, &sounds, &files)?;
-            let score = scored(verdicts, &texts.iter().map(String::as_str).collect::<Vec<_>>(), seed)?;
+            let texts: Vec<&str> = targets.iter().map(|utterance| utterance.text.as_str()).collect();
+            let score = scored(verdicts, &texts, seed)?;
             run.log(format!("judge {:.3}", score.value))?;
+            let speakers = targets.iter().map(|utterance| utterance.speaker.clone()).collect();
             Ok(run.write_scores(&Scores::new().with("judge", score.speakers(speakers)))?)
         })
 }
