@@ -23,8 +23,7 @@ pub fn write_atomically(
     let write = |beside: &Path| {
         let mut writer = BufWriter::new(File::create(beside)?);
         fill(&mut writer)?;
-        writer.flush()?;
-        writer.get_ref().sync_all()
+        writer.flush()
     };
     let parents = path.parent().map_or(Ok(()), fs::create_dir_all);
     parents.and_then(|()| write_whole(path, write)).map_err(DataError::io(path))

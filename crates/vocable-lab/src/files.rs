@@ -1,7 +1,7 @@
 //! Files that are either whole or absent.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -16,14 +16,9 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::File`] when the directory is missing or cannot be written to, and when `path` names no regular file.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = |beside: &Path| {
-        let mut file = File::create(beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
     // The name to make durable is in the directory where the file really lies.
     let sync = || path.canonicalize()?.parent().map_or(Ok(()), sync_directory);
-    write_whole(path, write).and_then(|()| sync()).map_err(Error::file("write", path))
+    write_whole(path, |beside| fs::write(beside, bytes)).and_then(|()| sync()).map_err(Error::file("write", path))
 }
 
 /// Makes the names in a directory and in those below it as durable as the files they name.

@@ -26,8 +26,7 @@ pub fn write_safetensors<T: View>(
         // The library leaves a file that its owner alone can read; this one is to be like any other new file.
         let permissions = File::create(beside)?.metadata()?.permissions();
         safetensors::serialize_to_file(tensors, metadata, beside).map_err(io::Error::other)?;
-        fs::set_permissions(beside, permissions)?;
-        File::open(beside)?.sync_all()
+        fs::set_permissions(beside, permissions)
     };
     write_whole(path, write).map_err(|source| WeightsError::Io { path: path.into(), source })
 }
@@ -53,12 +52,14 @@ pub fn write_pytorch<T: View>(path: &Path, tensors: &[(String, T)]) -> Result<()
             entry(&format!("data/{number}"), &tensor.data())?;
         }
         entry("version", b"3\n")?;
-        archive.finish()?.into_inner()?.sync_all()
+        archive.finish()?.into_inner()?;
+        Ok(())
     };
     write_whole(path, write).map_err(|source| WeightsError::Io { path: path.into(), source })
 }
 
-/// Has `write` make a file under a name beside that of `path` and renames it, so that nothing partial ever has the final name.
+/// Has `write` make a file under a name beside that of `path`, syncs and renames it, so that nothing partial ever has the final
+/// name.
 /// A symbolic link stays what it is: the file that it leads to is replaced.
 ///
 /// # Errors
@@ -67,7 +68,12 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> 
     let place = destination(path)?;
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     let beside = place.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    write(&beside).and_then(|()| fs::rename(&beside, &place)).inspect_err(|_| {
+    let write = || {
+        write(&beside)?;
+        File::open(&beside)?.sync_all()?;
+        fs::rename(&beside, &place)
+    };
+    write().inspect_err(|_| {
         // What is half done is worthless; that it may not exist either is no second error.
         let _ = fs::remove_file(&beside);
     })
