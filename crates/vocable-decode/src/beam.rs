@@ -73,7 +73,7 @@ struct Candidate {
 /// the candidates the official code keeps the decoder's unscaled score, which is a mistake: here they are out.
 ///
 /// # Panics
-/// If the beam is 0, or CTC is weighed without its scorers.
+/// If the beam is 0, CTC is weighed without its scorers, or a step returns NaN.
 pub fn beam_search(
     stepper: &mut dyn TextStepper,
     mut companions: Companions,
@@ -116,9 +116,12 @@ fn search(
         let mut rows = Vec::new();
         for search in &mut searches {
             let Search { utterance, branches } = search;
-            let allowed = |token: u32| match token == limits.end {
-                true => length >= limits.min_length || length == limits.max_length,
-                false => length < limits.max_length && !suppressed.contains(&token),
+            let allowed = |token: u32| {
+                let fits = match token == limits.end {
+                    true => length >= limits.min_length || length == limits.max_length,
+                    false => length < limits.max_length,
+                };
+                fits && !suppressed.contains(&token)
             };
             let mut candidates = Vec::new();
             for (number, branch) in branches.iter().enumerate() {
@@ -179,6 +182,7 @@ fn read(stepper: &mut dyn TextStepper, newest: &[u32]) -> Vec<Vec<f32>> {
     let [rows, vocabulary] = step.dims();
     assert_eq!(rows, newest.len(), "beam search: a step returned another number of rows");
     let host = step.try_into_vec_as::<f32>().expect("log-probabilities are readable floats");
+    assert!(!host.iter().any(|score| score.is_nan()), "beam search: a step returned numbers that are none");
     host.chunks_exact(vocabulary.max(1)).map(<[f32]>::to_vec).collect()
 }
 

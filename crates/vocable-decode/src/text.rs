@@ -61,7 +61,9 @@ pub struct TextLimits {
 pub struct Hypothesis {
     /// The tokens without start and end.
     pub tokens: Vec<u32>,
-    /// Sum of the log-probabilities of the tokens, and of the end token where the sequence has ended itself.
+    /// The higher the better. Of greedy decoding the sum of the log-probabilities of the tokens, and of the end token where the
+    /// sequence has ended itself; of a beam search the weighted sum over all that scores, the end token always included, divided
+    /// by the length to the power of the length penalty.
     pub score: f64,
     /// Whether the sequence has ended itself; otherwise it was cut at the longest length.
     pub ended: bool,

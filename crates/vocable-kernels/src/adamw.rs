@@ -57,9 +57,10 @@ impl AdamW {
     }
 }
 
-/// The Euclidean norm over all elements of some tensors outside of any graph, added up in `f64`.
+/// The Euclidean norm over all elements of some tensors outside of any graph.
 ///
-/// On the CPU the sum does not depend on the number of threads. Reads from the device once.
+/// On the CPU, in `f32`, squares are added up in `f64` and independently of the number of threads; elsewhere each tensor's in
+/// its own type, and the sums in `f64`, with one read from the device.
 pub fn norm(tensors: Vec<Tensor<1>>) -> f64 {
     let (mut squares, mut others) = (0.0, Vec::new());
     for tensor in tensors {

@@ -31,7 +31,8 @@ pub struct AttentionInput {
     /// Whether a query sees only keys up to its own position. The queries are then the last positions of the keys,
     /// so that a single new query attends to a cache of earlier keys.
     pub causal: bool,
-    /// Dropout of the attention weights: its probability and key. `None` at inference.
+    /// Dropout of the attention weights: its probability and key. `None` at inference; in training it is given where nothing
+    /// is dropped, too (probability 0), and then tells that a gradient may be asked for.
     pub dropout: Option<(f64, Key)>,
     /// Whether to return the attention weights, too.
     pub weights: bool,
@@ -74,8 +75,10 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
     if let Some(padding) = &input.padding {
         assert_eq!(padding.dims(), [stored, keys], "attention: the padding mask does not fit the keys");
     }
+    // What is without a graph in training may be run again in one ([`crate::recompute`]), and must give the same bits there.
     if queries <= FEW
         && keys > 0
+        && input.dropout.is_none()
         && let Some(found) = few_queries(&input, Level::detect())
     {
         return found;
@@ -93,9 +96,6 @@ pub fn attention(input: AttentionInput) -> (Tensor<4>, Option<Tensor<4>>) {
 
 /// The kernel for a few queries, where it can run.
 pub(crate) fn few_queries(input: &AttentionInput, level: Level) -> Option<(Tensor<4>, Option<Tensor<4>>)> {
-    if input.dropout.is_some_and(|(probability, _)| probability > 0.0) {
-        return None;
-    }
     let on_cpu = |tensor: &Tensor<4>, types: &[DType]| fused::plain(&tensor.clone().into_dispatch(), types);
     let q = Array::strided(on_cpu(&input.q, &[DType::F32])?);
     let types = [DType::F32, DType::BF16];

@@ -292,9 +292,9 @@ pub fn square_sum(tensors: Vec<Tensor<1>>) -> f64 {
 }
 
 /// See [`crate::known_gradient()`]. `Σ x · gradient` has this gradient as long as `gradient` is a constant; less its own
-/// value as a constant it is zero.
+/// value as a constant it is zero. Where the gradient is 0, x may be infinite.
 pub fn known_gradient<const D: usize>(x: Tensor<D>, value: f64, gradient: Tensor<D>) -> Tensor<1> {
-    let surrogate = (x * gradient).sum();
+    let surrogate = (x.mask_fill(gradient.clone().equal_elem(0.0), 0.0) * gradient).sum();
     surrogate.clone() - surrogate.detach() + value
 }
 

@@ -56,8 +56,10 @@ pub fn ctc(logits: &Tensor<3>, frames: &[usize], targets: &[Vec<u32>], blank: u3
             utterance(Level::detect(), logits, classes, target, blank, gradient)
         })
         .collect();
-    let gradient = (!gradient.is_empty())
-        .then(|| Tensor::from_data(TensorData::new(gradient, [batch, time, classes]), &logits.device()));
+    let gradient = (!gradient.is_empty()).then(|| {
+        let place = (&logits.device(), logits.dtype());
+        Tensor::from_data(TensorData::new(gradient, [batch, time, classes]), place)
+    });
     Ctc { negative_log_likelihood, gradient }
 }
 

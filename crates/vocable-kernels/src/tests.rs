@@ -257,6 +257,18 @@ fn linear_is_exact() {
 }
 
 #[test]
+fn linear_of_no_rows_has_none() {
+    for (depth, width) in [(16, 4), (8, 8), (12, 64)] {
+        let y = linear(
+            Tensor::<2>::zeros([0, depth], &Device::flex()),
+            Tensor::ones([depth, width], &Device::flex()),
+            None,
+        );
+        assert_eq!(y.dims(), [0, width]);
+    }
+}
+
+#[test]
 fn kernels_run_where_they_should() {
     let kernel = Gelu { level: Level::detect() };
     let tried = |device: Device, dtype| {

@@ -74,6 +74,19 @@ impl LmConfig {
                 return Err(format!("{name} is 0, where 1 or more is expected"));
             }
         }
+        let dropouts = [
+            ("dropout", self.dropout),
+            ("attention_dropout", self.attention_dropout),
+            ("activation_dropout", self.activation_dropout),
+        ];
+        for (name, value) in dropouts {
+            if !(0.0..1.0).contains(&value) {
+                return Err(format!("{name} is {value}, where at least 0 and less than 1 is expected"));
+            }
+        }
+        if !(self.deviation.is_finite() && self.deviation >= 0.0) {
+            return Err(format!("deviation is {}, which is no deviation", self.deviation));
+        }
         match self.heads > 0 && self.width.is_multiple_of(self.heads) {
             true => Ok(()),
             false => Err(format!("the width {} does not divide into {} heads", self.width, self.heads)),

@@ -40,9 +40,9 @@ impl ClassPostnet {
     }
 }
 
-/// Vectors along a dimension, with length 1.
+/// Vectors along a dimension, with length 1. The square is clamped, since the root of 0 has no gradient.
 fn unit(x: Tensor<2>, dim: usize) -> Tensor<2> {
-    let length = x.clone().square().sum_dim(dim).sqrt().clamp_min(LEAST_LENGTH);
+    let length = x.clone().square().sum_dim(dim).clamp_min(LEAST_LENGTH * LEAST_LENGTH).sqrt();
     x / length
 }
 

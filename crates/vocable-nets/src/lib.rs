@@ -13,7 +13,7 @@ mod speech_encoder_prenet;
 mod text;
 
 pub use class_postnet::ClassPostnet;
-pub use speech_decoder_postnet::{SpeechDecoderPostnet, SpeechDecoderPostnetConfig, SpeechOutput};
+pub use speech_decoder_postnet::{PostnetBlock, SpeechDecoderPostnet, SpeechDecoderPostnetConfig, SpeechOutput};
 pub use speech_decoder_prenet::{PrenetNoise, SpeechDecoderPrenet, SpeechDecoderPrenetConfig};
 pub use speech_encoder_prenet::{
     PaddingRule, SpeechEncoderPrenet, SpeechEncoderPrenetConfig, SpeechFeatures, SpeechMasks,

@@ -22,6 +22,7 @@ impl SpeechDecoderPostnetConfig {
     /// Draws the weights: states of `width` into `reduction` frames of `mel` bins a step.
     pub fn init(&self, width: usize, mel: usize, reduction: usize, init: &Init) -> SpeechDecoderPostnet {
         assert!(self.kernel % 2 == 1, "an even kernel of {} taps would shift the frames", self.kernel);
+        assert!(self.layers > 0, "a post-net has at least one convolution");
         let widths: Vec<usize> =
             std::iter::once(mel).chain(vec![self.channels; self.layers - 1]).chain([mel]).collect();
         let blocks = widths.windows(2).enumerate().map(|(n, pair)| {

@@ -101,7 +101,7 @@ impl SpeechDecoderPrenet {
         let x = x + positions * self.alpha.val().reshape([1, 1, 1]);
         let x = Dropout(self.positional_dropout).forward(x, mode.fold("position"));
         let Some(speaker) = speaker else { return x };
-        let length = speaker.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+        let length = speaker.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
         let size = speaker.dims()[1];
         let speaker = (speaker / length).unsqueeze_dim::<3>(1).expand([batch, time, size]);
         relu(self.speaker.forward(Tensor::cat(vec![x, speaker], 2)))

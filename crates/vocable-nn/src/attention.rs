@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use vocable_kernels::AttentionInput;
 
-use crate::{Dropout, Init, LayerNorm, Linear, Mode};
+use crate::{Init, LayerNorm, Linear, Mode};
 
 /// Multi-head scaled dot-product attention; keys and values are projected apart from queries so that they can be kept.
 #[derive(Module, Debug)]
@@ -95,7 +95,7 @@ impl Attention {
             relative,
             padding: attended.padding,
             causal: attended.causal,
-            dropout: Dropout(self.dropout).mask(mode),
+            dropout: mode.key().map(|key| (self.dropout, key)),
             weights: attended.weights,
         });
         let context = context.swap_dims(1, 2).reshape([batch, time, width]);

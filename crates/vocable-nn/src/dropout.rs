@@ -22,7 +22,7 @@ impl Dropout {
     }
 
     /// Probability and key of the mask; none where nothing is dropped.
-    pub(crate) fn mask(self, mode: Mode) -> Option<(f64, Key)> {
+    fn mask(self, mode: Mode) -> Option<(f64, Key)> {
         mode.key().filter(|_| self.0 > 0.0).map(|key| (self.0, key))
     }
 }

@@ -34,7 +34,7 @@ pub use norm::{BatchNorm, ChannelNorm, LayerNorm};
 pub use positional_conv::PositionalConv;
 pub use precision::Precision;
 pub use transformer::{
-    CausalStack, Decoded, Decoder, DecoderCache, DecoderConfig, Encoder, EncoderConfig, NormPlacement, PastCache,
-    TransformerConfig,
+    CausalStack, Decoded, Decoder, DecoderCache, DecoderConfig, DecoderLayer, Encoder, EncoderConfig, EncoderLayer,
+    FeedForward, NormPlacement, PastCache, TransformerConfig,
 };
 pub use vocable_kernels::Storage;

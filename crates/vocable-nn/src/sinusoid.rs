@@ -13,7 +13,12 @@ pub fn halves(lengths: &[usize], time: usize, width: usize, first: usize, device
     let rate = 10_000_f64.ln() / (half as f64 - 1.0).max(1.0);
     let row = |position: usize| {
         let angle = move |i: usize| position as f64 * (-(i as f64) * rate).exp();
-        (0..width).map(move |c| if c < half { angle(c).sin() } else { angle(c - half).cos() } as f32)
+        // Of an odd width the last channel is empty.
+        (0..width).map(move |c| match c / half.max(1) {
+            0 => angle(c).sin() as f32,
+            1 => angle(c - half).cos() as f32,
+            _ => 0.0,
+        })
     };
     let table: Vec<f32> = (0..time).flat_map(|t| row(first + t)).collect();
     let mut values = Vec::with_capacity(lengths.len() * time * width);

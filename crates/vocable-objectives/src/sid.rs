@@ -56,11 +56,15 @@ impl Margin {
     }
 
     /// Logits `[batch, classes]` of cosines `[batch, classes]`; in training, `speakers` are the true ones.
+    ///
+    /// # Panics
+    /// If there are not as many speakers as rows, or one of them is no class.
     pub fn logits(self, cosines: Tensor<2>, speakers: Option<&[u32]>) -> Tensor<2> {
         let (Self::AmSoftmax { scale, .. } | Self::AamSoftmax { scale, .. }) = self;
         let Some(speakers) = speakers else { return cosines.mul_scalar(scale) };
         let [batch, classes] = cosines.dims();
         assert_eq!(speakers.len(), batch, "{} speakers for a batch of {batch}", speakers.len());
+        assert!(speakers.iter().all(|&speaker| (speaker as usize) < classes), "{speakers:?} in {classes} classes");
         let mut chosen = vec![0.0_f32; batch * classes];
         speakers.iter().enumerate().for_each(|(row, &speaker)| chosen[row * classes + speaker as usize] = 1.0);
         let chosen = Tensor::from_data(TensorData::new(chosen, [batch, classes]), &cosines.device());

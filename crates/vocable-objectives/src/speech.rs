@@ -23,14 +23,19 @@ pub enum SpectrogramDistance {
 /// shape `[1]`.
 ///
 /// Source: specification 5.2; official `criterions/text_to_speech_loss.py`.
+///
+/// # Panics
+/// If shapes and lengths disagree.
 pub fn spectrogram_loss(
     predicted: Tensor<3>,
     target: Tensor<3>,
     lengths: &[usize],
     distance: SpectrogramDistance,
 ) -> Tensor<1> {
-    let [_, frames, bins] = target.dims();
+    let [batch, frames, bins] = target.dims();
     assert_eq!(predicted.dims(), target.dims(), "spectrogram loss: prediction and target differ in shape");
+    let fit = lengths.len() == batch && lengths.iter().all(|&length| length <= frames);
+    assert!(fit, "spectrogram loss: lengths {lengths:?} for {batch} items of {frames} frames");
     let valid = valid_frames(lengths, frames, &target.device());
     let difference = (predicted - target) * valid;
     let sum = match distance {

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,12 @@ pub struct Checkpoint {
     pub state: State,
     model: Vec<u8>,
     optimiser: Vec<u8>,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint").field("path", &self.path).field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl Checkpoint {
@@ -167,8 +174,8 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those in `directory`, which belongs to another process.
-    pub(crate) fn at(directory: &Path) -> Self {
+    /// Those in `directory`, which belongs to another process and may be at work: nothing is made or removed.
+    pub fn at(directory: &Path) -> Self {
         Self { directory: directory.to_path_buf() }
     }
 
@@ -271,7 +278,7 @@ impl Checkpoints {
         };
         match &config.outcome {
             Outcome::Last => Ok(module),
-            Outcome::Best(_) => match self.newest_intact(|_, _| {})?.and_then(|newest| newest.state.best) {
+            Outcome::Best(_) => match read(config.updates)?.state.best {
                 Some(best) => read(best.update)?.restore_model(module),
                 None => {
                     Err(self.nothing("no validation of the run gave a finite number to choose the best checkpoint by"))

@@ -22,7 +22,8 @@ pub struct TrainConfig {
     pub checkpoint_every: usize,
     /// How many of the newest checkpoints are kept, at least one; the best is kept beside them.
     pub keep_last: usize,
-    /// Updates in a row that may be skipped because a loss or gradient is not finite before the run ends with an error.
+    /// Updates in a row that may be skipped before the run ends with an error: a loss or gradient is not finite, or nothing of
+    /// a batch can be used.
     pub max_skipped: usize,
     /// Which weights are the result.
     pub outcome: Outcome,
@@ -145,6 +146,9 @@ impl TrainConfig {
                 return wrong(format!("outcome is the mean of {checkpoints} checkpoints, but keep_last is {kept}"));
             }
             _ => {}
+        }
+        if let Some(scale) = &self.loss_scale {
+            scale.check()?;
         }
         self.schedule.check()?;
         self.optimiser.check()

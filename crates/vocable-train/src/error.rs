@@ -31,15 +31,15 @@ pub enum TrainError {
         source: ObjectiveError,
     },
 
-    /// Too many updates in a row had a loss or a gradient that was not finite.
+    /// Too many updates in a row had a loss or a gradient that was not finite, or a batch of which nothing can be used.
     #[error(
         "update {update}: {reason}; {in_a_row} updates in a row were skipped, the last on {utterances}. \
-         Lower the learning rate, look at these utterances, or raise `max_skipped`"
+         Look at these utterances, lower the learning rate where numbers are not finite, or raise `max_skipped`"
     )]
     NonFinite {
         /// One-based number of the last update that was skipped.
         update: usize,
-        /// Which number was not finite.
+        /// Which number was not finite, or what is wrong with the batch.
         reason: String,
         /// How many updates in a row were skipped.
         in_a_row: usize,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::TrainError;
+
 /// How the loss is scaled before its gradient is taken, so that small gradients do not vanish in half precision; the gradient is
 /// scaled back in f32 (Micikevicius et al. 2018, section 3.2; the dynamic rule is that of fairseq and PyTorch).
 ///
@@ -21,6 +23,20 @@ impl Default for LossScale {
     /// 128, fairseq's, doubled every 2000 updates.
     fn default() -> Self {
         Self { initial: 128.0, growth_every: 2000 }
+    }
+}
+
+impl LossScale {
+    /// Checks both ranges; the error names the field.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        let Self { initial, growth_every } = self;
+        if !(initial.is_finite() && *initial > 0.0) {
+            return Err(TrainError::Config(format!("loss_scale.initial is {initial}, which is no scale")));
+        }
+        match growth_every {
+            0 => Err(TrainError::Config("loss_scale.growth_every is 0, where 1 or more is expected".into())),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -92,7 +92,11 @@ pub fn usable<I: Clone, T, E: std::error::Error + Send + Sync + 'static>(
         (true, _) => Err(Unusable(left_out).into()),
         // Each by itself can be used, so it is not for one of them.
         (false, true) => Err(error.into()),
-        (false, false) => Ok(Batch { left_out, ..prepare(&kept)? }),
+        (false, false) => {
+            let mut batch = prepare(&kept)?;
+            batch.left_out.extend(left_out);
+            Ok(batch)
+        }
     }
 }
 

@@ -54,12 +54,14 @@ impl OptimiserConfig {
 }
 
 /// The optimiser of one run: the recipe and the moments of every parameter that ever had a gradient.
+#[derive(Debug)]
 pub struct Optimiser {
     config: OptimiserConfig,
     moments: BTreeMap<String, Moments>,
 }
 
 /// Adam's state of one parameter, without its shape.
+#[derive(Debug)]
 struct Moments {
     /// Updates in which the parameter had a gradient; the bias correction counts these only.
     time: usize,

@@ -42,11 +42,11 @@ pub enum Record {
         #[serde(default)]
         memory: Option<Memory>,
     },
-    /// An update was skipped because a number was not finite: no parameter changed.
+    /// An update was skipped because a number was not finite or nothing of a batch could be used: no parameter changed.
     Skipped {
         /// Number of updates done or skipped, this one included.
         update: usize,
-        /// Which number was not finite.
+        /// Which number was not finite, or what is wrong with the batch.
         reason: String,
         /// What the batches held.
         utterances: Vec<String>,

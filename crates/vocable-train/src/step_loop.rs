@@ -200,7 +200,10 @@ impl<'a, O> Run<'a, O> {
         let mut optimiser = Optimiser::new(&config.optimiser);
         let (model, state) = match &checkpoint {
             Some(checkpoint) => {
-                let state = checkpoint.state.clone();
+                let mut state = checkpoint.state.clone();
+                // The scale is no part of the recipe: a run may go on with one, or without.
+                state.loss_scale =
+                    config.loss_scale.as_ref().map(|scale| state.loss_scale.unwrap_or_else(|| ScaleState::new(scale)));
                 if state.seed != seed || state.update > config.updates {
                     return Err(TrainError::Checkpoint {
                         path: checkpoint.path.clone(),

@@ -53,7 +53,7 @@ impl<const N: usize> Kernel<N> for Attention {
 
     fn forward(&self, inputs: [Array; N]) -> (Array, Saved) {
         let [q, k, v] = [0, 1, 2].map(|input| inputs[input].clone());
-        let table = inputs.get(3).cloned();
+        let table = inputs.get(3).cloned().map(Array::packed);
         let reversed = table.as_ref().map(Table::new);
         let [batch, heads, queries, _] = q.dims();
         let (contexts, normalisers): (Vec<_>, Vec<_>) = (0..batch * heads)
@@ -89,7 +89,12 @@ impl<const N: usize> Kernel<N> for Attention {
             Some(interleave(dq, heads, queries, channels)),
             Some(interleave(dk, heads, keys, channels)),
             Some(interleave(dv, heads, keys, value_channels)),
-            table.map(|table| Array::new(Table::restore(&sum(dt), channels), table.shape())),
+            table.map(|table| {
+                let mut found = sum(dt);
+                // A batch of nothing.
+                found.resize(table.values().len(), 0.0);
+                Array::new(Table::restore(&found, channels), table.shape())
+            }),
         ];
         std::array::from_fn(|input| gradients[input].take())
     }

@@ -36,6 +36,11 @@ impl Array {
         if walkable(&tensor) { Self(tensor) } else { Self::from_flex(tensor) }
     }
 
+    /// Without strides, copied if it has any.
+    pub(crate) fn packed(self) -> Self {
+        Self::from_flex(self.0)
+    }
+
     /// `[batch, head, time, channel]` from values laid out as `[batch, time, head, channel]`.
     pub(crate) fn heads_last(values: Vec<f32>, sizes: [usize; 4]) -> Self {
         let Self(tensor) = Self::new(values, &sizes);

@@ -23,7 +23,7 @@ impl<const N: usize> Kernel<N> for Linear {
         let bias = inputs.get(2).map(Array::values);
         let (rows, depth, width) = sizes(&x, &weight);
         let few = Weight::new(weight.values(), width);
-        let y = if rows <= FEW && few.fits() {
+        let y = if (1..=FEW).contains(&rows) && few.fits() {
             few.product(Level::detect(), x.values(), bias)
         } else {
             let a = Matrix::new(x.values(), rows, depth, depth);

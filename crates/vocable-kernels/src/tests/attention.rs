@@ -256,6 +256,57 @@ fn keys_and_values_may_run_backwards() {
     assert!(backwards.all_close(forwards, Some(1e-6), Some(1e-6)));
 }
 
+/// In training a part may run outside of a graph and again in one: with few queries, too, to the same bit.
+#[test]
+fn attention_in_training_is_the_same_in_a_graph_and_out_of_it() {
+    let draw = |name: &str, time: usize, device: &Device| {
+        let values = numbers(Key::new(2).fold(name), 2 * 3 * time * 48);
+        Tensor::<4>::from_data(TensorData::new(values, [2, 3, time, 48]), device)
+    };
+    for queries in 1..=FEW + 1 {
+        let context = |device: Device| {
+            let [q, k, v] = [("q", queries), ("k", 70), ("v", 70)].map(|(name, time)| draw(name, time, &device));
+            attention(AttentionInput { dropout: Some((0.0, Key::new(1))), ..AttentionInput::new(q, k, v) }).0
+        };
+        let (plain, tracked) = (context(Device::flex()), context(Device::flex().autodiff()));
+        assert_eq!(plain.into_data(), tracked.inner().into_data(), "{queries} queries");
+    }
+}
+
+#[test]
+fn a_relative_table_may_be_a_part_of_a_larger_one() {
+    for queries in [1, FEW + 1] {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<4>::from_data(TensorData::new(numbers(Key::new(3), queries * 8), [1, 1, queries, 8]), &device);
+        let wide = Tensor::<2>::from_data(TensorData::new(numbers(Key::new(4), 8 * 16), [8, 16]), &device);
+        let part = wide.clone().narrow(1, 4, 8);
+        let whole = Tensor::<2>::from_data(part.clone().into_data(), &device);
+        let run = |table: Tensor<2>| {
+            let table = table.detach().require_grad();
+            let input = AttentionInput {
+                relative: Some(table.clone()),
+                ..AttentionInput::new(x.clone(), x.clone(), x.clone())
+            };
+            let context = attention(input).0;
+            let gradient = table.grad(&context.clone().sum().backward()).unwrap();
+            (context.inner().into_data(), gradient.into_data())
+        };
+        assert_eq!(run(part), run(whole));
+    }
+}
+
+#[test]
+fn a_batch_of_nothing_has_a_gradient_of_nothing() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<4>::zeros([0, 2, 5, 4], &device);
+    let table = Tensor::<2>::ones([6, 4], &device).require_grad();
+    let input = AttentionInput { relative: Some(table.clone()), ..AttentionInput::new(x.clone(), x.clone(), x) };
+    let context = attention(input).0;
+    assert_eq!(context.dims(), [0, 2, 5, 4]);
+    let gradient = table.grad(&context.sum().backward()).unwrap();
+    assert_eq!(gradient.into_data(), Tensor::<2>::zeros([6, 4], &Device::flex()).into_data());
+}
+
 #[test]
 fn no_queries_find_nothing() {
     let zeros = |time: usize| Tensor::<4>::zeros([1, 12, time, 64], &Device::flex());

@@ -71,6 +71,33 @@ fn a_known_gradient_is_scaled_by_what_follows() {
     }
 }
 
+/// On other devices, and of other types, a loss with its gradient enters the graph by the composed form.
+#[test]
+fn ctc_enters_graphs_of_other_types_and_of_impossible_classes() {
+    let values = [[[0.0, 1.0, f32::NEG_INFINITY], [2.0, f32::NEG_INFINITY, 0.0]]];
+    let enter = |dtype: DType, composed: bool| {
+        let device = Device::flex().autodiff();
+        let logits = Tensor::<3>::from_floats(values, &device).cast(dtype).detach().require_grad();
+        let found = ctc(&logits, &[2], &[vec![1]], 0);
+        let (value, gradient) = (found.negative_log_likelihood[0], found.gradient.unwrap());
+        let loss = match composed {
+            true => composed::known_gradient(logits.clone(), value, gradient),
+            false => known_gradient(logits.clone(), value, gradient),
+        };
+        let gradient = logits.grad(&loss.clone().backward()).unwrap();
+        let host = |data: TensorData| data.convert::<f64>().try_into_vec::<f64>().unwrap();
+        (host(loss.into_data())[0], host(gradient.into_data()))
+    };
+    let (loss, gradient) = enter(DType::F32, false);
+    assert!(loss.is_finite() && gradient.iter().all(|g| g.is_finite()) && gradient.iter().any(|&g| g != 0.0));
+    for (dtype, composed) in [(DType::F32, true), (DType::F64, false)] {
+        let (other, others) = enter(dtype, composed);
+        // The known gradient itself is in f32.
+        assert!((other - loss).abs() < 1e-6, "{dtype:?}: {other} is not {loss}");
+        assert!(others.iter().zip(&gradient).all(|(a, b)| (a - b).abs() < 1e-6), "{others:?} are not {gradient:?}");
+    }
+}
+
 /// Negative log-likelihood and gradient of one utterance by sums in logarithms, as textbooks have it.
 fn logarithmic(logits: &[f32], classes: usize, target: &[u32], blank: usize) -> (f64, Vec<f64>) {
     let add = |a: f64, b: f64| {

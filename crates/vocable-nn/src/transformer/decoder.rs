@@ -40,10 +40,7 @@ impl DecoderConfig {
             }
         });
         Decoder {
-            relative: self.max_relative_position.map(|reach| {
-                let shape = [2 * reach, stack.width / stack.heads];
-                init.fold("relative").parameter(shape, Init::weights)
-            }),
+            relative: self.max_relative_position.map(|reach| stack.relative_table(reach, init)),
             layers: layers.collect(),
             norm: pre_norm.then(|| LayerNorm::new(stack.width, init.device())),
             layer_drop: stack.layer_drop,

@@ -22,10 +22,7 @@ impl EncoderConfig {
         let normalise_table = self.max_relative_position.is_some() && stack.norm == NormPlacement::Pre;
         let layers = (0..stack.layers).map(|n| EncoderLayer::new(stack, normalise_table, &init.fold("layer").fold(n)));
         Encoder {
-            relative: self.max_relative_position.map(|reach| {
-                let shape = [2 * reach, stack.width / stack.heads];
-                init.fold("relative").parameter(shape, Init::weights)
-            }),
+            relative: self.max_relative_position.map(|reach| stack.relative_table(reach, init)),
             layers: layers.collect(),
             norm: LayerNorm::new(stack.width, init.device()),
             pre_norm: stack.norm == NormPlacement::Pre,

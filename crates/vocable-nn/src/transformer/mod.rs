@@ -7,12 +7,16 @@ mod feed_forward;
 mod past;
 
 pub use causal::CausalStack;
-pub use decoder::{Decoded, Decoder, DecoderCache, DecoderConfig};
-pub use encoder::{Encoder, EncoderConfig};
+pub use decoder::{Decoded, Decoder, DecoderCache, DecoderConfig, DecoderLayer};
+pub use encoder::{Encoder, EncoderConfig, EncoderLayer};
 pub use feed_forward::FeedForward;
 pub use past::PastCache;
 
+use burn::module::Param;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+
+use crate::Init;
 
 /// Where a layer normalises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,4 +53,14 @@ pub struct TransformerConfig {
     /// Whether a layer keeps only its inputs in training and runs again in the backward pass: less memory, more time, the
     /// same numbers.
     pub recompute: bool,
+}
+
+impl TransformerConfig {
+    /// Draws a table of relative positions, `[2 · reach, width / heads]`.
+    fn relative_table(&self, reach: usize, init: &Init) -> Param<Tensor<2>> {
+        let Self { width, heads, .. } = *self;
+        assert!(heads > 0 && width.is_multiple_of(heads), "the width {width} does not divide into {heads} heads");
+        assert!(reach > 0, "relative positions that reach nowhere: leave them out instead");
+        init.fold("relative").parameter([2 * reach, width / heads], Init::weights)
+    }
 }

@@ -556,6 +556,25 @@ fn a_scale_that_overflows_is_halved_until_f16_can_hold_the_gradients() {
 }
 
 #[test]
+fn a_run_goes_on_with_a_scale_or_without_as_it_is_told() {
+    let scale = |updates: usize, loss_scale: Option<LossScale>, directory: &Path| {
+        run(&TrainConfig { updates, loss_scale, ..config() }, &Regression::new(7), directory, None).0.unwrap();
+        let checkpoint =
+            crate::Checkpoint::read(&Checkpoints::at(&directory.join("checkpoints")).path(updates)).unwrap();
+        checkpoint.state.loss_scale.map(|state| (state.scale, state.good))
+    };
+    let (directory, adaptive) = (tempdir().unwrap(), LossScale { initial: 8.0, growth_every: 3 });
+    assert_eq!(scale(2, None, directory.path()), None);
+    assert_eq!(scale(4, Some(adaptive), directory.path()), Some((8.0, 2)));
+    assert_eq!(scale(6, Some(adaptive), directory.path()), Some((16.0, 1)));
+    assert_eq!(scale(8, None, directory.path()), None);
+    for wrong in [LossScale { initial: 0.0, ..adaptive }, LossScale { growth_every: 0, ..adaptive }] {
+        let error = TrainConfig { loss_scale: Some(wrong), ..config() }.check().unwrap_err().to_string();
+        assert!(error.contains("loss_scale."), "{error}");
+    }
+}
+
+#[test]
 fn a_scale_hides_no_loss_that_is_not_a_number() {
     let loss_scale = Some(LossScale { initial: 1024.0, growth_every: 1000 });
     let config = TrainConfig { loss_scale, max_skipped: 1, ..config() };
