@@ -203,7 +203,7 @@ fn data(a: &Path, b: &Path, one: &Manifest, other: &Manifest) -> Result<Option<S
 }
 
 fn code(one: &Manifest, other: &Manifest) -> Option<String> {
-    let named = |manifest: &Manifest| match &manifest.provenance.git {
+    let named = |manifest: &Manifest| match &manifest.provenance.build.git {
         Some(git) => format!("{:.10}{}", git.commit, if git.dirty { " with changes" } else { "" }),
         None => "unknown commit".to_owned(),
     };
@@ -355,8 +355,8 @@ mod tests {
             Ok(write_safetensors(&run.outputs().join("model.safetensors"), tensors.to_vec(), None)?)
         });
         let git = Some(Git { commit: commit.into(), dirty: false });
-        let provenance =
-            Provenance { command: String::new(), version: "1".into(), git, cores: 1, build: Build::default() };
+        let build = Build { git, ..Build::default() };
+        let provenance = Provenance { command: String::new(), version: "1".into(), cores: 1, build };
         let runner =
             Runner::new(directory.path().to_owned(), provenance, Arc::new(AtomicBool::new(false))).style(Style::None);
         assert!(runner.run(&Plan::new([&train])).unwrap().failed.is_empty());

@@ -47,7 +47,7 @@ mod watch;
 pub use cli::Cli;
 pub use config::{Change, Config, diff};
 pub use error::{ConfigError, Error, Interrupted};
-pub use manifest::Build;
+pub use manifest::{Build, Git};
 pub use patch::Patch;
 pub use plan::Plan;
 pub use progress::Progress;

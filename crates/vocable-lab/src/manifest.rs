@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::process::Command;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,7 @@ pub enum Status {
     Done,
 }
 
-/// The state of the source tree a result was made from.
+/// The state of the source tree a program was built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Git {
     /// The commit.
@@ -35,9 +34,23 @@ pub struct Git {
     pub dirty: bool,
 }
 
+impl Git {
+    /// From what `git describe --always --abbrev=40 --exclude=* --dirty` prints; `None` of nothing, as outside a repository.
+    ///
+    /// The macro `git_version!` of the crate of that name asks while a program is compiled, so that a program says what it is
+    /// and not what the directory has become that it is run in.
+    pub fn described(text: &str) -> Option<Self> {
+        let (commit, dirty) = text.strip_suffix("-dirty").map_or((text, false), |commit| (commit, true));
+        (!commit.is_empty()).then(|| Self { commit: commit.to_owned(), dirty })
+    }
+}
+
 /// What a program was built from and what it computes on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Build {
+    /// The source tree, where that was a repository and the program [says so](Git::described).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<Git>,
     /// The SHA-256 of the lock file that names the version of every dependency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_file: Option<String>,
@@ -53,6 +66,7 @@ impl Build {
     /// The build from a lock file of this text, for a kind of device, with those of the features that are on.
     pub fn new(lock_file: &str, device: &str, features: &[(&str, bool)]) -> Self {
         Self {
+            git: None,
             lock_file: Some(config::text_hash(lock_file)),
             features: features.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect(),
             device: Some(device.to_owned()),
@@ -78,8 +92,6 @@ pub struct Provenance {
     pub command: String,
     /// The version of the program.
     pub version: String,
-    /// The source tree, if the working directory is one.
-    pub git: Option<Git>,
     /// Processor cores available.
     pub cores: usize,
     /// What the program was built from.
@@ -91,19 +103,8 @@ impl Provenance {
     /// This process's, for a program of the given version, build and command line.
     pub fn of_this_process(command: String, version: &str, build: Build) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, Into::into);
-        Self { command, version: version.to_owned(), git: git(), cores, build }
+        Self { command, version: version.to_owned(), cores, build }
     }
-}
-
-/// The git state of the working directory; `None` outside a repository, before the first commit and without git.
-fn git() -> Option<Git> {
-    let ask = |args: &[&str]| {
-        let answer = Command::new("git").args(args).output().ok().filter(|answer| answer.status.success())?;
-        String::from_utf8(answer.stdout).ok()
-    };
-    let commit = ask(&["rev-parse", "HEAD"])?.trim().to_owned();
-    let dirty = !ask(&["status", "--porcelain", "--untracked-files=no"])?.trim().is_empty();
-    Some(Git { commit, dirty })
 }
 
 /// The content of a stage's `manifest.json`.
@@ -165,4 +166,17 @@ impl Manifest {
 /// This moment in UTC, RFC 3339, to the second.
 pub(crate) fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_described_tree_is_a_commit_with_or_without_changes() {
+        let git = |commit: &str, dirty| Some(Git { commit: commit.to_owned(), dirty });
+        assert_eq!(Git::described("b453ea9"), git("b453ea9", false));
+        assert_eq!(Git::described("b453ea9-dirty"), git("b453ea9", true));
+        assert_eq!(Git::described(""), None);
+    }
 }

@@ -141,7 +141,7 @@ impl Record {
                 record.seconds += manifest.wall_seconds;
                 record.stages += 1;
                 record.cores.push(manifest.provenance.cores);
-                record.code.extend(manifest.provenance.git);
+                record.code.extend(manifest.provenance.build.git);
             }
         }
         record.cores.sort_unstable();

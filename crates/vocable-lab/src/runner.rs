@@ -271,8 +271,7 @@ mod tests {
 
     fn runner(runs: &Path) -> (Runner, Arc<AtomicBool>) {
         let interrupt = Arc::new(AtomicBool::new(false));
-        let provenance =
-            Provenance { command: "test".into(), version: "0".into(), git: None, cores: 1, build: Build::default() };
+        let provenance = Provenance { command: "test".into(), version: "0".into(), cores: 1, build: Build::default() };
         let runner = Runner::new(runs.to_owned(), provenance, Arc::clone(&interrupt)).style(Style::None);
         (runner, interrupt)
     }

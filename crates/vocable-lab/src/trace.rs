@@ -58,8 +58,8 @@ fn add(
             manifest.runs
         ),
     );
-    let code = manifest.provenance.git.as_ref().map_or_else(
-        || "outside of a repository".to_owned(),
+    let code = manifest.provenance.build.git.as_ref().map_or_else(
+        || "unknown commit".to_owned(),
         |git| format!("commit {}{}", git.commit, if git.dirty { " with uncommitted changes" } else { "" }),
     );
     line(text, &indent, &format!("code: {code}, version {}", manifest.provenance.version));

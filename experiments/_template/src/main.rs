@@ -16,10 +16,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use burn::module::Module;
 use burn::tensor::Device;
+use git_version::git_version;
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::{Manifest, Split};
-use vocable_lab::{Cli, Column, ConfigError, Cost, Interrupted, Scale, Score, Scores, Stage, StageRun, Table};
-use vocable_lab::{Unavailable, files};
+use vocable_lab::{Build, Cli, Column, ConfigError, Cost, Git, Interrupted, Scale, Score, Scores, Stage, StageRun};
+use vocable_lab::{Table, Unavailable, files};
 use vocable_metrics::Bootstrap;
 use vocable_nn::Mode;
 use vocable_random::Key;
@@ -92,12 +93,17 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
+/// What enters an identity for texts, which are too many to be written there.
+fn fingerprint(texts: &[String]) -> String {
+    vocable_lab::config::hash(&vocable_lab::config::tree(&texts))
+}
+
 /// The stage that trains the network. Its identity is what is written here: a kind, the version of its contract (raised
 /// when the same configuration would give something else), and everything that its result depends on.
 fn trained(c: &Experiment, corpus: &Manifest) -> Arc<Stage> {
     let cost = Cost { steps: c.train.updates as u64, parameters: 0, seconds: 0.002 * c.train.updates as f64 };
     let [learnt, held_out] = [Split::Train, Split::Valid].map(|split| texts(corpus, split));
-    let identity = (&c.model, &c.train, c.batch, c.seed, [&learnt, &held_out].map(vocable_lab::config::tree));
+    let identity = (&c.model, &c.train, c.batch, c.seed, [&learnt, &held_out].map(|texts| fingerprint(texts)));
     let stage = Stage::new("train", 1, identity).cost(cost);
     let c = c.clone();
     stage.run(move |run| {
@@ -134,7 +140,7 @@ fn scored(c: &Experiment) -> Result<Arc<Stage>, Unavailable> {
         return Err(Unavailable("the corpus has no text in its `test-clean` split".into()));
     }
     let config = c.model.clone();
-    let stage = Stage::new("score", 2, (&config, &sentences)).input("network", &trained(c, &corpus));
+    let stage = Stage::new("score", 2, (&config, fingerprint(&sentences))).input("network", &trained(c, &corpus));
     Ok(stage.run(move |run| {
         let folder = run.input("network");
         let vocabulary: CharVocabulary = files::read_json(&folder.join(VOCABULARY))?.expect("the stage left it");
@@ -168,7 +174,9 @@ fn context() -> Table<Experiment> {
 
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
+    let commit = git_version!(args = ["--always", "--abbrev=40", "--exclude=*", "--dirty"], fallback = "");
     Cli::new(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"), vec![context()])
+        .built(Build { git: Git::described(commit), ..Build::default() })
         .alias("--data", "manifest", "JSONL manifest of another corpus (default: the shipped Vocable mini)")
         .main()
 }
