@@ -53,7 +53,10 @@ pub(crate) fn hash_file(path: &Path, hash: &mut Sha256) -> Result<(), DataError>
 }
 
 /// SHA-256, in hex, of a file.
-pub(crate) fn file_sha256(path: &Path) -> Result<String, DataError> {
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String, DataError> {
     let mut hash = Sha256::new();
     let mut file = bounded::open(path)?;
     std::io::copy(&mut file, &mut Hasher(&mut hash)).map_err(DataError::io(path))?;

@@ -4,7 +4,7 @@
 //! Rows are features of frames, `[row, width]` in one slice. Sums run over fixed blocks in a fixed order, so a result
 //! does not depend on the number of threads.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use vocable_random::Key;
 
-use crate::DataError;
 use crate::files::write_atomically;
+use crate::{DataError, bounded};
 
 /// Rows that one thread handles at a time.
 const BLOCK: usize = 1024;
@@ -126,7 +126,8 @@ impl KMeans {
     /// # Errors
     /// A file that is missing or holds something else.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(DataError::io(path))?;
+        let mut bytes = Vec::new();
+        bounded::open(path)?.read_to_end(&mut bytes).map_err(DataError::io(path))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| DataError::file(path, error))?;
         let tensor = file.tensor("centres").map_err(|error| DataError::file(path, error))?;
         let (Dtype::F32, &[clusters, width]) = (tensor.dtype(), tensor.shape()) else {

@@ -148,37 +148,40 @@ const SUBSTITUTION: u64 = UNIT + 1;
 /// The alignment with the fewest errors (Levenshtein distance); among those, with the most hits, which makes the counts of
 /// each kind unique.
 ///
-/// Time and memory grow with the product of the lengths.
+/// Time and memory grow with the product of the lengths, a byte for each pair of tokens.
 pub fn align<T: PartialEq + Clone>(reference: &[T], hypothesis: &[T]) -> Alignment<T> {
-    let columns = hypothesis.len() + 1;
-    let replacing = |i: usize, j: usize| if reference[i] == hypothesis[j] { 0 } else { SUBSTITUTION };
-    // cost[i·columns + j]: from the first i reference tokens to the first j hypothesis tokens.
-    let mut cost: Vec<u64> = (0..columns as u64).map(|j| j * UNIT).collect();
-    cost.reserve(reference.len() * columns);
-    for i in 0..reference.len() {
-        cost.push((i as u64 + 1) * UNIT);
-        for j in 0..hypothesis.len() {
-            let above = i * columns + j;
-            let replaced = cost[above] + replacing(i, j);
-            let deleted = cost[above + 1] + UNIT;
-            let inserted = cost[above + columns] + UNIT;
-            cost.push(replaced.min(deleted).min(inserted));
+    let columns = hypothesis.len();
+    // Of the first i reference tokens, for every j: the cost to the first j hypothesis tokens ..
+    let mut cost: Vec<u64> = (0..=columns as u64).map(|j| j * UNIT).collect();
+    // .. and of every i and j from 1 on the last edit of the best way there.
+    let mut ways = Vec::with_capacity(reference.len() * columns);
+    for (i, token) in reference.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut cost[0], (i as u64 + 1) * UNIT);
+        for (j, other) in hypothesis.iter().enumerate() {
+            let (edit, replacing) = if token == other { (Edit::Hit, 0) } else { (Edit::Substitution, SUBSTITUTION) };
+            let (replaced, deleted, inserted) = (diagonal + replacing, cost[j + 1] + UNIT, cost[j] + UNIT);
+            let best = replaced.min(deleted).min(inserted);
+            ways.push(if best == replaced {
+                edit
+            } else if best == deleted {
+                Edit::Deletion
+            } else {
+                Edit::Insertion
+            });
+            diagonal = std::mem::replace(&mut cost[j + 1], best);
         }
     }
     let mut edits = Vec::with_capacity(reference.len().max(hypothesis.len()));
     let (mut i, mut j) = (reference.len(), hypothesis.len());
     while i > 0 || j > 0 {
-        let here = cost[i * columns + j];
-        if i > 0 && j > 0 && cost[(i - 1) * columns + j - 1] + replacing(i - 1, j - 1) == here {
-            (i, j) = (i - 1, j - 1);
-            edits.push(if reference[i] == hypothesis[j] { Edit::Hit } else { Edit::Substitution });
-        } else if i > 0 && cost[(i - 1) * columns + j] + UNIT == here {
-            i -= 1;
-            edits.push(Edit::Deletion);
-        } else {
-            j -= 1;
-            edits.push(Edit::Insertion);
-        }
+        let edit = match (i, j) {
+            (0, _) => Edit::Insertion,
+            (_, 0) => Edit::Deletion,
+            _ => ways[(i - 1) * columns + j - 1],
+        };
+        i -= usize::from(edit != Edit::Insertion);
+        j -= usize::from(edit != Edit::Deletion);
+        edits.push(edit);
     }
     edits.reverse();
     Alignment { reference: reference.to_vec(), hypothesis: hypothesis.to_vec(), edits }

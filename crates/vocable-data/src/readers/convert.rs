@@ -7,22 +7,25 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
+use std::time::UNIX_EPOCH;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vocable_audio::{Audio, AudioError};
 
-use super::{Prepared, Progress, claim, refuse, write_manifest};
+use super::{Prepared, Progress, claim, place, refuse, write_manifest};
 use crate::DataError;
 use crate::corpus::RATE;
+use crate::files::file_sha256;
 use crate::manifest::{Utterance, hex};
 use crate::verify::{BadFile, TOLERANCE_SECONDS, check_duration};
 
 /// Recordings that are decoded side by side before the next ones are asked for.
 const CHUNK: usize = 256;
 /// The file that says what every recording of a prepared folder was made of.
-const ORIGINS: &str = "sources.jsonl";
+pub(super) const ORIGINS: &str = "sources.jsonl";
 
 /// Where a recording is: WAV, FLAC or Ogg Vorbis of any rate and number of channels.
 #[derive(Debug)]
@@ -77,6 +80,17 @@ impl Sound {
             Self::Inside { file, place, .. } => format!("{}, {place}", file.display()).into(),
             Self::Made(made) => made.files()[0].to_owned(),
         }
+    }
+
+    /// Decodes it, where a file is the one that its line in a list tells.
+    fn read_as_told(&mut self, utterance: &Utterance) -> Result<Audio, BadFile> {
+        if let (Self::File(file), Some(told)) = (&*self, &utterance.sha256) {
+            let found = file_sha256(file).map_err(|error| BadFile::new(file, error))?;
+            if found != *told {
+                return Err(BadFile::new(file, "its SHA-256 is not the one that its line tells"));
+            }
+        }
+        self.read()
     }
 
     /// Decodes it, and gives up the bytes that it had in memory.
@@ -142,8 +156,8 @@ pub struct Lenience {
 /// Prepares the `listing` that the reader called `reader` made of `from` in the folder `to`: averaged to mono, resampled to 16 kHz,
 /// 16 bits, each with its SHA-256.
 ///
-/// A recording that an earlier run of the same reader on the same folder left is kept if it is whole and no older than
-/// its source.
+/// A recording that an earlier run of the same reader on the same folder left is kept if it is whole and its source is what it
+/// was.
 ///
 /// # Errors
 /// Unless [`Lenience`] allows them: a corpus of another than the published size, or all files that the listing tells to be
@@ -174,19 +188,9 @@ pub(super) fn prepare_with(
     if !listing.missing.is_empty() && !lenience.partial {
         return Err(DataError::Incomplete(listing.missing));
     }
-    let absent = |source: &Source| -> Option<PathBuf> {
-        source.sound.files().into_iter().find(|file| !file.is_file()).map(Path::to_owned)
-    };
-    let absent: Vec<Option<PathBuf>> = listing.sources.par_iter().map(absent).collect();
-    let mut absent = absent.into_iter();
-    listing.sources.retain(|_| match absent.next().expect("one answer per source") {
-        Some(file) => {
-            listing.bad.push(BadFile::new(&file, "no such file"));
-            false
-        }
-        None => true,
-    });
+    listing.bad.extend(take_absent(&mut listing.sources));
     let skipped = refuse(listing.bad, lenience.skip_bad)?;
+    check_names(&listing.sources)?;
     keep_sources(&listing.sources, to)?;
     let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
     let sources = listing.sources.into_iter().map(Ok);
@@ -195,6 +199,43 @@ pub(super) fn prepare_with(
     listing.missing.extend(listing.hours.iter().filter_map(|(folder, hours)| duration(utterances, folder, *hours)));
     let skipped = skipped.into_iter().chain(prepared.skipped).collect();
     Ok(Prepared { skipped, missing: listing.missing, ..prepared })
+}
+
+/// Takes out the sources of which a file is missing.
+pub(super) fn take_absent(sources: &mut Vec<Source>) -> Vec<BadFile> {
+    let absent = |source: &Source| -> Option<PathBuf> {
+        source.sound.files().into_iter().find(|file| !file.is_file()).map(Path::to_owned)
+    };
+    let absent: Vec<Option<PathBuf>> = sources.par_iter().map(absent).collect();
+    let mut missing = absent.iter().map(Option::is_some);
+    sources.retain(|_| !missing.next().expect("one answer per source"));
+    absent.into_iter().flatten().map(|file| BadFile::new(&file, "no such file")).collect()
+}
+
+/// Refuses ids that cannot be files' names or occur twice.
+pub(super) fn check_names(sources: &[Source]) -> Result<(), DataError> {
+    let mut names = Names::default();
+    sources.iter().try_for_each(|source| names.add(source))
+}
+
+/// The ids of utterances, and whose they are.
+#[derive(Default)]
+struct Names(HashMap<String, PathBuf>);
+
+impl Names {
+    fn add(&mut self, source: &Source) -> Result<(), DataError> {
+        for Utterance { id, audio, .. } in source.pieces.iter().map(|piece| &piece.utterance) {
+            let name = source.sound.name();
+            if !stays_inside(audio) {
+                let message = "cannot be a file's name: leave out `..`, `\\`, `:` and leading dots and slashes";
+                return Err(DataError::file(&name, format!("its id `{id}` {message}")));
+            }
+            if let Some(other) = self.0.insert(id.clone(), name.clone()) {
+                return Err(DataError::file(&name, format!("its id `{id}` is that of {}, too", other.display())));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Refuses to write a recording in the place of a source.
@@ -236,8 +277,7 @@ pub(super) fn prepare_stream(
     progress: &dyn Progress,
     write: impl FnOnce(&[Utterance]) -> Result<(), DataError>,
 ) -> Result<Prepared, DataError> {
-    let full = std::path::absolute(from).map_err(DataError::io(from))?;
-    let same = claim(to, &serde_json::json!({ "reader": reader, "from": full, "rate": RATE }))?;
+    let same = claim(to, &serde_json::json!({ "reader": reader, "from": place(from)?, "rate": RATE }))?;
     progress.step("converting", pieces);
     let target = Target { to, same, hash: true, progress };
     let Converted { mut utterances, bad, kept } = target.convert(sources)?;
@@ -268,19 +308,39 @@ pub(super) struct Converted {
     pub kept: usize,
 }
 
-/// What a recording was made of: a run after a change of the corpus's lists keeps only what is still right.
+/// What a recording was made of: a run after a change of the corpus's lists or files keeps only what is still right.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Origin {
     audio: String,
     source: String,
     span: Option<(f64, f64)>,
+    files: Vec<State>,
 }
 
 impl Origin {
-    fn new(sound: &Sound, piece: &Piece) -> Self {
+    fn new(sound: &Sound, piece: &Piece, files: &[State]) -> Self {
         let span = piece.span.as_ref().map(|span| (span.start, span.end));
         let audio = piece.utterance.audio.to_string_lossy().into_owned();
-        Self { audio, source: sound.identity(), span }
+        Self { audio, source: sound.identity(), span, files: files.to_vec() }
+    }
+}
+
+/// Which file it was, and in which state: one that was moved to the place of another has an older time, but not the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Whatever way led there.
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// When it was last written to, in nanoseconds since 1970.
+    pub modified: u64,
+}
+
+impl State {
+    pub fn of(file: &Path) -> Result<Self, DataError> {
+        let (path, data) = (place(file)?, fs::metadata(file).map_err(DataError::io(file))?);
+        let modified = data.modified().map_err(DataError::io(file))?;
+        let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        Ok(Self { path, bytes: data.len(), modified })
     }
 }
 
@@ -297,7 +357,7 @@ impl Target<'_> {
         mut sources: impl Iterator<Item = Result<Source, DataError>>,
     ) -> Result<Converted, DataError> {
         let mut all = Converted::default();
-        let mut ids = HashSet::new();
+        let mut names = Names::default();
         let origins = self.to.join(ORIGINS);
         let before: HashMap<String, Origin> = if self.same {
             // An interrupted run may have left a part of a line.
@@ -308,61 +368,52 @@ impl Target<'_> {
             HashMap::new()
         };
         let opened = OpenOptions::new().create(true).append(true).open(&origins);
-        let mut log = opened.map_err(DataError::io(&origins))?;
-        if !self.same {
-            log.set_len(0).map_err(DataError::io(&origins))?;
-        }
+        let log = Mutex::new(opened.map_err(DataError::io(&origins))?);
+        let note = |origin: &Origin| {
+            // A line of its own, whatever part of one an interrupted run has left.
+            let line = format!("\n{}\n", serde_json::to_string(origin).expect("names and numbers are JSON"));
+            log.lock().expect("nothing panics in here").write_all(line.as_bytes()).map_err(DataError::io(&origins))
+        };
         loop {
             let chunk: Vec<Source> = sources.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
             if chunk.is_empty() {
                 return Ok(all);
             }
-            for Utterance { id, audio, .. } in chunk.iter().flat_map(|source| &source.pieces).map(|p| &p.utterance) {
-                if !stays_inside(audio) {
-                    let message = "cannot be a file's name: leave out `..`, `\\` and leading dots and slashes";
-                    return Err(DataError::Invalid(format!("the id `{id}` {message}")));
-                }
-                if !ids.insert(id.clone()) {
-                    return Err(DataError::Invalid(format!("the id `{id}` occurs twice")));
-                }
-            }
-            let converted: Vec<_> = chunk.into_par_iter().map(|source| self.source(source, &before)).collect();
-            let mut lines = Vec::new();
+            chunk.iter().try_for_each(|source| names.add(source))?;
+            let converted: Vec<_> = chunk.into_par_iter().map(|source| self.source(source, &before, &note)).collect();
             for converted in converted {
-                let (Converted { utterances, bad, kept }, made) = converted?;
+                let Converted { utterances, bad, kept } = converted?;
                 all.utterances.extend(utterances);
                 all.bad.extend(bad);
                 all.kept += kept;
-                for origin in made {
-                    lines.push(b'\n');
-                    serde_json::to_writer(&mut lines, &origin).expect("a name and two numbers are JSON");
-                }
-            }
-            if !lines.is_empty() {
-                lines.push(b'\n');
-                log.write_all(&lines).map_err(DataError::io(&origins))?;
             }
         }
     }
 
-    /// Converts a recording; also the origins of what was not there `before`.
+    /// Converts a recording, and has the origin of what was not there `before` noted as soon as it is there.
     fn source(
         &self,
         mut source: Source,
         before: &HashMap<String, Origin>,
-    ) -> Result<(Converted, Vec<Origin>), DataError> {
-        let (mut converted, mut made, mut audio) = (Converted::default(), Vec::new(), None);
+        note: &(dyn Fn(&Origin) -> Result<(), DataError> + Sync),
+    ) -> Result<Converted, DataError> {
+        let (mut converted, mut audio) = (Converted::default(), None);
+        // Before anything is read: what is written to meanwhile is made again the next time.
+        let files = source.sound.files().into_iter().map(State::of).collect::<Result<Vec<_>, _>>()?;
         for piece in source.pieces {
-            let origin = Origin::new(&source.sound, &piece);
+            let origin = Origin::new(&source.sound, &piece, &files);
             let same = before.get(&origin.audio) == Some(&origin);
-            let kept = if same { self.left_by_an_earlier_run(&source.sound, &piece) } else { None };
+            let kept = if same { self.left_by_an_earlier_run(&piece) } else { None };
             let finished = match kept {
                 Some(utterance) => {
                     converted.kept += 1;
                     Ok(utterance)
                 }
-                None => match audio.get_or_insert_with(|| source.sound.read()) {
-                    Ok(audio) => self.piece(audio, piece).inspect(|_| made.push(origin)),
+                None => match audio.get_or_insert_with(|| source.sound.read_as_told(&piece.utterance)) {
+                    Ok(audio) => self.piece(audio, piece).and_then(|utterance| {
+                        note(&origin).map_err(Failure::Fatal)?;
+                        Ok(utterance)
+                    }),
                     Err(bad) => Err(Failure::Bad(bad.clone())),
                 },
             };
@@ -375,7 +426,7 @@ impl Target<'_> {
             }
             self.progress.done();
         }
-        Ok((converted, made))
+        Ok(converted)
     }
 
     fn piece(&self, audio: &Audio, piece: Piece) -> Result<Utterance, Failure> {
@@ -400,12 +451,9 @@ impl Target<'_> {
         Ok(self.line(piece, &bytes, samples.len()))
     }
 
-    /// The line of a piece whose file is there already, whole and no older than its source.
-    fn left_by_an_earlier_run(&self, sound: &Sound, piece: &Piece) -> Option<Utterance> {
+    /// The line of a piece whose file is there already, and whole.
+    fn left_by_an_earlier_run(&self, piece: &Piece) -> Option<Utterance> {
         let target = self.to.join(&piece.utterance.audio);
-        if !sound.files().into_iter().all(|source| not_older(&target, source)) {
-            return None;
-        }
         let bytes = fs::read(&target).ok()?;
         let audio = vocable_audio::read_bytes(bytes.clone(), &target).ok()?.expect_rate(RATE).ok()?;
         let expected = piece.span.as_ref().map_or(piece.utterance.seconds, |span| span.end - span.start);
@@ -441,12 +489,6 @@ fn stays_inside(path: &Path) -> bool {
     let joined: PathBuf = path.components().collect();
     let text = path.as_os_str().to_string_lossy();
     path.components().all(plain) && !text.contains(['\\', ':', '\0']) && joined.as_os_str() == path.as_os_str()
-}
-
-/// Whether `target` exists and was written after `source`.
-pub(super) fn not_older(target: &Path, source: &Path) -> bool {
-    let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
-    matches!((time(target), time(source)), (Ok(target), Ok(source)) if target >= source)
 }
 
 /// Copies each distinct speaker-vector file, which `resolve` finds, once, and points the utterances at the copies.

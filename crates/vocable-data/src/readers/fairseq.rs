@@ -7,12 +7,11 @@
 //! and VoxCeleb), or the folder.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::convert::{Lenience, Listing, Source, prepare_with};
 use super::text::{Lines, below};
-use super::{Prepared, Progress, ignore_absence, keep_apart};
+use super::{Prepared, Progress, keep_apart, remove};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::labels;
@@ -45,7 +44,7 @@ fn write_units(units: &Units, utterances: &[Utterance], to: &Path) -> Result<(),
         let utterances = utterances.iter().filter(|utterance| utterance.split == split);
         let labels: Vec<Vec<u32>> = utterances.filter_map(|utterance| units.get(&utterance.id).cloned()).collect();
         if labels.is_empty() {
-            fs::remove_file(&path).or_else(ignore_absence).map_err(DataError::io(&path))?;
+            remove(&path)?;
         } else {
             labels::write(&path, &labels)?;
         }
@@ -111,7 +110,11 @@ fn texts(manifest: &Path, recordings: usize) -> Result<Option<Vec<String>>, Data
     else {
         return Ok(None);
     };
-    let lines = Lines::read(&path)?;
+    // A line of nothing is the text of a recording, too, but for those at the end.
+    let mut lines = Lines::read_all(&path)?;
+    while lines.lines.len() > recordings && lines.lines.last().is_some_and(|line| line.text.trim().is_empty()) {
+        lines.lines.pop();
+    }
     as_many(&path, lines.lines.len(), recordings, manifest)?;
     let letters = path.extension().is_some_and(|extension| extension == "ltr");
     let text = |text: &str| match letters {

@@ -2,26 +2,27 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::convert::{Converted, Source, Target, copy_vectors, keep_sources};
-use super::{MANIFEST, Prepared, Progress, claim, keep_apart, refuse};
+use super::convert::{Converted, Source, Target, check_names, copy_vectors, keep_sources, take_absent};
+use super::{MANIFEST, Prepared, Progress, claim, keep_apart, place, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::manifest::{Manifest, Utterance};
 
 /// Prepares the recordings of the manifest `from` in the folder `to`: averaged to mono, resampled to 16 kHz, 16-bit.
 ///
-/// A recording that an earlier run left is kept if it is whole and no older than its source. Speaker-vector files are
+/// A recording that an earlier run left is kept if it is whole and its source is what it was. Speaker-vector files are
 /// copied.
 ///
 /// # Errors
 /// A faulty manifest, an id that cannot be a file's name, `to` being the manifest's own folder, or a recording that would
-/// take the place of a source. Unless `skip_bad`, all unusable recordings
-/// ([`DataError::BadFiles`]); the good ones are converted all the same, so that a second run is short, but no manifest
+/// take the place of a source. Unless `skip_bad`, all recordings that are missing, before anything is written, or all that are
+/// unusable ([`DataError::BadFiles`]); the good ones are converted all the same, so that a second run is short, but no manifest
 /// is written. With `skip_bad`, a corpus of which nothing is left.
 pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) -> Result<Prepared, DataError> {
     let source = Manifest::read(from)?;
     if let Some(odd) = source.utterances.iter().find(|utterance| !names_a_file(&utterance.id)) {
-        let message = format!("the id `{}` cannot be a file's name: leave out `/`, `\\` and a leading dot", odd.id);
+        let message =
+            format!("the id `{}` cannot be a file's name: leave out `/`, `\\`, `:` and a leading dot", odd.id);
         return Err(DataError::file(from, message));
     }
     keep_apart(from, to)?;
@@ -29,15 +30,16 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
         let audio = PathBuf::from("wav").join(format!("{}.wav", utterance.id));
         Source::whole(source.resolve(&utterance.audio), Utterance { audio, ..utterance.clone() })
     });
-    let recordings: Vec<Source> = recordings.collect();
+    let mut recordings: Vec<Source> = recordings.collect();
+    let skipped = refuse(take_absent(&mut recordings), skip_bad)?;
+    check_names(&recordings)?;
     keep_sources(&recordings, to)?;
-    let full = std::path::absolute(from).map_err(DataError::io(from))?;
-    let same = claim(to, &serde_json::json!({ "reader": "jsonl", "from": full, "rate": RATE }))?;
+    let same = claim(to, &serde_json::json!({ "reader": "jsonl", "from": place(from)?, "rate": RATE }))?;
 
     progress.step("resampling", recordings.len());
     let recordings = recordings.into_iter().map(Ok);
     let Converted { mut utterances, bad, kept } = Target { to, same, hash: false, progress }.convert(recordings)?;
-    let skipped = refuse(bad, skip_bad)?;
+    let skipped = skipped.into_iter().chain(refuse(bad, skip_bad)?).collect();
     if utterances.is_empty() {
         return Err(DataError::file(from, "not one of its recordings is usable"));
     }
@@ -50,7 +52,7 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
 fn names_a_file(id: &str) -> bool {
     let mut components = Path::new(id).components();
     let single = matches!((components.next(), components.next()), (Some(Component::Normal(name)), None) if name == id);
-    single && !id.starts_with('.') && !id.contains('\\')
+    single && !id.starts_with('.') && !id.contains(['\\', ':'])
 }
 
 #[cfg(test)]
@@ -62,7 +64,7 @@ mod tests {
         for good in ["a1", "1272-128104-0000", "été", "a.b"] {
             assert!(names_a_file(good), "{good}");
         }
-        for bad in ["", "a/b", "../a", "..", ".hidden", "/a", "a\\b", "a/"] {
+        for bad in ["", "a/b", "../a", "..", ".hidden", "/a", "a\\b", "a/", "d:1"] {
             assert!(!names_a_file(bad), "{bad}");
         }
     }

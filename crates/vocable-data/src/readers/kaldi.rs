@@ -4,7 +4,7 @@
 //! `segments` has lines `UTTERANCE RECORDING START END` in seconds; without it every recording is an utterance of its
 //! name. `text` may be missing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::convert::{Listing, Piece, Sound, Source};
@@ -44,7 +44,9 @@ fn list_folder(folder: &Path, split: Split, root: &Path, listing: &mut Listing) 
     let speakers = table(&folder.join("utt2spk"))?;
     let texts = table(&folder.join("text"))?;
     let speakers = speakers.ok_or_else(|| DataError::file(&folder.join("utt2spk"), "no such file"))?;
+    let mut asked = HashSet::new();
     let mut add = |id: &str, recording: usize, span| {
+        asked.insert(id.to_owned());
         let absent = |name: &str| BadFile::new(&folder.join(name), format!("has no line for `{id}`"));
         let Some(speaker) = speakers.get(id) else {
             listing.bad.push(absent("utt2spk"));
@@ -52,7 +54,10 @@ fn list_folder(folder: &Path, split: Split, root: &Path, listing: &mut Listing) 
         };
         let mut utterance = Utterance::new(id, format!("wav/{id}.wav"), speaker, split);
         if let Some(texts) = &texts {
-            match texts.get(id) {
+            match texts.get(id).map(String::as_str) {
+                Some("") => {
+                    return listing.bad.push(BadFile::new(&folder.join("text"), format!("has no words for `{id}`")));
+                }
                 Some(text) => text.clone_into(&mut utterance.text),
                 None => return listing.bad.push(absent("text")),
             }
@@ -78,6 +83,9 @@ fn list_folder(folder: &Path, split: Split, root: &Path, listing: &mut Listing) 
             add(id, recordings[id], None);
         }
     }
+    for id in texts.iter().flatten().map(|(id, _)| id).filter(|id| !asked.contains(*id)) {
+        listing.bad.push(BadFile::new(&folder.join("text"), format!("has a line for `{id}`, which is no utterance")));
+    }
     // Recordings of which nothing is asked need not be there.
     let asked = listing.sources.split_off(first).into_iter().filter(|source| !source.pieces.is_empty());
     listing.sources.extend(asked);
@@ -97,12 +105,19 @@ fn columns<'a, const N: usize>(lines: &Lines, line: &'a Line, form: &str) -> Res
     if whole { Ok(columns) } else { Err(lines.fault(line, format!("expected {form}"))) }
 }
 
-/// A file of keys and values, if it is there.
-fn table(path: &Path) -> Result<Option<HashMap<String, String>>, DataError> {
+/// A file of keys and values, if it is there; a value may be nothing.
+fn table(path: &Path) -> Result<Option<BTreeMap<String, String>>, DataError> {
     if !path.is_file() {
         return Ok(None);
     }
     let lines = Lines::read(path)?;
-    let pair = |line| columns::<2>(&lines, line, "a key and its value").map(|[key, value]| (key.into(), value.into()));
-    lines.lines.iter().map(pair).collect::<Result<_, _>>().map(Some)
+    let mut table = BTreeMap::new();
+    for line in &lines.lines {
+        let text = line.text.trim();
+        let (key, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        if table.insert(key.to_owned(), value.trim_start().to_owned()).is_some() {
+            return Err(lines.fault(line, format!("`{key}` has a line above")));
+        }
+    }
+    Ok(Some(table))
 }

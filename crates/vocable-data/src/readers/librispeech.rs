@@ -6,18 +6,18 @@
 //! all voices of `test-clean` are new ones, too. Transcripts are lower-cased.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::convert::{Listing, Source};
+use super::convert::{Listing, Source, State};
 use super::libri::{self, Chapter, Published};
 use super::text::{Lines, difference, stem};
 use super::{Progress, claim};
 use crate::DataError;
-use crate::bounded::LONGEST_LINE;
+use crate::bounded::{self, LONGEST_LINE};
 use crate::files::{entries, write_atomically};
 use crate::manifest::Utterance;
 use crate::verify::BadFile;
@@ -119,16 +119,16 @@ pub struct PreparedText {
 /// A file that is damaged, holds other bytes than UTF-8 or a line of more than a megabyte, by line; a file that would be
 /// replaced; unless `partial`, a text of another than the published number of lines, before which nothing is written.
 pub fn prepare_text(from: &Path, to: &Path, partial: bool, progress: &dyn Progress) -> Result<PreparedText, DataError> {
-    let file = File::open(from).map_err(DataError::io(from))?;
-    let size = file.metadata().map_err(DataError::io(from))?.len();
-    let full = std::path::absolute(from).map_err(DataError::io(from))?;
-    let recipe = serde_json::json!({ "reader": "librispeech-lm", "from": full, "bytes": size });
+    let file = bounded::open(from)?;
+    let state = State::of(from)?;
+    let recipe = serde_json::json!({ "reader": "librispeech-lm", "from": state.path, "bytes": state.bytes,
+        "modified": state.modified });
     let path = to.join(TEXT);
     if path.canonicalize().is_ok_and(|path| from.canonicalize().is_ok_and(|from| from == path)) {
         return Err(DataError::file(from, "would be replaced by the prepared text; choose another folder"));
     }
     let packed = from.extension().is_some_and(|extension| extension == "gz");
-    if claim(to, &recipe)? && super::convert::not_older(&path, from) {
+    if claim(to, &recipe)? && path.exists() {
         progress.step("counting", 1);
         let lines = fs::read(&path).map_err(DataError::io(&path))?.iter().filter(|&&byte| byte == b'\n').count();
         progress.done();

@@ -5,7 +5,11 @@
 //! manifest last: a folder with a manifest is complete. More than 10,000 utterances are written as a folder of shards,
 //! `manifest/`; those of [`jsonl`] and [`fsdd`] always as one file.
 
-use std::path::Path;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::DataError;
 use crate::files::write_atomically;
@@ -36,6 +40,8 @@ pub use convert::{Lenience, Listing, Make, Piece, Sound, Source, prepare};
 pub const MANIFEST: &str = "manifest.jsonl";
 /// The folder that lists a large prepared folder.
 pub const SHARDS: &str = "manifest";
+/// The folder of the recordings.
+const WAV: &str = "wav";
 /// Lines of a shard, and of the longest manifest that is one file.
 const SHARD: usize = 10_000;
 /// The file that says how a prepared folder was made; another preparation never reuses its recordings.
@@ -73,7 +79,9 @@ pub struct Prepared {
 /// Refuses to prepare what a list tells in the list's own folder.
 fn keep_apart(list: &Path, to: &Path) -> Result<(), DataError> {
     let beside = list.parent().unwrap_or(Path::new("")).join(".").canonicalize();
-    if matches!((beside, to.canonicalize()), (Ok(source), Ok(target)) if source == target) {
+    // A list in shards is a folder itself.
+    let places = [beside, list.canonicalize()];
+    if to.canonicalize().is_ok_and(|target| places.into_iter().flatten().any(|place| place == target)) {
         let message = "its own folder cannot be the prepared one: that would replace it and perhaps its recordings";
         return Err(DataError::file(list, message));
     }
@@ -82,25 +90,48 @@ fn keep_apart(list: &Path, to: &Path) -> Result<(), DataError> {
 
 /// Claims the folder `to` for the preparation that `recipe` describes: true if what lies in it was made the same way.
 ///
-/// An older manifest goes first: it may name recordings that are about to change.
-fn claim(to: &Path, recipe: &serde_json::Value) -> Result<bool, DataError> {
+/// What nobody or another preparation made is refused. An older manifest goes first: it may name recordings that are about to
+/// change; and so does everything that this preparation made of another state of the corpus.
+fn claim(to: &Path, recipe: &Value) -> Result<bool, DataError> {
     let path = to.join(RECIPE);
-    let (manifest, shards) = (to.join(MANIFEST), to.join(SHARDS));
-    if let Some(foreign) = [&manifest, &shards].into_iter().find(|list| list.exists() && !path.exists()) {
-        return Err(DataError::file(foreign, "is in the way, and no preparation made it; choose another folder"));
+    let before = match fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map_err(|error| DataError::file(&path, error))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Value::Null,
+        Err(error) => return Err(DataError::io(&path)(error)),
+    };
+    let lists = [MANIFEST, SHARDS].map(|name| to.join(name));
+    let content = [WAV, librispeech::TEXT, convert::ORIGINS].map(|name| to.join(name));
+    if before.is_null() {
+        if let Some(foreign) = lists.iter().chain(&content).find(|path| path.exists()) {
+            return Err(DataError::file(foreign, "is in the way, and no preparation made it; choose another folder"));
+        }
+    } else if ["reader", "from"].iter().any(|key| before[key] != recipe[key]) {
+        let [reader, from] = ["reader", "from"].map(|key| before[key].as_str().unwrap_or("another corpus").to_owned());
+        let message =
+            format!("holds what `{reader}` prepared of {from}; choose another folder, or remove this one first");
+        return Err(DataError::file(to, message));
     }
-    std::fs::remove_file(&manifest).or_else(ignore_absence).map_err(DataError::io(&manifest))?;
-    std::fs::remove_dir_all(&shards).or_else(ignore_absence).map_err(DataError::io(&shards))?;
-    let text = format!("{recipe:#}\n");
-    if std::fs::read_to_string(&path).is_ok_and(|before| before == text) {
+    lists.iter().try_for_each(|list| remove(list))?;
+    if before == *recipe {
         return Ok(true);
     }
-    write_atomically(&path, |out| std::io::Write::write_all(out, text.as_bytes()))?;
+    content.iter().try_for_each(|path| remove(path))?;
+    write_atomically(&path, |out| writeln!(out, "{recipe:#}"))?;
     Ok(false)
 }
 
-fn ignore_absence(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+/// Removes a file or folder, if it is there.
+fn remove(path: &Path) -> Result<(), DataError> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(DataError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Where a corpus is, whatever way leads there.
+fn place(from: &Path) -> Result<PathBuf, DataError> {
+    from.canonicalize().map_err(DataError::io(from))
 }
 
 /// Whether a bad file ends the preparation.

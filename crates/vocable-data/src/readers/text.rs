@@ -50,10 +50,12 @@ impl Lines {
     }
 }
 
-/// A path that a list tells, below `root`: neither absolute nor with a part that leads out.
+/// A path that a list tells, below `root`: neither absolute nor with a part that leads out. It may begin with `./`.
 pub(super) fn below(root: &Path, relative: &str) -> Result<PathBuf, String> {
     let path = Path::new(relative);
-    let plain = !relative.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
+    let path = path.strip_prefix(".").unwrap_or(path);
+    let plain =
+        path.components().next().is_some() && path.components().all(|part| matches!(part, Component::Normal(_)));
     if plain { Ok(root.join(path)) } else { Err(format!("`{relative}` is no path below {}", root.display())) }
 }
 
@@ -77,8 +79,10 @@ mod tests {
     #[test]
     fn paths_stay_below_their_root_and_lines_keep_their_numbers() {
         let root = Path::new("/data");
-        assert_eq!(below(root, "a/b.wav").unwrap(), Path::new("/data/a/b.wav"));
-        for bad in ["", "../a.wav", "a/../../b.wav", "/etc/passwd", "./a.wav"] {
+        for good in ["a/b.wav", "./a/b.wav"] {
+            assert_eq!(below(root, good).unwrap(), Path::new("/data/a/b.wav"));
+        }
+        for bad in ["", ".", "../a.wav", "a/../../b.wav", "/etc/passwd", "./../a.wav"] {
             assert!(below(root, bad).unwrap_err().contains("is no path below /data"), "{bad}");
         }
         let dir = tempfile::tempdir().unwrap();
