@@ -35,6 +35,7 @@ pub fn run(options: &Convert) -> Ending {
     let speaking = Speaking::new(&model, &options.speech, inputs.len(), MAX_RATIO)?;
     let outputs = Outputs::new(options.speech.output(), &inputs, "wav")?;
     let mels = options.speech.mel().map(|to| Outputs::new(to, &inputs, "safetensors")).transpose()?;
+    mels.iter().try_for_each(|mels| outputs.apart_from(mels))?;
     let mut reporter = Reporter::new(options.speech.json, inputs.len());
     for (number, input) in inputs.iter().enumerate() {
         let started = Instant::now();

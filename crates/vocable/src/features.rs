@@ -70,14 +70,16 @@ pub fn run(options: &Features) -> Ending {
     let extractor = Extractor::open(options)?;
     let inputs = options.recordings.expand()?;
     let outputs = match (&options.output, options.kind) {
-        (_, Kind::Units) => None,
+        (Some(_), Kind::Units) => return Err(Unusable("units are printed: leave out --output".into())),
+        (None, Kind::Units) => None,
         (Some(to), _) => Some(Outputs::new(to, &inputs, "safetensors")?),
         (None, _) => return Err(Unusable("features need --output".into())),
     };
     let clusters = match (&options.clusters, options.kind) {
         (Some(path), Kind::Units) => Some(centres(path, extractor.width())?),
         (None, Kind::Units) => return Err(Unusable("units need --clusters".into())),
-        _ => None,
+        (Some(_), _) => return Err(Unusable("--clusters is for units".into())),
+        (None, _) => None,
     };
     let mut reporter = Reporter::new(options.json, inputs.len());
     for (number, input) in inputs.iter().enumerate() {

@@ -24,7 +24,7 @@ mod vocab;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use session::Unusable;
+use session::{Ending, Unusable};
 
 /// Speech and text with one model.
 #[derive(Parser)]
@@ -82,11 +82,21 @@ enum Command {
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
     let Cli { threads, command } = Cli::parse();
-    if let Some(threads) = threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().expect("no thread runs yet");
-    }
-    let ending = match command {
+    let ending = use_threads(threads).and_then(|()| run(command));
+    ending.unwrap_or_else(|Unusable(reason)| {
+        eprintln!("error: {reason}");
+        ExitCode::from(2)
+    })
+}
+
+fn use_threads(threads: Option<u16>) -> Result<(), Unusable> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    pool.map_err(|error| Unusable(format!("--threads {threads}: {error}")))
+}
+
+fn run(command: Command) -> Ending {
+    match command {
         Command::Transcribe(options) | Command::Translate(options) => transcribe::run(&options),
         Command::Speak(options) => speak::run(&options),
         Command::Convert(options) | Command::Enhance(options) => convert::run(&options),
@@ -101,9 +111,5 @@ fn main() -> ExitCode {
         Command::Prepare(source) => Ok(prepare::run(source)),
         Command::Man(options) => manual::man::<Cli>(&options),
         Command::Completions(options) => manual::completions::<Cli>(&options),
-    };
-    ending.unwrap_or_else(|Unusable(reason)| {
-        eprintln!("error: {reason}");
-        ExitCode::from(2)
-    })
+    }
 }

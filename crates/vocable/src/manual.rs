@@ -1,13 +1,12 @@
 //! `vocable man` and `vocable completions`: the command line, written down.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::session::{Ending, Unusable, can_be_folder};
+use crate::session::{Ending, Unusable, can_be_folder, say_bytes};
 
 /// Options of `man`.
 #[derive(Args)]
@@ -39,7 +38,6 @@ pub fn completions<C: CommandFactory>(options: &Completions) -> Ending {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command, name, &mut script);
-    // A reader that has gone away is no fault of ours.
-    let _ = std::io::stdout().write_all(&script);
+    say_bytes(&script);
     Ok(ExitCode::SUCCESS)
 }

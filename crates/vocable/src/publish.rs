@@ -39,8 +39,8 @@ pub struct Import {
 /// Options of `export`.
 #[derive(Args)]
 pub struct Export {
-    /// A model folder, or the folder of a finished stage of training (`runs/stages/finetune-asr-…`, `finetune-sid-…`,
-    /// `pretrain-…`).
+    /// A model folder, or the folder of a finished stage of training (`runs/stages/finetune-asr-…`, `finetune-sid-…`). What ends in
+    /// speech has a form in transformers where it was trained with `model.prenet_last_relu=false`.
     from: PathBuf,
     #[command(flatten)]
     destination: Destination,
@@ -169,6 +169,10 @@ pub fn export(options: &Export) -> Ending {
     if same_place(from, &options.destination.output) {
         return Err(Unusable(format!("{}: it is the model itself; name another folder", from.display())));
     }
+    let output = &options.destination.output;
+    if output.is_file() && output.parent().is_some_and(|folder| same_place(folder, from)) {
+        return Err(Unusable(format!("{}: it is a file of the model itself; name another", output.display())));
+    }
     let waiting = Waiting::new("exporting");
     let written = exported(options)?;
     drop(waiting);
@@ -231,7 +235,13 @@ impl Stage {
             "finetune-vc" | "finetune-se" => Architecture::SpeechToSpeech,
             "finetune-tts" => Architecture::TextToSpeech,
             "finetune-sid" => Architecture::SequenceClassification,
-            _ => return Err(wrong(path, &format!("a stage {kind:?} leaves no model"))),
+            "finetune-st" => {
+                return Err(wrong(
+                    path,
+                    "its vocabulary is the translations', which a folder of transformers cannot hold",
+                ));
+            }
+            _ => return Err(wrong(path, &format!("a stage {kind:?} leaves no model for others"))),
         };
         if manifest["status"] != "done" {
             return Err(wrong(path, &format!("the stage is {}; finish it first", manifest["status"])));
@@ -239,6 +249,7 @@ impl Stage {
         let file = path.join("config.toml");
         let text = String::from_utf8_lossy(&read(&file)?).into_owned();
         let stored: Value = toml::from_str(&text).map_err(|error| wrong(&file, &error.to_string()))?;
+        // The first thing that a stage of training depends on is its model.
         let mut config = stored["config"][0].clone();
         none_to_null(&mut config);
         let config: ModelConfig = serde_json::from_value(config).map_err(|error| wrong(&file, &error.to_string()))?;

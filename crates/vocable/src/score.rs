@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use vocable_audio::{Frames, LogMel, drop_quiet_frames, mel_cepstrum};
 use vocable_metrics::{
-    BleuCounts, Bootstrap, EditCounts, Interval, LogMelCepstralDistance, accuracy, aligned_errors, character_errors,
+    BleuCounts, Bootstrap, EditCounts, Interval, LogMelCepstralDistance, aligned_errors, character_errors,
     log_mel_cepstral_distance, word_errors,
 };
 use vocable_random::Key;
@@ -64,9 +64,15 @@ pub fn run(options: &Score) -> Ending {
     if options.aligned && options.metric != Metric::Wer {
         return Err(Unusable("--aligned is for word errors, wer".into()));
     }
+    if options.normalise && options.metric == Metric::Mcd {
+        return Err(Unusable("--normalise is for texts, not for mcd".into()));
+    }
     let figure = match options.metric {
         Metric::Mcd => distances(options)?,
-        metric => texts(metric, options)?,
+        Metric::Wer => edits(options, word_errors)?,
+        Metric::Cer => edits(options, character_errors)?,
+        Metric::Bleu => bleu(options)?,
+        Metric::Accuracy => equal(options)?,
     };
     let metric = options.metric.to_possible_value().expect("no metric is hidden").get_name().to_owned();
     let Figure { value, interval, n, edits, aligned, unit } = figure;
@@ -102,41 +108,45 @@ fn bootstrap() -> Bootstrap {
     Bootstrap::new(Key::new(1).fold("bootstrap"))
 }
 
-fn texts(metric: Metric, options: &Score) -> Result<Figure, Unusable> {
+/// Reference and hypothesis line by line, at least one.
+fn texts(options: &Score) -> Result<Vec<(String, String)>, Unusable> {
     let [references, hypotheses] = [&options.reference, &options.hypothesis].map(|path| lines(path, options.normalise));
     let (references, hypotheses) = (references?, hypotheses?);
     same(references.len(), hypotheses.len(), "lines")?;
     if references.is_empty() {
         return Err(Unusable(format!("{}: there is no line to score", options.reference)));
     }
-    let pairs = || references.iter().zip(&hypotheses);
-    let n = references.len();
-    let rate = |errors: fn(&str, &str) -> EditCounts| {
-        let counts: Vec<EditCounts> = pairs().map(|(reference, hypothesis)| errors(reference, hypothesis)).collect();
-        let total: EditCounts = counts.iter().copied().sum();
-        let interval = bootstrap().interval(&counts[..]);
-        let numbered = |(number, (reference, hypothesis))| (format!("line {number}"), reference, hypothesis);
-        let aligned = options.aligned.then(|| {
-            let named: Vec<(String, &String, &String)> = (1..).zip(pairs()).map(numbered).collect();
-            aligned_errors(named.iter().map(|(name, a, b)| (name.as_str(), a.as_str(), b.as_str())))
-        });
-        Figure { value: total.percent(), interval, n, edits: Some(total), aligned, unit: " %" }
-    };
-    Ok(match metric {
-        Metric::Wer => rate(word_errors),
-        Metric::Cer => rate(character_errors),
-        Metric::Bleu => {
-            let counts: Vec<BleuCounts> = pairs().map(|(a, b)| BleuCounts::of(a, b)).collect();
-            let (value, interval) =
-                (counts.iter().copied().sum::<BleuCounts>().score(), bootstrap().interval(&counts[..]));
-            Figure { value, interval, n, edits: None, aligned: None, unit: "" }
-        }
-        Metric::Accuracy | Metric::Mcd => {
-            let hits: Vec<f64> = pairs().map(|(a, b)| if a == b { 100.0 } else { 0.0 }).collect();
-            let interval = bootstrap().interval(&hits[..]);
-            let value = accuracy(&references, &hypotheses);
-            Figure { value, interval, n, edits: None, aligned: None, unit: " %" }
-        }
+    Ok(references.into_iter().zip(hypotheses).collect())
+}
+
+fn edits(options: &Score, errors: fn(&str, &str) -> EditCounts) -> Result<Figure, Unusable> {
+    let texts = texts(options)?;
+    let counts: Vec<EditCounts> = texts.iter().map(|(reference, hypothesis)| errors(reference, hypothesis)).collect();
+    let total: EditCounts = counts.iter().copied().sum();
+    let interval = bootstrap().interval(&counts[..]);
+    let aligned = options.aligned.then(|| {
+        let names: Vec<String> = (1..=texts.len()).map(|number| format!("line {number}")).collect();
+        aligned_errors(names.iter().zip(&texts).map(|(name, (a, b))| (name.as_str(), a.as_str(), b.as_str())))
+    });
+    Ok(Figure { value: total.percent(), interval, n: texts.len(), edits: Some(total), aligned, unit: " %" })
+}
+
+fn bleu(options: &Score) -> Result<Figure, Unusable> {
+    let counts: Vec<BleuCounts> = texts(options)?.iter().map(|(a, b)| BleuCounts::of(a, b)).collect();
+    let (value, interval) = (counts.iter().copied().sum::<BleuCounts>().score(), bootstrap().interval(&counts[..]));
+    Ok(Figure { value, interval, n: counts.len(), edits: None, aligned: None, unit: "" })
+}
+
+fn equal(options: &Score) -> Result<Figure, Unusable> {
+    let hits: Vec<f64> = texts(options)?.iter().map(|(a, b)| if a == b { 100.0 } else { 0.0 }).collect();
+    let value = Some(hits.iter().sum::<f64>() / hits.len() as f64);
+    Ok(Figure {
+        value,
+        interval: bootstrap().interval(&hits[..]),
+        n: hits.len(),
+        edits: None,
+        aligned: None,
+        unit: " %",
     })
 }
 

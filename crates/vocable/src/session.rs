@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -119,6 +119,7 @@ pub fn standard_text() -> Result<String, Unusable> {
     Ok(text)
 }
 
+/// Links to folders are not followed: one to a folder above would be for ever.
 fn recordings_in(folder: &Path) -> Result<Vec<PathBuf>, Unusable> {
     let mut found = Vec::new();
     let failed = |error: std::io::Error| Unusable(format!("{}: {error}", folder.display()));
@@ -126,7 +127,9 @@ fn recordings_in(folder: &Path) -> Result<Vec<PathBuf>, Unusable> {
         let path = entry.map_err(failed)?.path();
         let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
         if path.is_dir() {
-            found.extend(recordings_in(&path)?);
+            if !path.is_symlink() {
+                found.extend(recordings_in(&path)?);
+            }
         } else if extension.is_some_and(|extension| ["wav", "flac", "ogg"].iter().any(|known| extension == *known)) {
             found.push(path);
         }
@@ -174,15 +177,31 @@ impl Outputs {
         }
     }
 
+    /// Refuses outputs of two kinds that would be one file.
+    pub fn apart_from(&self, others: &Self) -> Result<(), Unusable> {
+        let taken: HashSet<PathBuf> = self.0.iter().map(|path| place(path)).collect();
+        match others.0.iter().find(|path| taken.contains(&place(path))) {
+            None => Ok(()),
+            Some(path) => Err(Unusable(format!("{}: two results would be written to it", path.display()))),
+        }
+    }
+
     /// The file of the input of that number.
     pub fn of(&self, number: usize) -> &Path {
         &self.0[number]
     }
 }
 
-/// Whether both paths lead to the same existing file or folder.
+/// Whether both paths lead to the same file or folder, whether it is there or not.
 pub fn same_place(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+    place(one) == place(other)
+}
+
+/// Where a path leads to, however it is spelled; a file that is not there yet need not be.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().unwrap_or(Path::new("")).join(".");
+    let beside = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 /// Refuses a path where no file can be made, before anything takes time.
@@ -208,9 +227,22 @@ pub fn can_be_folder(path: &Path) -> Result<(), Unusable> {
     }
 }
 
-/// Prints a line. A reader that has gone away is no fault of ours.
+/// Prints a line. Whoever reads no further (`head`) has seen enough, and the program ends; what cannot be written otherwise, as on a
+/// full disk, ends it as a failure.
 pub fn say(line: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    say_bytes(format!("{line}\n").as_bytes());
+}
+
+/// The same with text that has its ends of lines.
+pub fn say_bytes(text: &[u8]) {
+    let mut out = std::io::stdout();
+    if let Err(error) = out.write_all(text).and_then(|()| out.flush()) {
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("error: standard output: {error}");
+        std::process::exit(1);
+    }
 }
 
 /// Shows that something goes on as long as it lives, where someone is looking.

@@ -11,7 +11,7 @@ use vocable_text::spell_numbers;
 
 use crate::model::Model;
 use crate::sentences::parts;
-use crate::session::{Ending, Reporter, Unusable, can_be_file, standard_text};
+use crate::session::{Ending, Reporter, Unusable, can_be_file, same_place, standard_text};
 use crate::speech::{Speaking, SpeechOptions, Spoken};
 
 /// Frames per token at most, as in the paper.
@@ -41,7 +41,7 @@ pub struct Speak {
 pub fn run(options: &Speak) -> Ending {
     let outputs = [Some(options.speech.output()), options.speech.mel()];
     outputs.into_iter().flatten().try_for_each(can_be_file)?;
-    if options.speech.mel() == Some(options.speech.output()) {
+    if options.speech.mel().is_some_and(|mel| same_place(mel, options.speech.output())) {
         return Err(Unusable(format!("{}: both --output and --mel", options.speech.output().display())));
     }
     let model = Model::open(&options.model, Architecture::TextToSpeech, options.speech.precision())?;

@@ -2,6 +2,8 @@
 //! apart.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
@@ -265,6 +267,7 @@ fn train_encoder(options: &Train) -> Ending {
     recipe.check()?;
     let folder = options.output.join(TRAINING);
     let data = corpus.manifest().hash();
+    let _lock = lock(&folder)?;
     keep_to(&folder, &json!({ "data": data, "seed": options.seed, "task": &task, "train": &recipe }))?;
     training.notes().iter().for_each(|note| eprintln!("warning: {note}"));
     let interrupt = on_interrupt();
@@ -272,6 +275,9 @@ fn train_encoder(options: &Train) -> Ending {
     let mut observe = |event: Event| match event {
         Event::Damaged { path, reason } => eprintln!("warning: {} is passed over: {reason}", path.display()),
         Event::Started { from: Some(from), .. } => eprintln!("continuing from {}", from.display()),
+        Event::Recorded { record: Record::LeftOut { utterance, reason, .. }, .. } => {
+            eprintln!("warning: {utterance} is left out: {reason}");
+        }
         Event::Recorded { record: Record::Validation { update, numbers, .. }, remaining } => {
             let numbers: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
             eprintln!("update {update} of {updates}: {}; {} s left", numbers.join(", "), remaining.as_secs());
@@ -292,6 +298,22 @@ fn train_encoder(options: &Train) -> Ending {
     let (out, width, voices) = (options.output.display(), encoder.config.width, training.speakers().len());
     say(format_args!("{out}: vectors of {width} values, learnt from {voices} voices"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Holds a training's folder, which no other process may train in meanwhile, until the file is closed.
+fn lock(folder: &Path) -> Result<File, Unusable> {
+    std::fs::create_dir_all(folder).map_err(|error| Unusable(format!("{}: {error}", folder.display())))?;
+    let path = folder.join("lock");
+    let failed = |error: &dyn Display| Unusable(format!("{}: {error}", path.display()));
+    let file = File::options().create(true).append(true).open(&path).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Unusable(format!(
+            "{}: another process trains in it; wait for it, or name another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(failed(&error)),
+    }
 }
 
 /// Says in a training's folder what it is a training of, and refuses to take that of other settings for it.
