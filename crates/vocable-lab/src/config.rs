@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 /// A complete, typed run configuration: any plain struct that serde can write and read back.
 ///
-/// Optional parts are `Option` fields, serialised as null (no `skip_serializing_if`), so that their keys are known
-/// even when they are none. Maps with free keys are not configuration: every valid key is a field.
+/// Optional parts are `Option` fields, serialised as null, so that their keys are seen even when they are none. A field that came
+/// later may be left out where it is what everything was before it (`default`, `skip_serializing_if`): then it changes no
+/// identity, and can be set all the same. Maps with free keys are not configuration: every valid key is a field.
 pub trait Config: Serialize + DeserializeOwned + Clone + PartialEq {}
 
 impl<T: Serialize + DeserializeOwned + Clone + PartialEq> Config for T {}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{self, Config};
 use crate::error::ConfigError;
@@ -104,9 +104,17 @@ impl Patch {
         }
         let patched: C =
             serde_path_to_error::deserialize(&after).map_err(|error| refusal(&before, &after, &unseen, &error))?;
-        // A key that was new is fine if the type now has it (a part that was none, another variant of an enum).
+        // A key that was new is fine if the type now has it (a part that was none, another variant of an enum) ..
         let read_back = config::tree(&patched);
-        match unseen.iter().find(|path| lookup(&read_back, path).is_none()) {
+        // .. or minds what it is, and does not write it where it is what it is without being set.
+        let minded = |path: &[String]| {
+            let mut tree = after.clone();
+            let slot = descend(&mut tree, path, &mut Vec::new())?;
+            *slot = json!({ "": null });
+            Ok::<_, ConfigError>(C::deserialize(&tree).is_err())
+        };
+        let mut unknown_ones = unseen.iter().filter(|path| lookup(&read_back, path).is_none());
+        match unknown_ones.find(|path| !minded(path).unwrap_or(false)) {
             Some(path) => Err(unknown(&read_back, path)),
             None => Ok(patched),
         }

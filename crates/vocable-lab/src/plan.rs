@@ -9,7 +9,6 @@ use crate::grid::Grid;
 use crate::manifest::{Manifest, Status};
 use crate::progress::seconds;
 use crate::stage::Stage;
-use crate::table::Cells;
 
 /// Where a stage's directory stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,11 +39,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The stages of a table's cells and all that they need: row after row, each stage once.
-    pub fn of(cells: &Cells) -> Self {
-        Self::new(cells.iter().flatten().flatten())
-    }
-
     /// The given stages and all that they need, each once, inputs before what reads them.
     pub fn new<'s>(goals: impl IntoIterator<Item = &'s Arc<Stage>>) -> Self {
         let mut plan = Self::default();

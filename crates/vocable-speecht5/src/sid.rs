@@ -215,24 +215,24 @@ impl Identification {
     }
 
     /// The states by which whole utterances are told apart, `[width]` each and of length 1: the dot product of two says
-    /// how alike their voices seem.
+    /// how alike their voices seem. `progress` hears how many are done, and may stop it.
     ///
     /// # Errors
-    /// An unusable recording, by name.
-    pub fn embed(
+    /// An unusable recording, by name; what `progress` says.
+    pub fn embed<E: From<ModelError>>(
         &self,
         model: &SpeakerClassifier,
         indices: &[usize],
-        mut progress: impl FnMut(usize),
-    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        mut progress: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<Vec<f32>>, E> {
         let device = self.device.clone().inner();
         let mut found = Vec::with_capacity(indices.len());
         for &index in indices {
-            let waveform = Waveforms::new(&[self.dataset.corpus.audio(index)?], &device);
+            let waveform = Waveforms::new(&[self.dataset.corpus.audio(index).map_err(ModelError::from)?], &device);
             let state = model.states(waveform.samples, &waveform.lengths, Mode::Eval);
             let state = state.try_into_vec_as::<f32>().expect("states are floats");
             found.push(speaker::unit(&state));
-            progress(found.len());
+            progress(found.len())?;
         }
         Ok(found)
     }
@@ -261,21 +261,22 @@ impl Identification {
         })
     }
 
-    /// Names the speakers of utterances, one at a time (whole utterances differ in length).
+    /// Names the speakers of utterances, one at a time (whole utterances differ in length); `progress` hears how many are done,
+    /// and may stop it.
     ///
     /// # Errors
-    /// An unusable recording, by name.
-    pub fn identify(
+    /// An unusable recording, by name; what `progress` says.
+    pub fn identify<E: From<ModelError>>(
         &self,
         model: &SpeakerClassifier,
         indices: &[usize],
         hearing: Hearing,
-        mut progress: impl FnMut(usize),
-    ) -> Result<Vec<Identified>, ModelError> {
+        mut progress: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<Identified>, E> {
         let device = self.device.clone().inner();
         let mut found = Vec::with_capacity(indices.len());
         for &index in indices {
-            let audio = self.dataset.corpus.audio(index)?;
+            let audio = self.dataset.corpus.audio(index).map_err(ModelError::from)?;
             let heard = match hearing {
                 Hearing::Whole => audio.to_vec(),
                 Hearing::NoisyCrop { samples, snr } => {
@@ -294,7 +295,7 @@ impl Identification {
                 reference: utterance.speaker.clone(),
                 found: winner.checked_sub(SPECIAL_ROWS.len()).and_then(|speaker| self.speakers.get(speaker)).cloned(),
             });
-            progress(found.len());
+            progress(found.len())?;
         }
         Ok(found)
     }

@@ -237,24 +237,24 @@ impl<I: SpeechInput> ToSpeech<I> {
         self.config.input.heard(&self.dataset, pair, self.key.fold("test"))
     }
 
-    /// Says what the pairs become, `batch` at a time; `progress` hears how many are done.
+    /// Says what the pairs become, `batch` at a time; `progress` hears how many are done, and may stop it.
     ///
     /// # Errors
-    /// An unusable recording, by name.
-    pub fn generate(
+    /// An unusable recording, by name; what `progress` says.
+    pub fn generate<E: From<ModelError>>(
         &self,
         model: &SpeechT5,
         pairs: &[Pair],
         batch: usize,
-        mut progress: impl FnMut(usize),
-    ) -> Result<Vec<Spoken>, ModelError> {
+        mut progress: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<Spoken>, E> {
         let mut spoken = Vec::with_capacity(pairs.len());
         // Utterances of one length pad each other least; the first block's norm hears padding.
         let order = self.dataset.by_length(pairs, |pair| pair.source);
         for (n, rows) in order.chunks(batch).enumerate() {
             let pairs: Vec<Pair> = rows.iter().map(|&row| pairs[row]).collect();
             spoken.extend(self.generate_batch(model, &pairs, self.key.fold("generate").fold(n))?);
-            progress(spoken.len());
+            progress(spoken.len())?;
         }
         Ok(in_order(spoken, &order))
     }

@@ -242,7 +242,7 @@ pub struct Written {
 }
 
 /// What was heard in a recording.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heard {
     /// Beam search by the attention decoder and CTC together, and by a language model where there was one.
     pub joint: String,
@@ -374,19 +374,19 @@ impl<O: TextOutput> ToText<O> {
         }
     }
 
-    /// Decodes utterances, `batch` at a time, as [`Self::hear`] does; `progress` hears how many are done.
+    /// Decodes utterances, `batch` at a time, as [`Self::hear`] does; `progress` hears how many are done, and may stop it.
     ///
     /// # Errors
-    /// An unusable recording, by name.
-    pub fn write(
+    /// An unusable recording, by name; what `progress` says.
+    pub fn write<E: From<ModelError>>(
         &self,
         model: &SpeechT5,
         indices: &[usize],
         batch: usize,
         search: &BeamConfig,
         lm: Option<&Fusion>,
-        mut progress: impl FnMut(usize),
-    ) -> Result<Vec<Written>, ModelError> {
+        mut progress: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<Written>, E> {
         let mut written = Vec::with_capacity(indices.len());
         // Utterances of one length pad each other least; the first block's norm hears padding.
         let order = self.dataset.by_length(indices, |&index| index);
@@ -398,7 +398,7 @@ impl<O: TextOutput> ToText<O> {
                 let reference = self.config.output.text(utterance).unwrap_or_default().to_owned();
                 Written { id: utterance.id.clone(), reference, heard }
             }));
-            progress(written.len());
+            progress(written.len())?;
         }
         Ok(in_order(written, &order))
     }
@@ -416,7 +416,7 @@ impl<O: TextOutput> ToText<O> {
 
     /// Decodes recordings (16 kHz) together: by beam search, with a language model if there is one, and, for comparison,
     /// greedily by each head alone. The search writes as many tokens at most as the longest of the recordings has frames; the
-    /// attention decoder alone no more than its own recording has.
+    /// attention decoder alone no more than its own recording has. In recordings too short for a frame nothing is heard.
     pub fn hear(
         &self,
         model: &SpeechT5,
@@ -424,6 +424,22 @@ impl<O: TextOutput> ToText<O> {
         search: &BeamConfig,
         lm: Option<&Fusion>,
     ) -> Vec<Heard> {
+        let extractor = self.model.extractor();
+        let audible = |audio: &&[f32]| extractor.frames(audio.len()) > 0;
+        let audio: Vec<&[f32]> = audio.iter().map(AsRef::as_ref).collect();
+        let long: Vec<&[f32]> = audio.iter().copied().filter(audible).collect();
+        if long.is_empty() {
+            return vec![Heard::default(); audio.len()];
+        }
+        let mut heard = self.hear_audible(model, &long, search, lm).into_iter();
+        let one = |audio: &&[f32]| match audible(audio) {
+            true => heard.next().expect("one for each that is heard"),
+            false => Heard::default(),
+        };
+        audio.iter().map(one).collect()
+    }
+
+    fn hear_audible(&self, model: &SpeechT5, audio: &[&[f32]], search: &BeamConfig, lm: Option<&Fusion>) -> Vec<Heard> {
         let vocabulary = &self.vocabulary;
         let suppressed = self.config.suppressed(&**vocabulary);
         let waveforms = Waveforms::new(audio, &self.device.clone().inner());

@@ -75,25 +75,16 @@ impl RunConfig {
         ModelConfig { recompute: self.recompute, precision: self.precision, ..self.model.clone() }
     }
 
-    /// How a step loop is carried out, apart from its recipe.
-    pub fn execution(&self) -> Execution {
+    /// A recipe of the step loop with how this run carries it out.
+    pub fn executed(&self, recipe: &TrainConfig) -> TrainConfig {
         let loss_scale = (self.precision == Precision::F16).then(LossScale::default);
-        Execution { loading: self.data.loading, loss_scale }
+        TrainConfig { loading: self.data.loading, loss_scale, ..recipe.clone() }
     }
 
     /// The language model as a stage trains it.
     pub fn trained_lm(&self) -> LmConfig {
         LmConfig { recompute: self.recompute, ..self.lm.task.model.clone() }
     }
-}
-
-/// How a step loop is carried out, apart from its recipe.
-#[derive(Clone, Copy, Debug)]
-pub struct Execution {
-    /// How batches are prepared.
-    pub loading: Loading,
-    /// Scaling of the loss.
-    pub loss_scale: Option<LossScale>,
 }
 
 impl SpeechTask for Text {
@@ -252,6 +243,10 @@ fn share(path: &str, value: f64) -> Result<(), ConfigError> {
 /// Checks what types cannot.
 pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
     check_data(&config.data)?;
+    if !config.model.precision.is_f32() {
+        let message = "model.precision: what is computed with in training is said for a whole run; set `precision`";
+        return Err(ConfigError::Other(message.into()));
+    }
     if config.se.task.input.noise == Noise::Recordings && config.data.noise.is_none() {
         let message =
             "se.task.input.noise=recordings needs data.noise, a manifest of them (`vocable prepare noise` makes one)";
@@ -411,9 +406,6 @@ pub fn validate(config: &RunConfig) -> Result<(), ConfigError> {
         ("model.prenet_dropout", model.prenet_dropout),
         ("model.positional_dropout", model.positional_dropout),
         ("model.postnet_dropout", model.postnet_dropout),
-        ("lm.task.model.dropout", lm.model.dropout),
-        ("lm.task.model.attention_dropout", lm.model.attention_dropout),
-        ("lm.task.model.activation_dropout", lm.model.activation_dropout),
     ] {
         share(path, value)?;
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use vocable_data::manifest::{Language, Manifest, Split, Utterance};
+use vocable_data::{DataError, files};
 use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
@@ -27,7 +28,8 @@ pub const OPERATIONS_PER_SECOND: f64 = 6e10;
 pub struct Pipeline {
     sources: RefCell<HashMap<String, Rc<Known>>>,
     parameters: RefCell<HashMap<String, u64>>,
-    folders: RefCell<HashMap<PathBuf, String>>,
+    /// Of files and folders, by their paths.
+    hashes: RefCell<HashMap<PathBuf, String>>,
     datasets: Arc<Datasets>,
 }
 
@@ -288,7 +290,11 @@ impl Pipeline {
 
     fn prepare(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         let known = self.known(&c.data.manifest)?;
-        let text = Text::of(&c.data).map_err(|error| Unavailable(format!("data.text: {}: {error}", c.data.text)))?;
+        let text = match (c.data.text.as_str(), c.data.manifest.as_str()) {
+            ("grammar", _) | ("auto", "mini") => Text::Grammar,
+            ("transcripts" | "auto", _) => Text::Transcripts,
+            (file, _) => Text::File { path: file.into(), hash: self.hash(Path::new(file), files::file_sha256)? },
+        };
         let source = Source { manifest: known.path.clone(), hash: known.hash.clone(), text, data: c.data.clone() };
         Ok(crate::stages::data::prepare(source, &self.datasets))
     }
@@ -300,7 +306,7 @@ impl Pipeline {
         let units = match (&c.units.hubert, c.units.second) {
             _ if !hears => None,
             (Some(published), _) => {
-                let hash = self.folder_hash(&published.folder)?;
+                let hash = self.hash(&published.folder, files::folder_hash)?;
                 Some(units::from_hubert(c, published.clone(), hash, prepare, &self.datasets))
             }
             (None, None) => Some(first()),
@@ -319,18 +325,17 @@ impl Pipeline {
         let Some(folder) = &c.hubert else {
             return Err(Unavailable("no folder of a HuBERT model is given (hubert=FOLDER)".into()));
         };
-        let hash = self.folder_hash(folder)?;
+        let hash = self.hash(folder, files::folder_hash)?;
         Ok(hubert::stage(c, folder.clone(), hash, prepare))
     }
 
-    /// SHA-256, in hex, over the names and the bytes of a folder's files.
-    fn folder_hash(&self, folder: &Path) -> Result<String, Unavailable> {
-        if let Some(known) = self.folders.borrow().get(folder) {
+    /// The hash of a file or of a folder, which is asked for once.
+    fn hash(&self, path: &Path, of: fn(&Path) -> Result<String, DataError>) -> Result<String, Unavailable> {
+        if let Some(known) = self.hashes.borrow().get(path) {
             return Ok(known.clone());
         }
-        let unusable = |error: &dyn std::fmt::Display| Unavailable(format!("{}: {error}", folder.display()));
-        let hash = vocable_data::files::folder_hash(folder).map_err(|error| unusable(&error))?;
-        self.folders.borrow_mut().insert(folder.to_owned(), hash.clone());
+        let hash = of(path).map_err(|error| Unavailable(error.to_string()))?;
+        self.hashes.borrow_mut().insert(path.to_owned(), hash.clone());
         Ok(hash)
     }
 
@@ -343,7 +348,7 @@ impl Pipeline {
         if let Some(known) = self.sources.borrow().get(manifest) {
             return Ok(Rc::clone(known));
         }
-        let unusable = |error: vocable_data::DataError| Unavailable(error.to_string());
+        let unusable = |error: DataError| Unavailable(error.to_string());
         let (name, path) = (manifest, manifest_path(manifest));
         let manifest = Manifest::read(&path).map_err(unusable)?;
         let train = manifest.split(Split::Train);

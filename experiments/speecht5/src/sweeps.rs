@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use vocable_data::manifest::Split;
 use vocable_lab::Table;
-use vocable_objectives::quantizer::{QuantizerConfig, Selection};
-use vocable_speecht5::pretrain::{Modalities, PretrainConfig, SpeechPart, TextPart};
+use vocable_objectives::quantizer::Selection;
+use vocable_speecht5::pretrain::Modalities;
 
+use crate::changes::{pretraining, quantizer, speech, text};
 use crate::config::{RunConfig, SecondUnits, validate};
 use crate::pipeline::{Modality, Pipeline};
-use crate::scales;
-use crate::tables::{codes, heard, recognised, speeds};
+use crate::tables::{data_caption, speeds_caption};
+use crate::{columns, scales};
 
 /// Every sweep. The first row of each is the full model.
 pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
@@ -43,7 +44,7 @@ pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
         [("γ = 0", 0.0), ("γ = 0.01", 0.01), ("γ = 0.5", 0.5), ("γ = 1", 1.0)]
             .into_iter()
             .fold(sweep("diversity", "How much the use of all codes is asked for"), |table, (name, weight)| {
-                table.own_row(name, move |c| task(c, |task| task.diversity = weight))
+                table.own_row(name, move |c| pretraining(c, |task| task.diversity = weight))
             }),
         sweep("masking", "How much of the speech is hidden, in how long spans")
             .own_row("40 % hidden", |c| speech(c, |part| part.mask_probability = 0.4))
@@ -69,7 +70,7 @@ pub fn all(pipeline: &Rc<Pipeline>) -> Vec<Table<RunConfig>> {
             c.model.decoder_relative_position = c.model.encoder_relative_position;
         }),
         sweep("modalities", "How speech and text follow each other")
-            .own_row("shuffled", |c| task(c, |task| task.modalities = Modalities::Shuffled)),
+            .own_row("shuffled", |c| pretraining(c, |task| task.modalities = Modalities::Shuffled)),
     ]
 }
 
@@ -83,53 +84,20 @@ fn searched(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) ->
             format!(
                 "{} ASR: beam search (beam {}) by decoder and CTC (weight {}) together. Codes, where they \
                  are counted: arg-max perplexity over all groups on the validation batch.{}",
-                heard(c, data.data_hash(&c.data).as_deref()),
+                data_caption(c, data.data_hash(&c.data).as_deref()),
                 c.evaluation.search.beam,
                 c.evaluation.search.ctc_weight,
-                speeds(c)
+                speeds_caption(c)
             )
         })
         .row("SpeechT5", |_| {})
-        .column(recognised(pipeline, "ASR clean", "wer", Split::TestClean))
-        .column(recognised(pipeline, "ASR other", "wer", Split::TestOther))
+        .column(columns::recognised(pipeline, "ASR clean", "wer", Split::TestClean))
+        .column(columns::recognised(pipeline, "ASR other", "wer", Split::TestOther))
 }
 
 /// The same, scored by the use of the codes as well.
 fn sweep(pipeline: &Rc<Pipeline>, name: &'static str, title: &'static str) -> Table<RunConfig> {
-    searched(pipeline, name, title).column(codes(pipeline, "codes speech", "speech", Modality::Speech)).column(codes(
-        pipeline,
-        "codes text",
-        "text",
-        Modality::Text,
-    ))
-}
-
-fn task(config: &mut RunConfig, change: impl FnOnce(&mut PretrainConfig)) {
-    if let Some(pretrain) = &mut config.pretrain {
-        change(&mut pretrain.task);
-    }
-}
-
-fn quantizer(config: &mut RunConfig, change: impl FnOnce(&mut QuantizerConfig)) {
-    task(config, |task| {
-        if let Some(quantizer) = &mut task.quantizer {
-            change(quantizer);
-        }
-    });
-}
-
-fn speech(config: &mut RunConfig, change: impl FnOnce(&mut SpeechPart)) {
-    task(config, |task| {
-        if let Some(part) = &mut task.speech {
-            change(part);
-        }
-    });
-}
-
-fn text(config: &mut RunConfig, change: impl FnOnce(&mut TextPart)) {
-    task(config, |task| {
-        if let Some(part) = &mut task.text {
-            change(part);
-        }
-    });
+    searched(pipeline, name, title)
+        .column(columns::codes(pipeline, "codes speech", "speech", Modality::Speech))
+        .column(columns::codes(pipeline, "codes text", "text", Modality::Text))
 }

@@ -279,7 +279,7 @@ fn write<M: Module>(
     let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
     if model.prenet_last_relu && architecture.parts().contains(&"speech_decoder_prenet") {
         let message = "transformers has no ReLU behind the third layer of the speech-decoder pre-net; train with \
-                       prenet_last_relu=false, or write the extended file";
+                       model.prenet_last_relu=false, or write the extended file";
         return Err(wrong(message.into()));
     }
     (config.max_text_positions, config.max_speech_positions) = architecture.longest();

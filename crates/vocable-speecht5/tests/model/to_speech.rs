@@ -214,7 +214,11 @@ fn speech_is_generated_for_what_was_asked() {
         let test = objective.test(Split::TestClean);
         assert_eq!(pairs(test.clone()), dataset.split(Split::TestClean));
         let mut done = 0;
-        let spoken = objective.generate(&model, &test, 1, |count| done = count).unwrap();
+        let counted = |count| -> Result<(), ModelError> {
+            done = count;
+            Ok(())
+        };
+        let spoken = objective.generate(&model, &test, 1, counted).unwrap();
         assert_eq!(done, test.len());
         for (pair, spoken) in test.iter().zip(&spoken) {
             assert_eq!(*pair, spoken.pair);

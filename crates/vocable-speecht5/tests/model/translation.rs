@@ -8,7 +8,7 @@ use vocable_decode::BeamConfig;
 use vocable_random::Key;
 use vocable_speecht5::st::{StConfig, Translating, Translation};
 use vocable_speecht5::to_text::TextOutput;
-use vocable_speecht5::{Preset, Regularisation};
+use vocable_speecht5::{ModelError, Preset, Regularisation};
 use vocable_text::{CharVocabulary, Subwords, Vocabulary};
 use vocable_train::{BatchId, Objective};
 
@@ -43,7 +43,7 @@ fn it_trains_on_and_writes_the_other_language() {
         assert_eq!(test, dataset.split(Split::TestClean));
         let write = |ctc_weight| {
             let search = BeamConfig { ctc_weight, ..BeamConfig::attention(2) };
-            objective.write(&model.valid(), &test, 2, &search, None, |_| ()).unwrap()
+            objective.write(&model.valid(), &test, 2, &search, None, |_| Ok::<_, ModelError>(())).unwrap()
         };
         let written = write(0.0);
         assert_eq!(write(0.5), written, "a head that did not learn is not asked");

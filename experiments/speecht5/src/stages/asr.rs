@@ -26,12 +26,12 @@ const ALIGNED: &str = "aligned.txt";
 /// Trains recognition.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, model, validation) = (c.asr.clone(), c.model.clone(), c.evaluation.validation);
-    let (task, seed, execution) = (&c.asr.task, c.seed, c.execution());
+    let (task, seed, loop_config) = (&c.asr.task, c.seed, c.executed(&c.asr.train));
     let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
     let learn = move |run: &StageRun, start, dataset, key: Key| {
         let (task, key) = (recipe.task.clone(), key.fold("asr"));
         let objective = Recognition::in_characters(task, model.clone(), dataset, validation, key, device())?;
-        let trained = train(run, &recipe.train, execution, seed, start, &objective)?;
+        let trained = train(run, &loop_config, seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune("finetune-asr", c, &c.asr, &task.regularisation, heard, inputs, datasets, learn)
@@ -71,7 +71,10 @@ pub fn decode(
             let lm = if fused { Some(super::lm::fusion(run, &dataset)?) } else { None };
             let test = dataset.split(split);
             run.progress().start(test.len() as u64, "utterances");
-            let progress = |done: usize| run.progress().step(done as u64, "transcribed");
+            let progress = |done: usize| -> anyhow::Result<()> {
+                run.progress().step(done as u64, "transcribed");
+                Ok(run.check()?)
+            };
             let transcripts = objective.write(&model, &test, batch, &search, lm.as_ref(), progress)?;
             let heard = transcripts.iter().map(|t| (t.id.as_str(), t.reference.as_str(), t.heard.joint.as_str()));
             std::fs::write(run.exhibits()?.join(ALIGNED), aligned_errors(heard))?;

@@ -2,9 +2,11 @@
 //! recordings that speech is mixed with.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::{fs, io};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -49,18 +51,13 @@ pub enum Text {
     /// The transcripts of the training split.
     Transcripts,
     /// Lines of a file, by their content.
-    Lines(Vec<String>),
-}
-
-impl Text {
-    /// What a configuration means; a file is read at once.
-    pub fn of(data: &DataConfig) -> io::Result<Self> {
-        Ok(match (data.text.as_str(), data.manifest.as_str()) {
-            ("grammar", _) | ("auto", "mini") => Self::Grammar,
-            ("transcripts" | "auto", _) => Self::Transcripts,
-            (file, _) => Self::Lines(fs::read_to_string(file)?.lines().map(str::to_owned).collect()),
-        })
-    }
+    File {
+        /// Where it lies.
+        #[serde(skip)]
+        path: PathBuf,
+        /// SHA-256 of its bytes.
+        hash: String,
+    },
 }
 
 /// Opened corpora, so that the stages of one process share what is kept of their recordings.
@@ -169,8 +166,8 @@ pub fn sentences(prepared: &Path) -> anyhow::Result<Vec<String>> {
 pub fn prepare(source: Source, datasets: &Arc<Datasets>) -> Arc<Stage> {
     datasets.locate(&source.manifest, &source.hash, &source.data);
     // Where the corpus lies does not matter, what is in it does.
-    let identity =
-        (&source.hash, source.data.limit, text_identity(&source.text), source.data.sentences, source.data.skip_bad);
+    let text = vocable_lab::config::hash(&vocable_lab::config::tree(&source.text));
+    let identity = (&source.hash, source.data.limit, text, source.data.sentences, source.data.skip_bad);
     Stage::new("prepare", 1, identity)
         .cost(Cost { steps: 0, parameters: 0, seconds: 2.0 })
         .run(move |run| body(run, &source))
@@ -219,7 +216,9 @@ fn write_kept(run: &StageRun, manifest: &Manifest, hash: &str) -> anyhow::Result
 /// Leaves out recordings that cannot be used, or refuses them.
 fn keep_usable(run: &StageRun, manifest: &mut Manifest, skip_bad: bool) -> anyhow::Result<()> {
     run.progress().start(manifest.utterances.len() as u64, "recordings");
-    let mut bad = verify::check(manifest, RATE, &|| {});
+    let checked = AtomicU64::new(0);
+    let progress = || run.progress().step(checked.fetch_add(1, Ordering::Relaxed) + 1, "checked");
+    let mut bad = verify::check(manifest, RATE, &progress);
     let named: HashSet<PathBuf> = bad.iter().map(|file| file.path.clone()).collect();
     for utterance in manifest.utterances.iter().filter(|utterance| utterance.seconds < SHORTEST) {
         let path = manifest.resolve(&utterance.audio);
@@ -276,11 +275,6 @@ fn sentence(utterance: &Utterance) -> &str {
     if utterance.text.is_empty() { &utterance.id } else { &utterance.text }
 }
 
-/// A file's lines enter a stage's identity by their hash, which is all that its configuration file should hold of them.
-fn text_identity(text: &Text) -> String {
-    vocable_lab::config::hash(&vocable_lab::config::tree(text))
-}
-
 /// The text of text pre-training, and how many sentences of it are left out as too many; no sentence of a validation or test
 /// split is in it, however it is spelled.
 fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<(Vec<String>, usize)> {
@@ -291,20 +285,27 @@ fn text(source: &Source, manifest: &Manifest) -> anyhow::Result<(Vec<String>, us
         .filter(|utterance| utterance.split != Split::Train)
         .map(|utterance| normalise(&utterance.text))
         .collect();
-    let sentences: Box<dyn Iterator<Item = String>> = match &source.text {
+    let sentences: Box<dyn Iterator<Item = io::Result<String>>> = match &source.text {
         Text::Grammar => {
             let key = Key::new(TEXT_SEED).fold("text");
-            Box::new(Grammar::default().text(key, source.data.sentences, &held_out))
+            Box::new(Grammar::default().text(key, source.data.sentences, &held_out).map(Ok))
         }
         Text::Transcripts => {
             let mut seen = HashSet::new();
             let texts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.clone());
-            Box::new(texts.filter(move |text| seen.insert(text.clone())))
+            Box::new(texts.filter(move |text| seen.insert(text.clone())).map(Ok))
         }
-        Text::Lines(lines) => Box::new(lines.iter().map(|line| line.trim().to_owned())),
+        Text::File { path, .. } => {
+            let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            // Some editors begin a file with a mark of its byte order.
+            let sentence = |line: String| line.trim_start_matches('\u{feff}').trim().to_owned();
+            Box::new(BufReader::new(file).lines().map(move |line| line.map(sentence)))
+        }
     };
     let usable = |line: &String| !line.is_empty() && !held_out.contains(&normalise(line));
-    let mut usable = sentences.filter(usable);
-    let taken = usable.by_ref().take(source.data.sentences).collect();
-    Ok((taken, usable.count()))
+    let mut usable = sentences.filter(|line| line.as_ref().map_or(true, usable));
+    let unreadable = || format!("cannot read {}", source.data.text);
+    let taken = usable.by_ref().take(source.data.sentences).collect::<Result<_, _>>().with_context(unreadable)?;
+    let left = usable.try_fold(0, |left, line| line.map(|_| left + 1)).with_context(unreadable)?;
+    Ok((taken, left))
 }

@@ -50,6 +50,7 @@ pub fn stage<I: SpeechTask>(
                 list.push('\n');
                 files.push(file);
                 run.progress().step(n as u64 + 1, "made to sounds");
+                run.check()?;
             }
             fs::write(sounds.join("list.jsonl"), list)?;
             let verdicts = ask(&command, &sounds, &files)?;

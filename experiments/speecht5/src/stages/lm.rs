@@ -22,7 +22,8 @@ const CHARACTERS: usize = 80;
 /// `vocable transcribe --lm` takes.
 pub fn stage(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, config, datasets) = (c.lm.clone(), c.trained_lm(), Arc::clone(datasets));
-    let (seed, execution, validation, speaker) = (c.seed, c.execution(), c.evaluation.validation, c.model.speaker);
+    let (seed, loop_config, validation, speaker) =
+        (c.seed, c.executed(&c.lm.train), c.evaluation.validation, c.model.speaker);
     let parameters = config.weights(CHARACTERS);
     let read = (recipe.train.updates * recipe.task.micro_batches * recipe.task.batch_tokens) as f64;
     let cost = Cost {
@@ -43,7 +44,7 @@ pub fn stage(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) -> A
         let spellings = vocabulary.pieces()[..vocabulary.mask() as usize].to_vec();
         let dictionary = Dictionary::try_from(spellings).map_err(|error| anyhow!(error))?;
         let model = config.init(dictionary.len(), dictionary.pad(), key.fold("model"), &device());
-        let model = train(run, &recipe.train, execution, seed, model, &objective)?;
+        let model = train(run, &loop_config, seed, model, &objective)?;
         Ok(LanguageModel { path: run.outputs(), config: config.clone(), dictionary, model }.save(&run.outputs())?)
     })
 }

@@ -31,7 +31,7 @@ use vocable_train::{
 };
 
 use self::data::Datasets;
-use crate::config::{Execution, Recipe, RunConfig};
+use crate::config::{Recipe, RunConfig};
 use crate::pipeline::Inputs;
 
 /// Where a finished training stage leaves its weights.
@@ -121,7 +121,6 @@ pub fn weights(run: &StageRun, input: &str, model: SpeechT5) -> anyhow::Result<S
 pub fn train<M: Module, O: Objective<M>>(
     run: &StageRun,
     config: &TrainConfig,
-    execution: Execution,
     seed: u64,
     model: M,
     objective: &O,
@@ -132,8 +131,6 @@ pub fn train<M: Module, O: Objective<M>>(
              utterances to it, or take the last checkpoint with TASK.train.outcome.kind=last"
         );
     }
-    let Execution { loading, loss_scale } = execution;
-    let config = &TrainConfig { loading, loss_scale, ..config.clone() };
     let (ranks, interrupt) = (ranks::joined(), run.interrupt_flag());
     if ranks.rank() > 0 {
         // Rank 0 hears of what goes wrong here, and says it.

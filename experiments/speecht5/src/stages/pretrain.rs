@@ -28,7 +28,8 @@ pub fn stage(
     datasets: &Arc<Datasets>,
 ) -> Arc<Stage> {
     let recipe = c.pretrain.clone().expect("a row without pre-training has no such stage");
-    let (model, seed, execution, datasets) = (c.trained_model(), c.seed, c.execution(), Arc::clone(datasets));
+    let (model, seed, datasets) = (c.trained_model(), c.seed, Arc::clone(datasets));
+    let loop_config = c.executed(&recipe.train);
     let heard = recipe.task.speech.as_ref().map_or(0, |part| part.batch_samples);
     let read = recipe.task.text.as_ref().map_or(0, |part| part.batch_tokens * SAMPLES_PER_TOKEN);
     let drawn = recipe.task.quantizer.as_ref().is_some_and(|quantizer| quantizer.kind == Selection::Gumbel);
@@ -62,7 +63,7 @@ pub fn stage(
             key.fold("pretrain"),
             device(),
         )?;
-        let trained = train(run, &recipe.train, execution, seed, pretrainer, &objective)?;
+        let trained = train(run, &loop_config, seed, pretrainer, &objective)?;
         save_model(&trained, &run.outputs().join("pretrainer.safetensors"))?;
         Ok(save_model(&trained.core, &run.outputs().join(MODEL))?)
     })

@@ -31,14 +31,14 @@ struct Named {
 /// Trains identification.
 pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (recipe, model, validation) = (c.sid.clone(), c.model.clone(), c.evaluation.validation);
-    let (task, seed, execution) = (&c.sid.task, c.seed, c.execution());
+    let (task, seed, loop_config) = (&c.sid.task, c.seed, c.executed(&c.sid.train));
     let items = task.batch_items * task.micro_batches;
     let learn = move |run: &StageRun, start, dataset, key: Key| {
         let (task, order) = (recipe.task.clone(), key.fold("sid"));
         let objective = Identification::new(task, &model, dataset, validation, order, device())?;
         let head = model.initial(key.fold("classifier"), &device());
         let start = SpeakerClassifier::new(start, model.width, objective.classes(), &head);
-        let trained = train(run, &recipe.train, execution, seed, start, &objective)?;
+        let trained = train(run, &loop_config, seed, start, &objective)?;
         let trained = if recipe.task.margin.is_some() { trained.normalised() } else { trained };
         run.write_json(SPEAKERS, &objective.speakers())?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
@@ -67,12 +67,13 @@ pub fn decode(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let (objective, model) = open(run, &recipe, &config, &datasets, Key::new(seed).fold("decode-sid"))?;
             let test = objective.test();
             run.progress().start(2 * test.len() as u64, "utterances");
-            let whole = objective.identify(&model, &test, Hearing::Whole, |done| {
-                run.progress().step(done as u64, "whole");
-            })?;
-            let noisy = objective.identify(&model, &test, Hearing::NoisyCrop { samples, snr }, |done| {
-                run.progress().step((test.len() + done) as u64, "in noise");
-            })?;
+            let progress = |done: usize, how: &str| -> anyhow::Result<()> {
+                run.progress().step(done as u64, how);
+                Ok(run.check()?)
+            };
+            let whole = objective.identify(&model, &test, Hearing::Whole, |done| progress(done, "whole"))?;
+            let crop = Hearing::NoisyCrop { samples, snr };
+            let noisy = objective.identify(&model, &test, crop, |done| progress(test.len() + done, "in noise"))?;
             Ok(run.write_json(IDENTIFIED, &Named { whole, noisy })?)
         })
 }
@@ -106,7 +107,10 @@ pub fn verify(c: &RunConfig, prepare: &Arc<Stage>, model: &Arc<Stage>, datasets:
             let (objective, model) = open(run, &recipe, &config, &datasets, Key::new(0))?;
             let test = objective.test();
             run.progress().start(test.len() as u64, "utterances");
-            let states = objective.embed(&model, &test, |done| run.progress().step(done as u64, "heard"))?;
+            let states = objective.embed(&model, &test, |done| -> anyhow::Result<()> {
+                run.progress().step(done as u64, "heard");
+                Ok(run.check()?)
+            })?;
             let voices = test.iter().map(|&index| objective.speaker(index));
             let heard: Vec<(&str, Vec<f32>)> = voices.zip(states).collect();
             let (value, trials) = equal_error_rate_of_pairs(&heard)

@@ -78,9 +78,9 @@ pub fn finetune<I: SpeechTask>(c: &RunConfig, inputs: Inputs, datasets: &Arc<Dat
     let heard = (task.batch_samples * task.micro_batches, task.batch_items * task.micro_batches);
     let config = c.clone();
     let learn = move |run: &StageRun, start, dataset: Arc<Dataset>, key: Key| {
-        let (train_config, validation) = (&I::recipe(&config).train, config.evaluation.validation);
+        let (loop_config, validation) = (config.executed(&I::recipe(&config).train), config.evaluation.validation);
         let objective = objective::<I>(&config, &dataset, validation, key.fold(I::TASK))?;
-        let trained = train(run, train_config, config.execution(), config.seed, start, &objective)?;
+        let trained = train(run, &loop_config, config.seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     let kind = format!("finetune-{}", I::TASK);
@@ -109,7 +109,10 @@ pub fn decode<I: SpeechTask>(c: &RunConfig, heard: &Heard, model: &Arc<Stage>, d
             let objective = objective::<I>(&c, &dataset, 0, key)?;
             let test = objective.test(Split::TestClean);
             run.progress().start(test.len() as u64, "pairs");
-            let progress = |done: usize| run.progress().step(done as u64, "said");
+            let progress = |done: usize| -> anyhow::Result<()> {
+                run.progress().step(done as u64, "said");
+                Ok(run.check()?)
+            };
             let spoken = objective.generate(&model, &test, evaluation.batch, progress)?;
             let (mut said, mut heard, mut items) = (Vec::new(), Vec::new(), Vec::new());
             let (front_end, griffin_lim) = (LogMel::default(), GriffinLim::new(LogMel::default(), GRIFFIN_LIM));
@@ -253,6 +256,7 @@ pub fn hear<I: SpeechTask>(
                 }
                 all_texts.extend(texts);
                 run.progress().step((n * judge.evaluation.batch + batch.len()) as u64, "heard");
+                run.check()?;
             }
             let mut scores = Scores::new();
             for (name, counts) in ["wer", "source_wer", "target_wer"].into_iter().zip(counts) {

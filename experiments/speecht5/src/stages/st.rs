@@ -71,7 +71,7 @@ pub fn finetune(c: &RunConfig, inputs: Inputs, datasets: &Arc<Datasets>) -> Arc<
         let (task, validation) = (c.st.task.clone(), c.evaluation.validation);
         let key = key.fold("st");
         let objective = Translating::new(task, c.model.clone(), dataset, vocabulary, validation, key, device())?;
-        let trained = train(run, &c.st.train, c.execution(), c.seed, start, &objective)?;
+        let trained = train(run, &c.executed(&c.st.train), c.seed, start, &objective)?;
         Ok(save_model(&trained, &run.outputs().join(MODEL))?)
     };
     super::finetune("finetune-st", c, &c.st, &task.regularisation, heard, inputs, datasets, learn)
@@ -102,7 +102,10 @@ pub fn decode(
             let objective = Translating::new(task, config, dataset, vocabulary, 0, key, device())?;
             let test = objective.test(split);
             run.progress().start(test.len() as u64, "utterances");
-            let progress = |done: usize| run.progress().step(done as u64, "translated");
+            let progress = |done: usize| -> anyhow::Result<()> {
+                run.progress().step(done as u64, "translated");
+                Ok(run.check()?)
+            };
             let translations = objective.write(&model, &test, batch, &search, None, progress)?;
             Ok(run.write_json(TRANSLATIONS, &translations)?)
         })
