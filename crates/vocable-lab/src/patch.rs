@@ -109,12 +109,11 @@ impl Patch {
         // .. or minds what it is, and does not write it where it is what it is without being set.
         let minded = |path: &[String]| {
             let mut tree = after.clone();
-            let slot = descend(&mut tree, path, &mut Vec::new())?;
+            let Ok(slot) = descend(&mut tree, path, &mut Vec::new()) else { return false };
             *slot = json!({ "": null });
-            Ok::<_, ConfigError>(C::deserialize(&tree).is_err())
+            C::deserialize(&tree).is_err()
         };
-        let mut unknown_ones = unseen.iter().filter(|path| lookup(&read_back, path).is_none());
-        match unknown_ones.find(|path| !minded(path).unwrap_or(false)) {
+        match unseen.iter().find(|path| lookup(&read_back, path).is_none() && !minded(path)) {
             Some(path) => Err(unknown(&read_back, path)),
             None => Ok(patched),
         }
@@ -267,6 +266,9 @@ mod tests {
         widths: Vec<usize>,
         pretrain: Option<Pretrain>,
         quantizer: Quantizer,
+        /// Came later, and changes no identity where it is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judge: Option<u32>,
     }
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -296,6 +298,7 @@ mod tests {
             widths: vec![512, 512],
             pretrain: Some(Pretrain { steps: 100, speech: Some(Speech { weight: 1.0 }) }),
             quantizer: Quantizer::Nearest { codes: 100 },
+            judge: None,
         }
     }
 
@@ -309,6 +312,15 @@ mod tests {
 
     fn speech(run: &Run) -> Option<&Speech> {
         run.pretrain.as_ref()?.speech.as_ref()
+    }
+
+    #[test]
+    fn a_key_that_is_not_written_where_it_is_none_can_be_set_and_unset() {
+        assert_eq!(with(&["judge=3"]).unwrap().judge, Some(3));
+        assert_eq!(with(&["judge=none"]).unwrap(), base());
+        assert_eq!(with(&["judge=3", "judge=none"]).unwrap(), base());
+        assert!(message(&["jugde=none"]).contains("unknown key `jugde`"), "{}", message(&["jugde=none"]));
+        assert!(message(&["judge.deeper=1"]).contains("judge"), "{}", message(&["judge.deeper=1"]));
     }
 
     #[test]

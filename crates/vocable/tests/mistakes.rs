@@ -75,6 +75,7 @@ fn mistakes_are_named_before_anything_is_written() {
         (2, speak(&["-o", &out, "--vocoder", &folder]), "a folder: it holds neither config.json nor config.yml"),
         (2, convert(&["-o", &file, &wav, &short]), "a file is a file, where a folder is expected"),
         (2, convert(&["-o", &beyond, &wav]), "nowhere/out: its folder does not exist"),
+        (2, convert(&["-o", &out, "--mel", &desk.path("./out"), &wav]), "out: two results would be written to it"),
         (2, convert(&["-o", &short, &short]), "short.wav: the result would overwrite the recording"),
         (
             2,
@@ -93,11 +94,15 @@ fn mistakes_are_named_before_anything_is_written() {
             with(&["score", "mcd", &wav, &one], &[]),
             "one sample.wav: 1 samples at 44100 Hz are too few for one at 16",
         ),
+        (2, with(&["score", "mcd", &wav, &wav, "--normalise"], &[]), "--normalise is for texts"),
+        (2, with(&["features", "units", &wav, "--clusters", &file, "-o", &out], &[]), "units are printed"),
+        (2, with(&["features", "mel", &wav, "--clusters", &file, "-o", &out], &[]), "--clusters is for units"),
         (2, with(&["score", "wer", &nothing, &nothing], &[]), "nothing: there is no line to score"),
         (2, with(&["import", &weights, "--extended", "-o", "/"], &[]), "/: it is a folder"),
         (2, with(&["import", &weights, "--extended", "-o", &beyond], &[]), "nowhere/out: its folder does not exist"),
         (2, with(&["import", &weights, "--tokenizer", &asr, "--as", "asr", "-o", &file], &[]), "a file is a file"),
         (2, with(&["export", &asr, "-o", &asr], &[]), "asr: it is the model itself"),
+        (2, with(&["export", &asr, "-o", &weights, "--extended"], &[]), "it is a file of the model itself"),
         (2, with(&["export", &nowhere, "-o", &out], &[]), "nowhere: there is no such folder"),
         (2, extend(&["--characters", "", "-o", &out]), "there is no character to add"),
         (2, extend(&["--from", &nothing, "-o", &out]), "there is no character to add"),
@@ -112,6 +117,20 @@ fn mistakes_are_named_before_anything_is_written() {
         assert!(!said.contains("panicked") && !said.contains("os error"), "{arguments:?}: {said}");
     }
     assert_eq!(desk.names(), before);
+}
+
+/// `/dev/full` is a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let desk = Desk::new();
+    let file = desk.path("a file");
+    for arguments in [&["score", "wer", &file, &file][..], &["completions", "bash"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains("error: standard output: No space left"), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

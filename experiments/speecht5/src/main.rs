@@ -10,6 +10,7 @@ mod scales;
 mod stages;
 mod sweeps;
 mod tables;
+mod validate;
 
 use std::process::ExitCode;
 

@@ -8,9 +8,10 @@ use vocable_objectives::quantizer::Selection;
 use vocable_speecht5::pretrain::Modalities;
 
 use crate::changes::{pretraining, quantizer, speech, text};
-use crate::config::{RunConfig, SecondUnits, validate};
+use crate::config::{RunConfig, SecondUnits};
 use crate::pipeline::{Modality, Pipeline};
 use crate::tables::{data_caption, speeds_caption};
+use crate::validate::validate;
 use crate::{columns, scales};
 
 /// Every sweep. The first row of each is the full model.

@@ -13,8 +13,9 @@ use vocable_speecht5::vc::Speech;
 use vocable_train::Outcome;
 
 use crate::changes::{from_hubert, pretraining, speech};
-use crate::config::{RunConfig, validate};
+use crate::config::RunConfig;
 use crate::pipeline::{Modality, Pipeline};
+use crate::validate::validate;
 use crate::{columns, scales, sweeps};
 
 /// Every table of this program.

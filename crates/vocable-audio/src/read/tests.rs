@@ -186,8 +186,8 @@ fn a_wav_file_from_a_pipe_is_read_to_its_end() {
     let closed = float_wav(32, &samples);
     let place = closed.len() - 400 - 4;
     let read = |bytes: Vec<u8>| read_bytes(bytes, "pipe.wav").map(|audio| audio.samples);
-    // Those of ffmpeg, of sox and of a recorder that was stopped.
-    for (riff, data) in [(u32::MAX, u32::MAX), (0x7fff_f024, 0x7fff_f000), (0, 0)] {
+    // Those of ffmpeg, of sox and of two recorders that were stopped.
+    for (riff, data) in [(u32::MAX, u32::MAX), (0x7fff_f024, 0x7fff_f000), (0, 0), (place as u32 - 4, 0)] {
         let mut open = closed.clone();
         open[4..8].copy_from_slice(&riff.to_le_bytes());
         open[place..place + 4].copy_from_slice(&data.to_le_bytes());
@@ -202,6 +202,17 @@ fn a_wav_file_from_a_pipe_is_read_to_its_end() {
     open[place..place + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     fs::write(&path, &open).unwrap();
     assert_eq!(probe(&path).unwrap().samples, 100);
+}
+
+#[test]
+fn the_length_of_the_samples_counts_more_than_that_of_the_form_around_them() {
+    let right = float_wav(32, &[0.5; 100]);
+    for length in [0, 400, right.len() as u32 - 9] {
+        let mut bytes = right.clone();
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+        let read = |bytes: Vec<u8>| read_bytes(bytes, "careless.wav").unwrap().samples;
+        assert_eq!(read(bytes), read(right.clone()), "{length}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ const OPEN: u32 = 0x7fff_f000;
 /// Chunks in front of the samples that are looked at.
 const CHUNKS: usize = 64;
 
-/// A data chunk that ends where the file does, whatever its header declares.
+/// A data chunk that ends elsewhere than the header says: where the file does, or behind the end of the RIFF form.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OpenEnd {
     /// Where the chunk's length stands.
@@ -29,7 +29,8 @@ impl OpenEnd {
     }
 }
 
-/// Finds out whether the samples of a file have an open end. A file of another kind has none.
+/// Finds out whether the samples of a file have an open end, or one behind that of the form they are in. A file of another kind has
+/// none.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidData`] for plain samples in containers that are larger than they are, and what reading fails with.
@@ -58,13 +59,16 @@ pub fn open_end(source: &mut (impl Read + Seek)) -> Result<Option<OpenEnd>, Erro
             }
             b"data" => {
                 let there = end - begin;
-                // Zero is what a recorder leaves that was stopped before it could say more.
-                let open = declared >= OPEN || (declared == 0 && start[4..8] == [0; 4]);
+                let form = 8 + u64::from(u32::from_le_bytes([start[4], start[5], start[6], start[7]]));
+                // Zero, in a form that ends here, is what a recorder leaves that was stopped before it could say more.
+                let open = declared >= OPEN || (declared == 0 && form <= begin);
                 let known = u64::from(declared) <= there && declared > 0;
-                return Ok((open && !known).then(|| OpenEnd {
-                    place: begin - 4,
-                    length: (there - there % block).min(u64::from(u32::MAX)) as u32,
-                }));
+                let length = match known {
+                    true if form < begin + u64::from(declared) => declared,
+                    false if open => (there - there % block).min(u64::from(u32::MAX)) as u32,
+                    _ => return Ok(None),
+                };
+                return Ok(Some(OpenEnd { place: begin - 4, length }));
             }
             _ => {}
         }

@@ -192,9 +192,9 @@ pub(super) fn prepare_with(
     let skipped = refuse(listing.bad, lenience.skip_bad)?;
     check_names(&listing.sources)?;
     keep_sources(&listing.sources, to)?;
-    let pieces = listing.sources.iter().map(|source| source.pieces.len()).sum();
+    let own = targets(&listing.sources, to);
     let sources = listing.sources.into_iter().map(Ok);
-    let prepared = prepare_stream(reader, from, sources, pieces, to, lenience, progress, write)?;
+    let prepared = prepare_stream(reader, from, sources, own.len(), &own, to, lenience, progress, write)?;
     let utterances = &prepared.manifest.utterances;
     listing.missing.extend(listing.hours.iter().filter_map(|(folder, hours)| duration(utterances, folder, *hours)));
     let skipped = skipped.into_iter().chain(prepared.skipped).collect();
@@ -238,16 +238,19 @@ impl Names {
     }
 }
 
+/// The files that are made of sources.
+pub(super) fn targets(sources: &[Source], to: &Path) -> Vec<PathBuf> {
+    sources.iter().flat_map(|source| &source.pieces).map(|piece| to.join(&piece.utterance.audio)).collect()
+}
+
 /// Refuses to write a recording in the place of a source.
 pub(super) fn keep_sources(sources: &[Source], to: &Path) -> Result<(), DataError> {
     let files = sources.par_iter().flat_map_iter(|source| source.sound.files());
     let files: HashSet<PathBuf> = files.filter_map(|file| file.canonicalize().ok()).collect();
-    let pieces = sources.par_iter().flat_map_iter(|source| &source.pieces);
-    let targets = pieces.map(|piece| to.join(&piece.utterance.audio));
-    let taken = |target: &PathBuf| target.canonicalize().is_ok_and(|target| files.contains(&target));
-    match targets.find_first(taken) {
+    let taken = |target: &&PathBuf| target.canonicalize().is_ok_and(|target| files.contains(&target));
+    match targets(sources, to).par_iter().find_first(taken) {
         Some(target) => {
-            Err(DataError::file(&target, "is a recording to prepare, and would be replaced; choose another folder"))
+            Err(DataError::file(target, "is a recording to prepare, and would be replaced; choose another folder"))
         }
         None => Ok(()),
     }
@@ -266,18 +269,20 @@ fn duration(utterances: &[Utterance], folder: &Path, published: f64) -> Option<S
         .then(|| format!("{part}: {hours:.2} of {published} hours"))
 }
 
-/// The same of recordings that are not known before they come: `pieces` utterances in all.
+/// The same of recordings that are not known before they come: `pieces` utterances in all, of which it is known that they make the
+/// files `own`.
 pub(super) fn prepare_stream(
     reader: &str,
     from: &Path,
     sources: impl Iterator<Item = Result<Source, DataError>>,
     pieces: usize,
+    own: &[PathBuf],
     to: &Path,
     lenience: Lenience,
     progress: &dyn Progress,
     write: impl FnOnce(&[Utterance]) -> Result<(), DataError>,
 ) -> Result<Prepared, DataError> {
-    let same = claim(to, &serde_json::json!({ "reader": reader, "from": place(from)?, "rate": RATE }))?;
+    let same = claim(to, &serde_json::json!({ "reader": reader, "from": place(from)?, "rate": RATE }), own)?;
     progress.step("converting", pieces);
     let target = Target { to, same, hash: true, progress };
     let Converted { mut utterances, bad, kept } = target.convert(sources)?;

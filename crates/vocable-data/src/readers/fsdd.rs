@@ -90,7 +90,8 @@ pub fn prepare(from: &Path, to: &Path, settings: &Settings, progress: &dyn Progr
         "reader": "fsdd", "held_out": held_out.iter().map(|&voice| SPEAKERS[voice]).collect::<Vec<_>>(), "strings": settings.strings, "seed": settings.seed,
         "recordings": recordings.hash(), "rate": RATE,
     });
-    let same = claim(to, &recipe)?;
+    let own: Vec<PathBuf> = strings.iter().map(|string| to.join(string.audio())).collect();
+    let same = claim(to, &recipe, &own)?;
     let folder = to.join("wav");
     fs::create_dir_all(&folder).map_err(DataError::io(&folder))?;
     progress.step("joining digits", strings.len());
@@ -136,6 +137,11 @@ impl DigitString {
     fn id(&self) -> String {
         let digits: String = self.digits.iter().map(usize::to_string).collect();
         format!("{}-{}-{digits}", self.split, SPEAKERS[self.voice])
+    }
+
+    /// Its file in the prepared folder.
+    fn audio(&self) -> PathBuf {
+        PathBuf::from("wav").join(format!("{}.wav", self.id()))
     }
 }
 
@@ -237,7 +243,7 @@ impl Recordings {
     /// Joins, resamples and writes one string, unless an earlier run of the same preparation did.
     fn write(&self, string: &DigitString, to: &Path, same: bool, key: Key) -> Result<(Utterance, bool), DataError> {
         let id = string.id();
-        let audio = PathBuf::from("wav").join(format!("{id}.wav"));
+        let audio = string.audio();
         let target = to.join(&audio);
         let joined = self.join(string);
         let length = joined.len() * RATE as usize / SOURCE_RATE as usize;

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::convert::{Converted, Source, Target, check_names, copy_vectors, keep_sources, take_absent};
+use super::convert::{Converted, Source, Target, check_names, copy_vectors, keep_sources, take_absent, targets};
 use super::{MANIFEST, Prepared, Progress, claim, keep_apart, place, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
@@ -34,7 +34,11 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
     let skipped = refuse(take_absent(&mut recordings), skip_bad)?;
     check_names(&recordings)?;
     keep_sources(&recordings, to)?;
-    let same = claim(to, &serde_json::json!({ "reader": "jsonl", "from": place(from)?, "rate": RATE }))?;
+    let same = claim(
+        to,
+        &serde_json::json!({ "reader": "jsonl", "from": place(from)?, "rate": RATE }),
+        &targets(&recordings, to),
+    )?;
 
     progress.step("resampling", recordings.len());
     let recordings = recordings.into_iter().map(Ok);

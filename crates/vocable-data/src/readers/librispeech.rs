@@ -128,7 +128,7 @@ pub fn prepare_text(from: &Path, to: &Path, partial: bool, progress: &dyn Progre
         return Err(DataError::file(from, "would be replaced by the prepared text; choose another folder"));
     }
     let packed = from.extension().is_some_and(|extension| extension == "gz");
-    if claim(to, &recipe)? && path.exists() {
+    if claim(to, &recipe, std::slice::from_ref(&path))? && path.exists() {
         progress.step("counting", 1);
         let lines = fs::read(&path).map_err(DataError::io(&path))?.iter().filter(|&&byte| byte == b'\n').count();
         progress.done();

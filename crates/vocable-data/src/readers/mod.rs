@@ -40,8 +40,6 @@ pub use convert::{Lenience, Listing, Make, Piece, Sound, Source, prepare};
 pub const MANIFEST: &str = "manifest.jsonl";
 /// The folder that lists a large prepared folder.
 pub const SHARDS: &str = "manifest";
-/// The folder of the recordings.
-const WAV: &str = "wav";
 /// Lines of a shard, and of the longest manifest that is one file.
 const SHARD: usize = 10_000;
 /// The file that says how a prepared folder was made; another preparation never reuses its recordings.
@@ -90,9 +88,10 @@ fn keep_apart(list: &Path, to: &Path) -> Result<(), DataError> {
 
 /// Claims the folder `to` for the preparation that `recipe` describes: true if what lies in it was made the same way.
 ///
-/// What nobody or another preparation made is refused. An older manifest goes first: it may name recordings that are about to
-/// change; and so does everything that this preparation made of another state of the corpus.
-fn claim(to: &Path, recipe: &Value) -> Result<bool, DataError> {
+/// `own` are the files that it will make. Where they are there already and no preparation made them, they are refused, and so is a
+/// folder of another preparation. An older manifest goes first: it may name recordings that are about to change; and so do the files
+/// that were made in another way, of another state of the corpus.
+fn claim(to: &Path, recipe: &Value, own: &[PathBuf]) -> Result<bool, DataError> {
     let path = to.join(RECIPE);
     let before = match fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text).map_err(|error| DataError::file(&path, error))?,
@@ -100,9 +99,8 @@ fn claim(to: &Path, recipe: &Value) -> Result<bool, DataError> {
         Err(error) => return Err(DataError::io(&path)(error)),
     };
     let lists = [MANIFEST, SHARDS].map(|name| to.join(name));
-    let content = [WAV, librispeech::TEXT, convert::ORIGINS].map(|name| to.join(name));
     if before.is_null() {
-        if let Some(foreign) = lists.iter().chain(&content).find(|path| path.exists()) {
+        if let Some(foreign) = lists.iter().chain(own).find(|path| path.exists()) {
             return Err(DataError::file(foreign, "is in the way, and no preparation made it; choose another folder"));
         }
     } else if ["reader", "from"].iter().any(|key| before[key] != recipe[key]) {
@@ -115,7 +113,8 @@ fn claim(to: &Path, recipe: &Value) -> Result<bool, DataError> {
     if before == *recipe {
         return Ok(true);
     }
-    content.iter().try_for_each(|path| remove(path))?;
+    own.iter().try_for_each(|path| remove(path))?;
+    remove(&to.join(convert::ORIGINS))?;
     write_atomically(&path, |out| writeln!(out, "{recipe:#}"))?;
     Ok(false)
 }

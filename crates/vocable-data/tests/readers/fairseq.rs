@@ -35,6 +35,15 @@ fn corpus() -> Folders {
     folders
 }
 
+#[test]
+fn an_empty_line_is_the_text_of_its_recording() {
+    let folders = corpus();
+    folders.write("manifests/train.wrd", "HELLO\n\nFOO\n\n");
+    let manifest = prepare(&folders, STRICT).unwrap().manifest;
+    let texts: Vec<&str> = manifest.split(Split::Train).iter().map(|&n| manifest.utterances[n].text.as_str()).collect();
+    assert_eq!(texts, ["HELLO", "", "FOO"]);
+}
+
 fn prepare(folders: &Folders, lenience: Lenience) -> Result<Prepared, DataError> {
     let at = |name: &str| folders.from().join("manifests").join(name);
     let manifests = [(Split::Train, at("train.tsv")), (Split::Valid, at("valid.tsv"))];

@@ -50,7 +50,10 @@ fn faults_are_named_by_file_and_line_and_nothing_is_run_or_left() {
         ("segments", "u call2 0 1\n", "segments:1: `call2` has no line in wav.scp"),
         ("segments", "u call1 0 x\n", "segments:1: expected `UTTERANCE RECORDING START END` with seconds"),
         ("segments", "u call1 0\n", "segments:1: expected"),
-        ("text", "call1-a\n", "text:1: expected"),
+        ("text", "call1-a ONE\ncall1-b TWO\ncall1-a THREE\n", "text:3: `call1-a` has a line above"),
+        ("utt2spk", "call1-a anna\ncall1-b bert\ncall1-b anna\n", "utt2spk:3: `call1-b` has a line above"),
+        ("text", "call1-a ONE\ncall1-b\n", "text: has no words for `call1-b`"),
+        ("text", "call1-a ONE\ncall1-b TWO\nu9 THREE\n", "text: has a line for `u9`, which is no utterance"),
         ("segments", "../u call1 0 1\n", "utt2spk: has no line for `../u`"),
     ];
     for (file, content, expected) in cases {
@@ -63,7 +66,7 @@ fn faults_are_named_by_file_and_line_and_nothing_is_run_or_left() {
     folders.write("data/train/utt2spk", "../call anna\ncall1-b bert\n");
     folders.write("data/train/segments", "../call call1 0.25 0.75\n");
     folders.write("data/train/text", "../call HELLO\n");
-    folders.assert_refused(prepare(&folders, ANY), &["the id `../call` cannot be a file's name"]);
+    folders.assert_refused(prepare(&folders, ANY), &["call one.wav: its id `../call` cannot be a file's name"]);
     let folders = corpus();
     folders.write("data/train/text", "call1-a HELLO THERE\n");
     fs::remove_file(folders.at("audio/b.flac")).unwrap();

@@ -47,6 +47,16 @@ fn no_recording_takes_the_place_of_a_source() {
         assert_refused(&folders, || kaldi(&folders, "u1 linked/u1.wav\n"), replaced);
     }
 
+    let shards = folders.at("lists/shards");
+    fs::create_dir(&shards).unwrap();
+    fs::write(
+        shards.join("one.jsonl"),
+        r#"{"id":"u1","audio":"/a.wav","speaker":"anna","seconds":0.5,"split":"train"}"#,
+    )
+    .unwrap();
+    let own = "its own folder cannot be the prepared one";
+    assert!(jsonl::prepare(&shards, &shards, false, &()).unwrap_err().to_string().contains(own));
+
     let table = folders.at("lists/train.tsv");
     fs::write(&table, format!("{}\nu1.wav\t8000\n", folders.at("wav").display())).unwrap();
     let fairseq = || fairseq::prepare_all(&[(Split::Train, table.clone())], &folders.from(), STRICT, &());
@@ -74,6 +84,89 @@ fn a_manifest_that_no_preparation_made_is_not_replaced() {
     let words = "manifest.jsonl: is in the way, and no preparation made it";
     folders.wav("audio/u1.wav", 16_000, 1, 0.5, 300.0);
     assert_refused(&folders, || kaldi(&folders, "u1 audio/u1.wav\n"), words);
+}
+
+#[test]
+fn what_no_preparation_or_another_one_made_is_not_replaced() {
+    let folders = Folders::new();
+    folders.wav("audio/u1.wav", 16_000, 1, 0.5, 300.0);
+    folders.write("data/wav.scp", "u1 audio/u1.wav\n");
+    folders.write("data/utt2spk", "u1 anna\n");
+    let prepare = |reader: &str| {
+        let listing = kaldi::list(&[(Split::Train, folders.at("data"))], &folders.from())?;
+        readers::prepare(reader, &folders.from(), listing, &folders.to(), STRICT, &())
+    };
+    fs::create_dir_all(folders.to().join("wav")).unwrap();
+    fs::write(folders.to().join("wav/u1.wav"), "mine").unwrap();
+    let message = prepare("kaldi").unwrap_err().to_string();
+    assert!(message.contains("wav/u1.wav: is in the way, and no preparation made it"), "{message}");
+    assert_eq!(fs::read(folders.to().join("wav/u1.wav")).unwrap(), b"mine");
+
+    fs::remove_file(folders.to().join("wav/u1.wav")).unwrap();
+    let manifest = prepare("kaldi").unwrap().manifest.path;
+    let text = folders.at("lm.txt");
+    fs::write(&text, "A LINE\n").unwrap();
+    for message in [
+        prepare("another").unwrap_err().to_string(),
+        librispeech::prepare_text(&text, &folders.to(), true, &()).unwrap_err().to_string(),
+    ] {
+        assert!(message.contains("holds what `kaldi` prepared of"), "{message}");
+        assert!(manifest.exists(), "the manifest is gone");
+    }
+    // A mistake in the list costs no manifest either.
+    folders.write("data/wav.scp", "u1 audio/u1.wav\nd:1 audio/u1.wav\n");
+    folders.write("data/utt2spk", "u1 anna\nd:1 anna\n");
+    let message = prepare("kaldi").unwrap_err().to_string();
+    assert!(message.contains("audio/u1.wav: its id `d:1` cannot be a file's name"), "{message}");
+    assert!(manifest.exists(), "the manifest is gone");
+}
+
+#[test]
+fn a_text_of_which_nothing_came_leaves_none_of_before() {
+    let folders = Folders::new();
+    let text = folders.at("lm.txt");
+    let prepare = || librispeech::prepare_text(&text, &folders.to(), true, &());
+    fs::write(&text, "AN OLD LINE\n").unwrap();
+    prepare().unwrap();
+    fs::write(&text, b"A NEW LINE\nAND ONE THAT IS NOT \xff TEXT\n").unwrap();
+    for _ in 0..2 {
+        prepare().unwrap_err();
+        assert_absent(&folders.to().join("text.txt"));
+    }
+    fs::write(&text, "A NEW LINE\n").unwrap();
+    assert_eq!(prepare().unwrap().lines, 1);
+    assert_eq!(fs::read_to_string(folders.to().join("text.txt")).unwrap(), "a new line\n");
+}
+
+#[test]
+fn a_recording_that_took_the_place_of_another_is_prepared_again() {
+    let folders = Folders::new();
+    // Older than what is prepared of the first, as what is moved or copied with its times may be.
+    folders.wav("better.wav", 16_000, 1, 0.5, 400.0);
+    folders.wav("r.wav", 16_000, 1, 0.5, 300.0);
+    folders.write("list.jsonl", r#"{"id":"a","audio":"r.wav","speaker":"anna","seconds":0.5,"split":"train"}"#);
+    let prepare = || jsonl::prepare(&folders.at("list.jsonl"), &folders.to(), false, &()).unwrap().kept;
+    let made = || fs::read(folders.to().join("wav/a.wav")).unwrap();
+    assert_eq!((prepare(), prepare()), (0, 1));
+    let before = made();
+    fs::rename(folders.at("better.wav"), folders.at("r.wav")).unwrap();
+    assert_eq!(prepare(), 0);
+    assert!(made() != before, "the recording is that of before");
+}
+
+#[test]
+fn a_recording_is_the_one_that_its_line_tells() {
+    let folders = Folders::new();
+    folders.wav("r.wav", 16_000, 1, 0.5, 300.0);
+    let sum = vocable_data::files::file_sha256(&folders.at("r.wav")).unwrap();
+    let prepare = |sum: &str| {
+        let line = r#"{"id":"a","audio":"r.wav","speaker":"anna","seconds":0.5,"split":"train","sha256":"SUM"}"#;
+        folders.write("list.jsonl", &line.replace("SUM", sum));
+        jsonl::prepare(&folders.at("list.jsonl"), &folders.to(), false, &())
+    };
+    let message = prepare(&sum.replace(&sum[..4], "0000")).unwrap_err().to_string();
+    assert!(message.contains("r.wav: its SHA-256 is not the one that its line tells"), "{message}");
+    prepare(&sum).unwrap();
 }
 
 #[test]
