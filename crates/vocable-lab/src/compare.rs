@@ -398,7 +398,8 @@ mod tests {
 
         let other = run("x", 0.1, "abc", 9);
         let mut manifest = Manifest::read(&train(&other)).unwrap().unwrap();
-        manifest.provenance.build = Build::new("burn 1", "flex", &[("mpi", true), ("cuda", false)]);
+        let git = manifest.provenance.build.git.take();
+        manifest.provenance.build = Build { git, ..Build::new("burn 1", "flex", &[("mpi", true), ("cuda", false)]) };
         manifest.write(&train(&other)).unwrap();
         let code = compare(&train(&base), &train(&other)).unwrap().2.code.unwrap();
         assert!(code.starts_with("abc, version 1, contract 1 → abc, version 1, contract 1, lock file "), "{code}");
