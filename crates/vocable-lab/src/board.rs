@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use crate::plan::{Plan, State};
-use crate::progress::{Style, say, seconds};
+use crate::progress::{Style, about, counted, say, seconds};
 use crate::runner::Outcome;
 use crate::stage::Stage;
 
@@ -94,9 +94,9 @@ impl<'p> Board<'p> {
         let (all, open) = (plan.stages().len(), board.open);
         match style {
             Style::Tui | Style::Plain => {
-                say(format!("{all} stages: {reused} done before, {open} to run, about {left}"));
+                say(format!("{}: {reused} done before, {open} to run, {}", counted(all, "stage"), about(left)));
             }
-            Style::Json => say(json!({ "stages": all, "reused": reused, "left": left })),
+            Style::Json => say(json!({ "stages": all, "reused": reused, "left": seconds(left) })),
             Style::None => {}
         }
         board
@@ -154,7 +154,7 @@ impl<'p> Board<'p> {
                 status.outcome.ran.push(stage.name());
                 let left = match self.left(&status) {
                     (0, _) => String::new(),
-                    (count, left) => format!("; {count} left, about {left}"),
+                    (count, left) => format!("; {count} left, {}", about(left)),
                 };
                 self.say(task, &format!("done in {}{left}", seconds(took)));
             }
@@ -204,13 +204,13 @@ impl<'p> Board<'p> {
     }
 
     /// How many stages are left, and about how long they take: estimates, corrected by what those so far were off by.
-    fn left(&self, status: &Status) -> (usize, String) {
+    fn left(&self, status: &Status) -> (usize, f64) {
         let left = self.plan.stages().iter().zip(&status.stages);
         let left = left.filter(|(_, place)| matches!(place, Place::Open { .. } | Place::AtWork));
         let (count, estimated) = left.fold((0, 0.0), |sum, (stage, _)| (sum.0 + 1, sum.1 + stage.cost().seconds));
         let known = status.estimated > 0.0 && status.real > 0.0;
         let correction = if known { status.real / status.estimated } else { 1.0 };
-        (count, seconds(estimated * correction / self.jobs as f64))
+        (count, estimated * correction / self.jobs as f64)
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {

@@ -23,7 +23,7 @@ use crate::html;
 use crate::jobs::{self, Job, Jobs};
 use crate::manifest::{Build, Manifest, Provenance};
 use crate::plan::{Plan, named_stage_dir};
-use crate::progress::say;
+use crate::progress::{counted, say};
 use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner};
@@ -136,8 +136,8 @@ impl<C: Config> Cli<C> {
     fn list(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let width = self.tables.iter().map(|table| table.name().len()).max().unwrap_or(0);
         for table in &self.tables {
-            let (rows, columns) = (table.rows().len(), table.columns().len());
-            writeln!(out, "{:width$}  {} ({rows} rows, {columns} columns)", table.name(), table.title())?;
+            let (rows, columns) = (counted(table.rows().len(), "row"), counted(table.columns().len(), "column"));
+            writeln!(out, "{:width$}  {} ({rows}, {columns})", table.name(), table.title())?;
         }
         Ok(())
     }
@@ -213,7 +213,8 @@ impl<C: Config> Cli<C> {
                     return Err(ConfigError::Other(message).into());
                 };
                 let value = cell.value.map_or_else(|| "no number".to_owned(), |value| value.to_string());
-                writeln!(out, "{}, {row}, {column}, scale {scale}: {value}", table.name())?;
+                let reason = cell.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+                writeln!(out, "{}, {row}, {column}, scale {scale}: {value}{reason}", table.name())?;
                 cell.stages.clone()
             }
             _ => {
@@ -370,7 +371,7 @@ fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -
             }
         }
     }
-    writeln!(out, "{matching} of {} stages match", seen.len())?;
+    writeln!(out, "{matching} of {} match", counted(seen.len(), "stage"))?;
     // Where nothing matched nothing was verified, and whoever asks for it should know.
     Ok(if wrong == 0 && matching > 0 { 0 } else { FAILED })
 }
@@ -387,18 +388,19 @@ fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(),
         let status = status.map_or_else(|| "no manifest".to_owned(), |status| format!("{status:?}").to_lowercase());
         writeln!(out, "{stage}  {status}, {}", megabytes(*bytes))?;
     }
-    let (count, total) = (unused.len(), megabytes(unused.iter().map(|stage| stage.bytes).sum()));
+    let (stages, total) = (counted(unused.len(), "stage"), megabytes(unused.iter().map(|stage| stage.bytes).sum()));
     if remove {
-        return Ok(writeln!(out, "removed {count} stages, {total}")?);
+        return Ok(writeln!(out, "removed {stages}, {total}")?);
     }
-    Ok(writeln!(out, "{count} stages that no table uses, {total}; `--remove` removes them")?)
+    Ok(writeln!(out, "{stages} that no table uses, {total}; `--remove` removes them")?)
 }
 
 /// Copies what is worth keeping beside the code, and says how much that is.
 fn keep(runs: &Path, to: &Path, exhibits: usize, out: &mut dyn Write) -> Result<(), Failure> {
     let Archived { tables, stages, bytes, left, replaced } = archive(runs, to, exhibits)?;
-    let size = megabytes(bytes);
-    writeln!(out, "{}: {tables} tables, {stages} stages, {size}; {left} large outputs left out", to.display())?;
+    let (tables, stages) = (counted(tables, "table"), counted(stages, "stage"));
+    let (size, left) = (megabytes(bytes), counted(left, "large output"));
+    writeln!(out, "{}: {tables}, {stages}, {size}; {left} left out", to.display())?;
     for (table, command) in replaced {
         writeln!(out, "{} held other numbers before, of `{command}`; their stages are still there", table.display())?;
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::plan::Plan;
-use crate::progress::seconds;
+use crate::progress::about;
 use crate::stage::Stage;
 
 /// What reads the script.
@@ -82,7 +82,7 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
             for stage in &open {
                 let after = after(stage.inputs().iter().filter_map(|(_, input)| jobs.get(input.identity())).collect());
                 // No limit is made of it: another machine may be slower, or a hundred times as fast.
-                line(&format!("# about {} on the machine that wrote this", seconds(stage.cost().seconds)));
+                line(&format!("# {} on the machine that wrote this", about(stage.cost().seconds)));
                 line(&format!("{}=$({})", jobs[stage.identity()], submit(&stage.name(), after, &one(stage))));
             }
             let all = open.iter().map(|stage| &jobs[stage.identity()]).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::grid::Grid;
 use crate::manifest::{Manifest, Status};
-use crate::progress::seconds;
+use crate::progress::{about, counted, seconds};
 use crate::stage::Stage;
 
 /// Where a stage's directory stands.
@@ -120,12 +120,12 @@ impl Plan {
         let done = states.iter().filter(|state| state.is_finished()).count();
         let open = states.len() - done;
         Ok(format!(
-            "{}{} stages: {done} done (took {}), {open} to run (at most {} steps, about {})\n",
+            "{}{}: {done} done (took {}), {open} to run (at most {} steps, {})\n",
             grid.text(),
-            states.len(),
+            counted(states.len(), "stage"),
             seconds(spent),
             grouped(steps),
-            seconds(left),
+            about(left),
         ))
     }
 }

@@ -152,6 +152,17 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
+/// What a duration is expected to be: "about 48 s", "under 1 s".
+pub(crate) fn about(expected: f64) -> String {
+    let duration = seconds(expected);
+    if duration.starts_with("under") { duration } else { format!("about {duration}") }
+}
+
+/// How many of what that is: "1 stage", "2 stages".
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +174,8 @@ mod tests {
         assert_eq!(seconds(59.4), "59 s");
         assert_eq!(seconds(200.0), "3 min 20 s");
         assert_eq!(seconds(7500.0), "2 h 5 min");
+        assert_eq!([0.2, 48.0].map(about), ["under 1 s", "about 48 s"]);
+        assert_eq!([0, 1, 2].map(|number| counted(number, "stage")), ["0 stages", "1 stage", "2 stages"]);
     }
 
     #[test]

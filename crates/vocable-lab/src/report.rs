@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::config::Config;
 use crate::grid::Grid;
 use crate::manifest::Git;
-use crate::progress::seconds;
+use crate::progress::{counted, seconds};
 use crate::record::{Record, RecordCell};
 use crate::table::{Column, Origin, Printed, Table};
 
@@ -192,7 +192,11 @@ fn notes<C: Config>(table: &Table<C>, record: &Record, footnotes: &Footnotes) ->
     }
     if record.stages > 0 {
         let cores = list(&record.cores);
-        notes.push(format!("Time: {} for {} stages, on {cores} cores.", seconds(record.seconds), record.stages));
+        notes.push(format!(
+            "Time: {} for {}, on {cores} cores.",
+            seconds(record.seconds),
+            counted(record.stages, "stage")
+        ));
     }
     if !record.code.is_empty() {
         notes.push(format!("Code: {}.", record.code.iter().map(code).collect::<Vec<_>>().join("; ")));

@@ -15,7 +15,7 @@ use crate::error::{ConfigError, Error, Interrupted};
 use crate::files::{create_dir, sync_directories, write_atomic};
 use crate::manifest::{Manifest, Provenance, Status, now};
 use crate::plan::{Plan, State, input_dirs, stage_dir, state};
-use crate::progress::{Progress, Style, say, seconds};
+use crate::progress::{Progress, Style, about, say};
 use crate::stage::Stage;
 use crate::stage_run::{METRICS, StageRun, append_log};
 
@@ -106,7 +106,7 @@ impl Runner {
     fn work(&self, board: &Board) {
         while let Some(task) = board.next(&self.interrupt) {
             let verb = if task.partial { "continues" } else { "begins" };
-            board.say(&task, &format!("{verb}, about {}", seconds(task.stage.cost().seconds)));
+            board.say(&task, &format!("{verb}, {}", about(task.stage.cost().seconds)));
             let begun = Instant::now();
             let end =
                 self.run_stage(task.stage, board.style()).unwrap_or_else(|error| End::Failed(one_line(&error.into())));

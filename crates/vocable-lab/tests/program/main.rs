@@ -320,7 +320,7 @@ milk = \"none\"
         "{}",
         run.out
     );
-    coffee.run(&["list"]).ends(0).says("warm  Coffees that can be drunk (2 rows, 1 columns)\n");
+    coffee.run(&["list"]).ends(0).says("warm  Coffees that can be drunk (2 rows, 1 column)\n");
 }
 
 #[test]

@@ -32,6 +32,9 @@ fn a_cell_is_traced_to_its_settings() {
     }
     fs::remove_dir_all(coffee.only_stage("grind")).unwrap();
     coffee.run(&["trace", &name]).ends(1).says("has no manifest; run the table again");
+    // Why a cell is empty is known.
+    coffee.run(&["run", "cups", "--row", "w/o milk", "--column", "foam"]).ends(0);
+    coffee.run(&["trace", "cups", "w/o milk", "foam"]).ends(0).says("scale smoke: no number (no milk, no foam)\n");
     // Other numbers of the table are told from these by their name alone.
     coffee.run(&["run", "warm", "--name", "robusta", "--beans", "robusta"]).ends(0);
     coffee.run(&["trace", "warm", "Coffee", "strength"]).ends(2).says("names: robusta");
@@ -104,7 +107,7 @@ fn what_was_done_for_a_cell_without_a_number_is_not_removed() {
     coffee.run(&["run", "cups", "--row", "w/o heat"]).ends(1);
     coffee.run(&["gc"]).ends(0).says("0 stages that no table uses");
     // An archive keeps what numbers come from, which this is not.
-    coffee.run(&["archive", "--to", "kept"]).ends(0).says("1 tables, ");
+    coffee.run(&["archive", "--to", "kept"]).ends(0).says("1 table, ");
     let brews = |stages: &str| {
         let entries = fs::read_dir(coffee.dir.path().join(stages)).unwrap();
         entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("brew-")).count()
@@ -162,7 +165,7 @@ fn an_archive_tells_what_the_runs_tell() {
     assert!(page("kept") == page("runs"), "curves and exhibits are kept");
     // Other runs are added to it.
     other.run(&["run", "warm", "--name", "robusta", "--beans", "robusta"]).ends(0);
-    other.run(&["archive", "--to", &kept.to_string_lossy()]).ends(0).says("1 tables");
+    other.run(&["archive", "--to", &kept.to_string_lossy()]).ends(0).says("1 table, ");
     coffee.run(&["report", "--runs", "kept"]).ends(0).says("Beans: arabica").says("(scale smoke, robusta)");
     // They can go on from it: what is kept is run again only for what reads its large outputs.
     let next = Coffee::new();
@@ -201,7 +204,7 @@ fn an_archive_tells_what_the_runs_tell() {
     // Asked for by its name, a stage that is kept runs for the sake of its outputs.
     let alone = Coffee::new();
     bring(&alone);
-    alone.run(&["run", "warm", "--stage", &planned(&alone)]).ends(0).says("1 stages: 0 done before, 1 to run");
+    alone.run(&["run", "warm", "--stage", &planned(&alone)]).ends(0).says("1 stage: 0 done before, 1 to run");
     // What a number comes from has to be there.
     fs::remove_dir_all(other.only_stage("grind")).unwrap();
     other.run(&["archive", "--to", "new"]).ends(1).says("has no manifest; run the table again");
