@@ -39,7 +39,7 @@ const FAILED: u8 = 1;
 /// Exit code of a mistake in the command or the settings.
 const USAGE: u8 = 2;
 /// Exit code of an interrupted run, as of a program ended by Ctrl-C.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// A program over tables of one configuration type.
 pub struct Cli<C> {

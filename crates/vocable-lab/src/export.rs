@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::cli::INTERRUPTED;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::progress::about;
@@ -44,6 +45,8 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
         .map(|(stage, _)| &**stage)
         .collect();
     let one = |stage: &Stage| format!("{command} --stage {}", stage.name());
+    let jobs: HashMap<&str, String> =
+        open.iter().enumerate().map(|(at, stage)| (stage.identity(), format!("job{}", at + 1))).collect();
     let mut script = String::new();
     let mut line = |words: &str| {
         // Writing to a string never fails.
@@ -52,7 +55,18 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
     match dialect {
         Dialect::Shell => {
             line("#!/bin/sh\nset -eu");
-            open.iter().for_each(|stage| line(&one(stage)));
+            if !open.is_empty() {
+                line("# A stage that fails keeps only those from running that need it; an interruption ends all.");
+            }
+            for stage in &open {
+                let needed = stage.inputs().iter().filter_map(|(_, input)| jobs.get(input.identity()));
+                let needed: String = needed.map(|job| format!("[ ${{{job}-}} ] && ")).collect();
+                let done = &jobs[stage.identity()];
+                line(&format!(
+                    "{needed}{} && {done}=done || [ $? -ne {INTERRUPTED} ] || exit {INTERRUPTED}",
+                    one(stage)
+                ));
+            }
             line(command);
         }
         Dialect::Slurm => {
@@ -66,8 +80,6 @@ pub fn script(plan: &Plan, runs: &Path, command: &str, dialect: Dialect) -> Resu
             line("# `--row NAME`, the name of a row that is done, writes what there is and trains nothing.");
             line("set -eu");
             line("cpus=${CPUS:-2}");
-            let jobs: HashMap<&str, String> =
-                open.iter().enumerate().map(|(at, stage)| (stage.identity(), format!("job{}", at + 1))).collect();
             let after = |needed: Vec<&String>| match needed.as_slice() {
                 [] => String::new(),
                 needed => {

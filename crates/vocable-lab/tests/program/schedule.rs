@@ -99,6 +99,34 @@ fn a_script_runs_the_plan() {
     assert_eq!(script, "#!/bin/sh\nset -eu\ncoffee run warm grind.steps=10\n", "what is done is left out");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_script_goes_on_where_a_stage_fails_and_stops_where_it_is_interrupted() {
+    use std::os::unix::fs::PermissionsExt;
+    let coffee = Coffee::new();
+    let script = coffee.run(&["plan", "cups", "--export", "shell"]).ends(0).out;
+    fs::write(coffee.dir.path().join("all.sh"), &script).unwrap();
+    let program = coffee.command(&[]).get_program().to_owned();
+    let programs = std::path::Path::new(&program).parent().unwrap().display().to_string();
+    let run = |path: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("all.sh").current_dir(&coffee.dir).env("PATH", format!("{path}:/usr/bin:/bin"));
+        super::Run::of(shell.output().unwrap())
+    };
+    let ended = run(&programs).ends(1);
+    // The cold coffee is brewed in vain by its own line and by the last command, and nobody tries to taste it before that.
+    assert_eq!(ended.err.matches("of 20 °C brews nothing").count() / 2, 2, "{}", ended.err);
+    let values = |row: usize| coffee.record("cups-smoke.json")["rows"][row]["cells"][0]["value"].is_f64();
+    assert_eq!([0, 1, 2, 3].map(values), [true, true, false, true]);
+
+    // A stand-in for the program that is interrupted at its second stage.
+    let stand_in = "#!/bin/sh\necho \"$*\" >> calls\n[ $(wc -l < calls) -lt 2 ] || exit 130\n";
+    fs::write(coffee.dir.path().join("coffee"), stand_in).unwrap();
+    fs::set_permissions(coffee.dir.path().join("coffee"), fs::Permissions::from_mode(0o755)).unwrap();
+    run(&coffee.dir.path().display().to_string()).ends(130);
+    assert_eq!(fs::read_to_string(coffee.dir.path().join("calls")).unwrap().lines().count(), 2);
+}
+
 /// Slurm is not here: a stand-in for `sbatch` writes down what it is given and runs it.
 #[cfg(unix)]
 #[test]
