@@ -81,8 +81,9 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .about("Serves the report of a run under way to browsers on this machine; takes the tables and settings that `run` takes");
     let port = Arg::new("port").long("port").value_name("PORT").value_parser(value_parser!(u16)).default_value("0");
     let port = port.help("Port of the loopback interface; 0 takes any that is free");
-    let verify = Command::new("verify")
-        .about("Computes scores again from what is stored and compares them; exits 1 if one differs or none matches");
+    let verify = Command::new("verify").about(
+        "Computes scores again from what is stored, and the tables' numbers from them; exits 1 if one differs or no score matches",
+    );
     let gc = Command::new("gc")
         .about("Shows the stages that no table uses")
         .args([runs_arg(), Arg::new("remove").long("remove").action(ArgAction::SetTrue).help("Remove them")]);

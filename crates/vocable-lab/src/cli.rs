@@ -24,14 +24,14 @@ use crate::jobs::{self, Job, Jobs};
 use crate::manifest::{Build, Manifest, Provenance};
 use crate::plan::{Plan, named_stage_dir};
 use crate::progress::{counted, say};
-use crate::record::Record;
+use crate::record::{Record, RecordCell};
 use crate::report;
 use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
 use crate::score::Scores;
 use crate::table::{Column, Origin, Row, Table};
 use crate::trace::trace;
-use crate::verify::{Verdict, verify};
+use crate::verify::{Collected, Verdict, collect_again, verify};
 use crate::watch::watch;
 
 /// Exit code of a run in which something failed.
@@ -122,7 +122,7 @@ impl<C: Config> Cli<C> {
             "report" => self.report(matches, out)?,
             "watch" => watch(&self.jobs(matches)?, runs(matches), args::port(matches), out)?,
             "trace" => self.trace(matches, out)?,
-            "verify" => return verify_all(&self.jobs(matches)?, runs(matches), out),
+            "verify" => return self.verify(matches, out),
             "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,
             "archive" => keep(runs(matches), args::to(matches), args::exhibits(matches), out)?,
             "run" if matches.get_flag("dry-run") => dry_run(&self.jobs(matches)?, runs(matches), out)?,
@@ -228,6 +228,37 @@ impl<C: Config> Cli<C> {
             write!(out, "{}", trace(runs(matches), &stage)?)?;
         }
         Ok(())
+    }
+
+    /// Says of the scores that were asked for, and of the stored tables' cells, whether they match; gives the exit code.
+    fn verify(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<u8, Failure> {
+        let (jobs, runs) = (self.jobs(matches)?, runs(matches));
+        let code = verify_scores(&jobs, runs, out)?;
+        let [rows, columns] = ["row", "column"].map(|what| args::selected(matches, what));
+        let wanted = |names: &[&str], name: &str| names.is_empty() || names.contains(&name);
+        let mut wrong = false;
+        for Job { table, .. } in &jobs.0 {
+            for record in records_of(runs, table.name(), Some(scale(matches).unwrap_or_default()), None)? {
+                let mut cells = collect_again(&record, table, runs)?;
+                cells.retain(|cell| wanted(&rows, &cell.row) && wanted(&columns, &cell.stored.column));
+                let matching = cells.iter().filter(|cell| cell.matches()).count();
+                let place = record.place(runs);
+                writeln!(
+                    out,
+                    "{}: {matching} of {} match their scores",
+                    place.display(),
+                    counted(cells.len(), "number")
+                )?;
+                for Collected { row, stored, collected } in cells.iter().filter(|cell| !cell.matches()) {
+                    let column = &stored.column;
+                    let (stored, collected) = (numbers(stored), numbers(collected));
+                    let other = if stored == collected { ", with other counts, speakers or p" } else { "" };
+                    writeln!(out, "  {row}, {column}: DIFFERS\n    table:  {stored}\n    scores: {collected}{other}")?;
+                    wrong = true;
+                }
+            }
+        }
+        Ok(if wrong { FAILED } else { code })
     }
 
     fn report(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<(), Failure> {
@@ -347,7 +378,7 @@ fn dry_run<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> R
 }
 
 /// Computes the scores of what is done again, and says of each cell's stage whether they match; gives the exit code.
-fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
+fn verify_scores<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut seen = HashSet::new();
     let (mut matching, mut wrong) = (0, 0);
     for stage in jobs.goals().filter(|stage| seen.insert(stage.identity())) {
@@ -379,6 +410,13 @@ fn verify_all<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -
 /// Scores by name, such as "wer 12.5, cer 3".
 fn values(scores: &Scores) -> String {
     scores.0.iter().map(|(key, score)| format!("{key} {}", score.value)).collect::<Vec<_>>().join(", ")
+}
+
+/// A cell's numbers, such as "12.5 of [12, 13], interval [11.5, 13.5]".
+fn numbers(cell: &RecordCell) -> String {
+    let value = cell.value.map_or_else(|| report::NOTHING.to_owned(), |value| value.to_string());
+    let interval = cell.interval.map_or_else(|| "no interval".to_owned(), |interval| format!("interval {interval:?}"));
+    format!("{value} of {:?}, {interval}", cell.values)
 }
 
 /// Shows what no table uses, and removes it if asked to.

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use vocable_metrics::{Bootstrap, FEWEST, Interval, Items};
 use vocable_random::Key;
 
-use crate::config::Config;
+use crate::config::{Change, Config, diff};
 use crate::error::Error;
 use crate::files::{entries, read_json, write_json};
 use crate::manifest::{Git, Manifest, Status};
-use crate::plan::{Plan, stage_dir};
+use crate::plan::{Plan, named_stage_dir, stage_dir};
 use crate::runner::Outcome;
 use crate::scale::Scale;
 use crate::score::{Groups, Score, Scores};
 use crate::stage::Stage;
-use crate::table::{Column, Resolved, Table, Trial, Unavailable};
+use crate::table::{Column, Resolved, Row, Table, Trial, Unavailable};
 
 /// The measured numbers of a table, and what a reader must know to believe them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ pub struct Record {
 pub struct RecordRow {
     /// The row's name.
     pub name: String,
+    /// What it changes of the base, as this was after the overrides of the command; `None` in a record from before this was
+    /// kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Change>>,
     /// Its cells in the table's order.
     pub cells: Vec<RecordCell>,
 }
@@ -129,7 +133,7 @@ impl Record {
         command: &str,
         name: Option<&str>,
     ) -> Result<Self, Error> {
-        let Resolved { scale, base, .. } = &trials[0].resolved;
+        let Resolved { scale, base, rows: configs } = &trials[0].resolved;
         let mut record = Self {
             caption: table.caption_of(base),
             command: command.to_owned(),
@@ -148,22 +152,22 @@ impl Record {
         record.cores.dedup();
         record.code.sort();
         record.code.dedup();
-        let mut rows: Vec<RecordRow> =
-            table.rows().iter().map(|row| RecordRow { name: row.name().to_owned(), cells: Vec::new() }).collect();
+        let row = |(row, config): (&Row<C>, &C)| RecordRow {
+            name: row.name().to_owned(),
+            changes: Some(diff(base, config)),
+            cells: Vec::new(),
+        };
+        let mut rows: Vec<RecordRow> = table.rows().iter().zip(configs).map(row).collect();
         let seeds: Vec<Option<u64>> = trials.iter().map(Trial::seed).collect();
         for (at, column) in table.columns().iter().enumerate() {
-            let mut first = BTreeMap::new();
-            for (number, row) in rows.iter_mut().enumerate() {
-                let stages = seeds.iter().copied().zip(trials.iter().map(|trial| &trial.cells[number][at]));
-                let (cell, scores) = cell(column, stages, runs, outcome)?;
-                let p = match number {
-                    0 => None,
-                    _ => difference(column, &shared(&scores, &first), &shared(&first, &scores)),
-                };
-                row.cells.push(RecordCell { p, ..cell });
-                if number == 0 {
-                    first = scores;
-                }
+            let of_row = |row: usize| {
+                let stages = trials.iter().map(|trial| &trial.cells[row][at]);
+                done(seeds.iter().copied().zip(stages), runs, outcome)
+            };
+            let found = (0..rows.len()).map(of_row).collect::<Result<Vec<_>, _>>()?;
+            let (stages, reasons): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            for ((row, cell), reason) in rows.iter_mut().zip(cells(column, &stages, runs)?).zip(reasons) {
+                row.cells.push(RecordCell { reason, ..cell });
             }
         }
         record.rows = rows;
@@ -174,6 +178,23 @@ impl Record {
         let begun = open.stages().iter().filter(|stage| stage_dir(runs, stage).join(Manifest::FILE).exists());
         record.begun = begun.map(|stage| stage.name()).collect();
         Ok(record)
+    }
+
+    /// Its cells in a column, collected again from the stages that they name: one for each row.
+    ///
+    /// # Errors
+    /// [`Error`] when a score file cannot be read or has not this score.
+    pub(crate) fn collect_again<C>(&self, column: &Column<C>, runs: &Path) -> Result<Vec<RecordCell>, Error> {
+        let of_row = |row: &RecordRow| {
+            let cell = row.cells.iter().find(|cell| cell.column == column.name());
+            let stages = |cell: &RecordCell| {
+                let seeds = cell.seeds.iter().copied().map(Some).chain(std::iter::repeat(None));
+                seeds.zip(cell.stages.iter().cloned()).collect()
+            };
+            cell.map_or_else(Vec::new, stages)
+        };
+        let rows: Vec<Vec<Done>> = self.rows.iter().map(of_row).collect();
+        cells(column, &rows, runs)
     }
 
     /// The seeds of all its numbers.
@@ -238,41 +259,70 @@ impl Record {
     }
 }
 
-/// A cell from its score stage for each seed, and the scores of what has run, by number of the trial.
-fn cell<'s, C>(
-    column: &Column<C>,
+/// A score stage that is done, by its name, and the seed that it is of.
+type Done = (Option<u64>, String);
+
+/// Of a cell's score stages those that are done, and why there is none of some seed.
+fn done<'s>(
     stages: impl Iterator<Item = (Option<u64>, &'s Result<Arc<Stage>, Unavailable>)>,
     runs: &Path,
     outcome: &Outcome,
-) -> Result<(RecordCell, BTreeMap<usize, Score>), Error> {
-    let mut cell = RecordCell { column: column.name().to_owned(), ..RecordCell::default() };
-    let mut all = BTreeMap::new();
-    for (trial, (seed, stage)) in stages.enumerate() {
+) -> Result<(Vec<Done>, Option<String>), Error> {
+    let (mut done, mut reason) = (Vec::new(), None);
+    for (seed, stage) in stages {
         let stage = match stage {
             Ok(stage) => stage,
-            Err(Unavailable(reason)) => {
-                cell.reason = Some(reason.clone());
+            Err(Unavailable(why)) => {
+                reason = Some(why.clone());
                 continue;
             }
         };
-        let dir = stage_dir(runs, stage);
-        if Manifest::read(&dir)?.is_none_or(|manifest| manifest.status != Status::Done) {
-            cell.reason = cell.reason.or_else(|| outcome.reason(stage).map(str::to_owned));
-            continue;
+        match Manifest::read(&stage_dir(runs, stage))? {
+            Some(manifest) if manifest.status == Status::Done => done.push((seed, stage.name())),
+            _ => reason = reason.or_else(|| outcome.reason(stage).map(str::to_owned)),
         }
-        let mut scores = Scores::read(&dir.join("outputs"))?.unwrap_or_default();
+    }
+    Ok((done, reason))
+}
+
+/// A column's cells from the score stages of each row, compared with the first.
+fn cells<C>(column: &Column<C>, rows: &[Vec<Done>], runs: &Path) -> Result<Vec<RecordCell>, Error> {
+    let (mut cells, mut first) = (Vec::new(), BTreeMap::new());
+    for (number, stages) in rows.iter().enumerate() {
+        let (cell, scores) = cell(column, stages, runs)?;
+        if number == 0 {
+            cells.push(cell);
+            first = scores;
+        } else {
+            let p = difference(column, &shared(&scores, &first), &shared(&first, &scores));
+            cells.push(RecordCell { p, ..cell });
+        }
+    }
+    Ok(cells)
+}
+
+/// A cell from its score stages, and their scores by seed.
+fn cell<C>(
+    column: &Column<C>,
+    stages: &[Done],
+    runs: &Path,
+) -> Result<(RecordCell, BTreeMap<Option<u64>, Score>), Error> {
+    let mut cell = RecordCell { column: column.name().to_owned(), ..RecordCell::default() };
+    let mut all = BTreeMap::new();
+    for (seed, stage) in stages {
+        let mut scores = Scores::read(&named_stage_dir(runs, stage).join("outputs"))?.unwrap_or_default();
         let Some(score) = scores.0.remove(column.key()) else {
             return Err(Error::NoScore {
-                stage: stage.name(),
+                stage: stage.clone(),
                 key: column.key().to_owned(),
                 found: scores.0.into_keys().collect::<Vec<_>>().join(", "),
             });
         };
-        cell.stages.push(stage.name());
+        cell.stages.push(stage.clone());
         cell.seeds.extend(seed);
         cell.values.push(score.value);
         cell.n = Some(score.n);
-        all.insert(trial, score);
+        all.insert(*seed, score);
     }
     if !cell.values.is_empty() {
         cell.value = Some(cell.values.iter().sum::<f64>() / cell.values.len() as f64);
@@ -292,9 +342,9 @@ fn cell<'s, C>(
     Ok((cell, all))
 }
 
-/// What the scores of the trials that `other` has too are made of, by sentence.
-fn shared<'s>(scores: &'s BTreeMap<usize, Score>, other: &BTreeMap<usize, Score>) -> Vec<Groups<'s>> {
-    scores.iter().filter(|(trial, _)| other.contains_key(trial)).map(|(_, score)| score.by_sentence()).collect()
+/// What the scores of the seeds that `other` has too are made of, by sentence.
+fn shared<'s>(scores: &'s BTreeMap<Option<u64>, Score>, other: &BTreeMap<Option<u64>, Score>) -> Vec<Groups<'s>> {
+    scores.iter().filter(|(seed, _)| other.contains_key(seed)).map(|(_, score)| score.by_sentence()).collect()
 }
 
 /// The interval of the mean over runs, if all are of the same groups.

@@ -1,17 +1,21 @@
-//! Whether a score is what its inputs say: it is computed again from them, elsewhere, and compared.
+//! Whether numbers are what they come from: a score is computed again from its inputs, elsewhere, and compared; the cells of a
+//! stored table are collected again from their scores.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::manifest::Manifest;
-use crate::plan::{input_dirs, stage_dir, state};
+use crate::plan::{input_dirs, named_stage_dir, stage_dir, state};
 use crate::progress::Progress;
+use crate::record::{Record, RecordCell};
 use crate::runner::attempt;
 use crate::score::Scores;
 use crate::stage::Stage;
 use crate::stage_run::StageRun;
+use crate::table::Table;
 
 /// What a second computation says of a score stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,4 +63,51 @@ pub fn verify(runs: &Path, stage: &Stage) -> Result<Verdict, Error> {
     }
     let computed = Scores::read(&run.outputs())?.unwrap_or_default();
     Ok(if computed == stored { Verdict::Matches(stored) } else { Verdict::Differs { stored, computed } })
+}
+
+/// A cell of a stored table, and the same collected again from the scores that it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Collected {
+    /// The row's name.
+    pub row: String,
+    /// What the table has.
+    pub stored: RecordCell,
+    /// What its stages say.
+    pub collected: RecordCell,
+}
+
+impl Collected {
+    /// Whether both are the same, to the bit.
+    pub fn matches(&self) -> bool {
+        self.stored == self.collected
+    }
+}
+
+/// Collects every cell of a stored table again that is made of scores. Of scores whose parts an [archive](crate::archive::archive)
+/// left out, only the values can be.
+///
+/// # Errors
+/// [`Error`] when a manifest or a score file cannot be read, or a score that the table names is not there.
+pub fn collect_again<C: Config>(record: &Record, table: &Table<C>, runs: &Path) -> Result<Vec<Collected>, Error> {
+    let mut all = Vec::new();
+    for column in table.columns() {
+        let cells = record.collect_again(column, runs)?;
+        let mut left_out = false;
+        for stage in cells.iter().flat_map(|cell| &cell.stages) {
+            let manifest = Manifest::read(&named_stage_dir(runs, stage))?;
+            left_out |= manifest.is_none_or(|manifest| !manifest.left_out.is_empty());
+        }
+        for (row, computed) in record.rows.iter().zip(cells) {
+            let stored = row.cells.iter().find(|cell| cell.column == column.name() && !cell.stages.is_empty());
+            let Some(stored) = stored.cloned() else { continue };
+            // Why there is no number of some seed is no number.
+            let reason = stored.reason.clone();
+            let collected = match left_out {
+                false => RecordCell { reason, ..computed },
+                true => RecordCell { value: computed.value, values: computed.values, ..stored.clone() },
+            };
+            all.push(Collected { row: row.name.clone(), stored, collected });
+        }
+    }
+    Ok(all)
 }

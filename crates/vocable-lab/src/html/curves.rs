@@ -264,7 +264,7 @@ mod tests {
             ..Default::default()
         };
         let mut record = Record::not_run("st", crate::Scale::Smoke, None);
-        let row = |name: &str, cells| crate::record::RecordRow { name: name.into(), cells };
+        let row = |name: &str, cells| crate::record::RecordRow { name: name.into(), changes: None, cells };
         record.rows = vec![
             // French has one seed so far.
             row("A", vec![cell("de", &["tune-de1", "tune-de2"]), cell("fr", &["tune-fr1"])]),

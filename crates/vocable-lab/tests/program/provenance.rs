@@ -76,6 +76,42 @@ fn a_score_that_is_not_what_its_inputs_say_is_found() {
 }
 
 #[test]
+fn a_table_that_is_not_what_its_scores_say_is_found() {
+    let coffee = Coffee::new();
+    coffee.run(&["run", "warm", "--seeds", "2"]).ends(0);
+    coffee.run(&["run", "warm", "--name", "mild", "brew.temperature=70"]).ends(0);
+    let verify = ["verify", "warm", "--seeds", "2"];
+    coffee
+        .run(&verify)
+        .ends(0)
+        .says("runs/tables/warm-smoke.json: 2 of 2 numbers match their scores")
+        .says("runs/tables/warm-smoke-mild.json: 2 of 2 numbers match their scores");
+    let path = coffee.dir.path().join("runs/tables/warm-smoke.json");
+    let record = coffee.record("warm-smoke.json");
+    let alter = |change: fn(&mut serde_json::Value)| {
+        let mut altered = record.clone();
+        change(&mut altered["rows"][1]["cells"][0]);
+        assert_ne!(altered, record);
+        fs::write(&path, altered.to_string()).unwrap();
+    };
+    let changes: [fn(&mut serde_json::Value); 4] = [
+        |cell| cell["value"] = 12.5.into(),
+        |cell| cell["values"][1] = 12.5.into(),
+        |cell| cell["interval"][0] = 12.5.into(),
+        |cell| cell["value"] = serde_json::Value::Null,
+    ];
+    for change in changes {
+        alter(change);
+        let run = coffee.run(&verify).ends(1).says("4 of 4 stages match").says("1 of 2 numbers match their scores");
+        assert!(run.out.contains("  hotter, strength: DIFFERS\n    table:  "), "{}", run.out);
+        coffee.run(&["verify", "warm", "--seeds", "2", "--row", "Coffee"]).ends(0).says("1 of 1 number match");
+    }
+    // Marks hang on this one.
+    alter(|cell| cell["p"] = 0.001.into());
+    coffee.run(&verify).ends(1).says(", with other counts, speakers or p");
+}
+
+#[test]
 fn what_no_table_uses_is_shown_and_removed() {
     let coffee = Coffee::new();
     coffee.run(&["run", "warm", "--seed", "2"]).ends(0);
