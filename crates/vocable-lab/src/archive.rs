@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::files::{create_dir, entries, write_atomic};
 use crate::gc::used;
 use crate::html::curves::thinned;
+use crate::html::exhibits::exhibit_files;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
@@ -84,7 +85,7 @@ fn keep_stage(from: &Path, to: &Path, exhibits: usize, archived: &mut Archived) 
             copy(&path, &outputs, archived)?;
         }
     }
-    let shown: Vec<_> = entries(&from.join("outputs").join(EXHIBITS)).into_iter().take(exhibits).collect();
+    let shown: Vec<_> = exhibit_files(from).into_iter().take(exhibits).collect();
     if !shown.is_empty() {
         create_dir(&outputs.join(EXHIBITS))?;
     }

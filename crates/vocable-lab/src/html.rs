@@ -2,31 +2,26 @@
 
 mod chart;
 pub(crate) mod curves;
+pub(crate) mod exhibits;
+mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use self::chart::chart;
-use self::curves::{Inputs, Line, curves, of_manifests};
-use crate::config::{Config, diff};
+use self::chart::{STEPS, chart};
+use self::curves::{Charts, Inputs, curves, of_manifests};
+use self::exhibits::{Embedded, exhibits};
+use self::sweep::sweep;
+use crate::config::{Change, Config, diff};
 use crate::error::Error;
-use crate::files::entries;
 use crate::patch::Patch;
-use crate::plan::named_stage_dir;
 use crate::record::Record;
 use crate::report::{self, Footnotes, heading};
-use crate::stage_run::EXHIBITS;
 use crate::table::{Column, Direction, Origin, Printed, Table};
 
 /// Exhibits of one stage that are embedded at most unless told otherwise; a report is a page, not an archive.
 pub const EXHIBITS_SHOWN: usize = 24;
-/// Characters of a text that are shown at most.
-const TEXT_SHOWN: usize = 20_000;
 
 /// The page for these records; curves and exhibits, `shown` of a stage at most, are read from the stages under `runs` that are
 /// still there.
@@ -59,21 +54,28 @@ fn whole<C: Config>(
 ) -> Result<String, Error> {
     let mut body = beginning.to_owned();
     let mut contents = String::new();
-    let mut embedded = Embedded::new();
+    let mut embedded = Embedded::default();
     for (number, (table, record)) in records.iter().enumerate() {
         let title = escape(&heading(table, record));
         put(&mut contents, &format!("<li><a href=\"#table{number}\">{title}</a></li>\n"));
         put(&mut body, &format!("<section id=\"table{number}\" aria-labelledby=\"title{number}\">\n"));
         put(&mut body, &format!("<h2 id=\"title{number}\">{title}</h2>\n"));
-        body.push_str(&grid(number, table, record));
+        body.push_str(&grid(number, &title, table, record));
         body.push_str(&list(&report::notes_of(table, record)));
-        body.push_str(&particulars(table, record));
-        body.push_str(&changes(table, record));
+        let changes = changes(table, record);
+        body.push_str(&sweep(table, record, &changes));
+        body.push_str(&particulars(&title, table, record));
+        body.push_str(&list_of_changes(&changes));
         body.push_str(&training(&title, record, runs, inputs, &mut embedded)?);
-        body.push_str(&exhibits(record, runs, shown, inputs, &mut embedded)?);
+        body.push_str(&exhibits(&title, record, runs, shown, inputs, &mut embedded)?);
         body.push_str("</section>\n");
     }
-    Ok(format!(
+    Ok(document(&contents, &body, more_script))
+}
+
+/// A page of these list items, which lead to its parts, and this body.
+fn document(contents: &str, body: &str, more_script: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Results</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{}</style>\n</head>\n<body>\n\
@@ -81,15 +83,17 @@ fn whole<C: Config>(
          <script>\n{}{more_script}</script>\n</body>\n</html>\n",
         include_str!("html/style.css"),
         include_str!("html/script.js")
-    ))
+    )
 }
 
 /// The table, with buttons that sort and a field that filters its rows.
-fn grid<C: Config>(number: usize, table: &Table<C>, record: &Record) -> String {
+fn grid<C: Config>(number: usize, title: &str, table: &Table<C>, record: &Record) -> String {
     let footnotes = Footnotes::of(table, record);
     let mut html = format!(
-        "<p class=\"filter\"><label>Rows with <input type=\"search\" data-filter=\"grid{number}\"></label></p>\n\
-         <div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"title{number}\">\n<table id=\"grid{number}\">\n<thead>\n<tr>\n"
+        "<p class=\"filter\"><label>Rows with <input type=\"search\" data-filter=\"grid{number}\"></label> \
+         <span role=\"status\"></span></p>\n\
+         <div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Numbers of {title}\">\n\
+         <table id=\"grid{number}\">\n<thead>\n<tr>\n"
     );
     let mut second = String::new();
     html.push_str("<th scope=\"col\" rowspan=\"2\">row</th>\n");
@@ -173,7 +177,7 @@ fn list(notes: &[String]) -> String {
 }
 
 /// All that is known of each number, folded: what the table has no room for.
-fn particulars<C: Config>(table: &Table<C>, record: &Record) -> String {
+fn particulars<C: Config>(title: &str, table: &Table<C>, record: &Record) -> String {
     let mut lines = String::new();
     for row in &record.rows {
         for column in table.columns() {
@@ -190,7 +194,7 @@ fn particulars<C: Config>(table: &Table<C>, record: &Record) -> String {
                 cell.interval.map(|interval| range(column, interval)),
                 cell.speakers.map(|speakers| speakers.to_string()),
                 cell.speaker_interval.map(|interval| range(column, interval)),
-                cell.p.map(|p| format!("{p:.3}")),
+                cell.p.map(|p| escape(&report::p_value(p))),
                 Some(format!("<code>{}</code>", cell.stages.join("<br>"))),
             ];
             let entries = entries.map(|entry| format!("<td>{}</td>\n", entry.unwrap_or_default())).concat();
@@ -203,8 +207,9 @@ fn particulars<C: Config>(table: &Table<C>, record: &Record) -> String {
     let heads = PARTICULARS.map(|head| format!("<th scope=\"col\">{head}</th>\n")).concat();
     let table = format!("<table>\n<thead>\n<tr>\n{heads}</tr>\n</thead>\n<tbody>\n{lines}</tbody>\n</table>\n");
     let summary = "Every number: seeds, intervals, p-values";
-    let region =
-        format!("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{summary}\">\n{table}</div>\n");
+    let region = format!(
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{summary}, {title}\">\n{table}</div>\n"
+    );
     details(summary, &region)
 }
 
@@ -223,16 +228,27 @@ const PARTICULARS: [&str; 11] = [
     "from",
 ];
 
-/// What each row changes of the scale's base.
-fn changes<C: Config>(table: &Table<C>, record: &Record) -> String {
+/// What each row changes: as its record says, or of the scale's base where the record is from before records said so.
+fn changes<C: Config>(table: &Table<C>, record: &Record) -> Vec<(String, Vec<Change>)> {
+    let kept: Vec<_> = record.rows.iter().filter_map(|row| Some((row.name.clone(), row.changes.clone()?))).collect();
+    if !kept.is_empty() {
+        return kept;
+    }
     // A table that is valid at its own scale resolves; one that is not has said so before.
-    let Ok(resolved) = table.resolve(record.scale, &Patch::new()) else { return String::new() };
-    let rows = table.rows().iter().zip(&resolved.rows).map(|(row, config)| {
-        let changes = diff(&resolved.base, config);
+    let Ok(resolved) = table.resolve(record.scale, &Patch::new()) else { return Vec::new() };
+    let rows = table.rows().iter().zip(&resolved.rows);
+    rows.map(|(row, config)| (row.name().to_owned(), diff(&resolved.base, config))).collect()
+}
+
+fn list_of_changes(rows: &[(String, Vec<Change>)]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let rows = rows.iter().map(|(row, changes)| {
         let changes: Vec<String> =
             changes.iter().map(|change| format!("<code>{}</code>", escape(&change.to_string()))).collect();
         let changes = if changes.is_empty() { "the base as it is".to_owned() } else { changes.join("<br>") };
-        format!("<dt>{}</dt>\n<dd>{changes}</dd>\n", escape(row.name()))
+        format!("<dt>{}</dt>\n<dd>{changes}</dd>\n", escape(row))
     });
     details("What each row changes", &format!("<dl>\n{}</dl>\n", rows.collect::<String>()))
 }
@@ -246,107 +262,27 @@ fn training(
     embedded: &mut Embedded,
 ) -> Result<String, Error> {
     let mut html = String::new();
-    for (kind, charts) in curves(record, runs, inputs)? {
-        let charts: String = charts
-            .iter()
-            .map(|(name, lines): (&String, &Vec<Line>)| chart(&format!("{kind}: {name}"), lines))
-            .collect();
-        let id = format!("exhibit{}", embedded.len());
-        let shown = match embedded.get(charts.as_bytes()) {
-            Some(earlier) => format!("<p>{earlier}</p>\n"),
-            None => {
-                let shown = format!("<div id=\"{id}\" class=\"charts\">\n{charts}</div>\n");
-                embedded.insert(charts.into_bytes(), format!("<a href=\"#{id}\">the same as of {title}</a>"));
-                shown
+    for (kind, numbers) in curves(record, runs, inputs)? {
+        let Charts { learning, machine } = Charts::of(numbers);
+        for (what, charts) in [("Curves of", learning), ("Time, memory and batches of", machine)] {
+            let charts: String =
+                charts.iter().map(|(name, lines)| chart(&format!("{kind}: {name}"), &STEPS, lines)).collect();
+            if charts.is_empty() {
+                continue;
             }
-        };
-        html.push_str(&details(&format!("Curves of {kind}"), &shown));
+            let shown = match embedded.link(charts.as_bytes(), title) {
+                Some(earlier) => format!("<p>{earlier}</p>\n"),
+                None => {
+                    let id = embedded.next();
+                    let shown = format!("<div id=\"{id}\" class=\"charts\">\n{charts}</div>\n");
+                    embedded.insert(charts.into_bytes(), &id, "the curves", title);
+                    shown
+                }
+            };
+            html.push_str(&details(&format!("{what} {kind}"), &shown));
+        }
     }
     Ok(html)
-}
-
-/// Sounds, pictures and texts that the stages behind each cell put on show.
-fn exhibits(
-    record: &Record,
-    runs: &Path,
-    shown: usize,
-    inputs: &Inputs,
-    embedded: &mut Embedded,
-) -> Result<String, Error> {
-    let mut html = String::new();
-    let mut seen = Vec::new();
-    for row in &record.rows {
-        let mut items = String::new();
-        for cell in &row.cells {
-            // Of several seeds the first one's.
-            let Some(stage) = cell.stages.first() else { continue };
-            let read = inputs(stage)?;
-            for dir in std::iter::once(stage).chain(read.values()).map(|stage| named_stage_dir(runs, stage)) {
-                if !seen.contains(&dir) {
-                    let paths = entries(&dir.join("outputs").join(EXHIBITS));
-                    let paths = &paths[..paths.len().min(shown)];
-                    for alike in paths.chunk_by(|a, b| a.file_stem() == b.file_stem()) {
-                        items.push_str(&exhibit(&row.name, &cell.column, alike, embedded)?);
-                    }
-                    seen.push(dir);
-                }
-            }
-        }
-        if !items.is_empty() {
-            html.push_str(&details(&row.name, &format!("<div class=\"exhibits\">\n{items}</div>\n")));
-        }
-    }
-    Ok(if html.is_empty() { html } else { format!("<h3>To see and hear</h3>\n{html}") })
-}
-
-/// Contents that are on the page already, each with a link to it: rows often speak of the same recording, tables of the same
-/// training.
-type Embedded = HashMap<Vec<u8>, String>;
-
-/// One figure of files that share a name: a sound and its picture, say.
-fn exhibit(row: &str, column: &str, paths: &[PathBuf], embedded: &mut Embedded) -> Result<String, Error> {
-    let name = paths[0].file_stem().unwrap_or_default().to_string_lossy();
-    let name = escape(&format!("{column}: {name}"));
-    // A reader who jumps from one to the next hears of each what it is.
-    let label = format!("{}, {name}", escape(row));
-    // No other figure that adds something has it.
-    let id = format!("exhibit{}", embedded.len());
-    let link = format!("<a href=\"#{id}\">the same as {label}</a>");
-    let (mut items, mut class, mut earlier) = (String::new(), "", String::new());
-    for path in paths {
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
-        if let Some(known) = embedded.get(&bytes) {
-            earlier.clone_from(known);
-            continue;
-        }
-        let data = |kind: &str| format!("data:{kind};base64,{}", STANDARD.encode(&bytes));
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("wav") => put(
-                &mut items,
-                &format!(
-                    "<audio controls preload=\"metadata\" aria-label=\"{label}\" src=\"{}\"></audio>",
-                    data("audio/wav")
-                ),
-            ),
-            Some("png") => put(&mut items, &format!("<img alt=\"{label}\" src=\"{}\">", data("image/png"))),
-            Some("txt") => {
-                let text = String::from_utf8_lossy(&bytes);
-                let shown: String = text.chars().take(TEXT_SHOWN).collect();
-                let more = if shown.len() < text.len() { "\n…" } else { "" };
-                put(&mut items, &format!("<pre tabindex=\"0\">{}{more}</pre>", escape(&shown)));
-                class = " class=\"text\"";
-            }
-            _ => continue,
-        }
-        embedded.insert(bytes, link.clone());
-    }
-    let id = if items.is_empty() { String::new() } else { format!(" id=\"{id}\"") };
-    items.push_str(&earlier);
-    Ok(if items.is_empty() {
-        items
-    } else {
-        format!("<figure{id}{class}>{items}<figcaption>{name}</figcaption></figure>\n")
-    })
 }
 
 fn details(summary: &str, inner: &str) -> String {

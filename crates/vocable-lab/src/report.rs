@@ -131,6 +131,17 @@ pub(crate) fn differs(cell: &RecordCell) -> bool {
     cell.p.is_some_and(|p| p < SIGNIFICANT)
 }
 
+/// A p-value in two significant digits, or in as many as say on which side of the bound for a mark it is; none below a thousandth.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.001 {
+        return "< 0.001".to_owned();
+    }
+    let leading = p.log10().floor();
+    let rounded = |digits: i32| format!("{p:.*}", (f64::from(digits) - 1.0 - leading).max(0.0) as usize);
+    let faithful = |text: &String| text.parse::<f64>().is_ok_and(|shown| (shown < SIGNIFICANT) == (p < SIGNIFICANT));
+    (2..17).map(rounded).find(faithful).unwrap_or_else(|| p.to_string())
+}
+
 /// The notes below the table, footnotes among them.
 pub(crate) fn notes_of<C: Config>(table: &Table<C>, record: &Record) -> Vec<String> {
     notes(table, record, &Footnotes::of(table, record))
@@ -228,4 +239,17 @@ fn code(git: &Git) -> String {
 fn superscript(number: usize) -> String {
     let digit = |digit: char| ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize - '0' as usize];
     number.to_string().chars().map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_p_value_is_on_the_side_of_its_mark() {
+        let shown = [0.0, 0.00099, 0.001, 0.0123, 0.0496, 0.049_96, 0.05, 0.0503, 0.234, 0.996, 1.0].map(p_value);
+        let expected =
+            ["< 0.001", "< 0.001", "0.0010", "0.012", "0.0496", "0.04996", "0.050", "0.050", "0.23", "1.00", "1.0"];
+        assert_eq!(shown, expected);
+    }
 }

@@ -28,8 +28,58 @@ pub struct Line {
     pub points: Vec<[f64; 4]>,
 }
 
+/// Numbers that say how a training ran, not what it learned: the beginnings of their names, the unit that each is drawn in, and how
+/// much of what it was reported in that is.
+const MACHINE: [(&str, &str, f64); 8] = [
+    ("frames", "", 1.0),
+    ("learning_rate", "", 1.0),
+    ("memory.", "GB", 1e9),
+    ("padding.", "", 1.0),
+    ("seconds", "s", 1.0),
+    ("skipped seconds", "s", 1.0),
+    ("utterances", "", 1.0),
+    ("waited", "s", 1.0),
+];
+
+/// The charts of one kind of stage, by what each is of.
+#[derive(Debug, Default)]
+pub struct Charts {
+    /// What was learned, losses first.
+    pub learning: Vec<(String, Vec<Line>)>,
+    /// How the training ran.
+    pub machine: Vec<(String, Vec<Line>)>,
+}
+
+impl Charts {
+    /// The numbers by their names, told apart and with their units.
+    pub fn of(numbers: BTreeMap<String, Vec<Line>>) -> Self {
+        let mut charts = Self::default();
+        for (name, mut lines) in numbers {
+            // Validation is timed as updates are.
+            let bare = name.strip_prefix("validation ").unwrap_or(&name);
+            let Some((_, unit, size)) = MACHINE.iter().find(|(start, ..)| bare.starts_with(start)) else {
+                charts.learning.push((name, lines));
+                continue;
+            };
+            for point in lines.iter_mut().flat_map(|line| &mut line.points) {
+                point[1..].iter_mut().for_each(|value| *value /= size);
+            }
+            let comma = if unit.is_empty() { "" } else { ", " };
+            charts.machine.push((format!("{name}{comma}{unit}"), lines));
+        }
+        // The others stay in the order of their names.
+        charts.learning.sort_by_key(|(name, _)| !name.ends_with("loss"));
+        charts
+    }
+}
+
 /// What a stage reads: the names of the stages by those that it knows them by.
 pub type Inputs<'p> = dyn Fn(&str) -> Result<BTreeMap<String, String>, Error> + 'p;
+
+/// The kind of a stage by its name, which ends with its hash.
+pub fn kind(stage: &str) -> &str {
+    stage.rsplit_once('-').map_or(stage, |(kind, _)| kind)
+}
 
 /// What the manifests under `runs` say; of a stage that is not there, nothing.
 ///
@@ -118,8 +168,7 @@ fn collect(
     found: &mut BTreeMap<String, Vec<Place>>,
 ) -> Result<(), Error> {
     if named_stage_dir(runs, stage).join(METRICS).exists() {
-        let kind = stage.rsplit_once('-').map_or(stage, |(kind, _)| kind);
-        let places = found.entry(kind.to_owned()).or_default();
+        let places = found.entry(kind(stage).to_owned()).or_default();
         match places.iter_mut().find(|other| other.name == place) {
             // A stage that does not depend on the seed is one run.
             Some(known) if known.stages.iter().any(|other| other == stage) => {}
@@ -285,6 +334,18 @@ mod tests {
             line("B (fr ← model)", 1, 1, [1.0; 3]),
         ];
         assert_eq!(charts["pretrain"]["loss"], pretrain);
+    }
+
+    #[test]
+    fn losses_come_first_and_the_machine_has_its_own_charts_in_units_of_people() {
+        let line = |value| vec![Line { rows: "A".into(), row: 0, runs: 1, points: vec![[1.0, value, value, value]] }];
+        let names =
+            ["accuracy", "loss", "memory.peak", "padding.text", "seconds", "validation loss", "validation waited"];
+        let charts = Charts::of(names.iter().map(|name| ((*name).to_owned(), line(2e9))).collect());
+        let named = |charts: &[(String, Vec<Line>)]| charts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert_eq!(named(&charts.learning), ["loss", "validation loss", "accuracy"]);
+        assert_eq!(named(&charts.machine), ["memory.peak, GB", "padding.text", "seconds, s", "validation waited, s"]);
+        assert_eq!(charts.machine[0].1, line(2.0));
     }
 
     #[test]

@@ -374,16 +374,27 @@ fn reports_show_paper_and_ours_and_do_not_change_by_themselves() {
         "<summary>Curves of grind</summary>",
         "aria-label=\"grind: sum\"",
         "<dt>w/o heat</dt>\n<dd><code>brew.temperature: 93.0 → 20.0</code></dd>",
-        "<pre tabindex=\"0\">at 93 °C, &lt;strong&gt;\n</pre><figcaption>strength: aroma</figcaption>",
+        "<pre tabindex=\"0\">at 93 °C, &lt;strong&gt;\n</pre><figcaption>brew: aroma</figcaption>",
         "<li>Command: <code>coffee run cups</code></li>",
     ] {
         assert!(page.contains(part), "{part}?\n{page}");
     }
+    // Sections, tables and lists are told from each other by their names.
+    let names: Vec<&str> =
+        page.split("role=\"region\" aria-label=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 4, "{names:?}");
+    assert!(page.contains("<td>&lt; 0.001</td>"), "a p-value below a thousandth");
     coffee.run(&["report", "cups", "--html", "a.html", "--exhibits", "0"]).ends(0);
     assert!(!read("a.html").contains("<pre"), "no exhibits were asked for");
     for nameless in [["--html", "."], ["--html", "/"], ["--markdown", ".."]] {
         coffee.run(&[&["report", "cups"][..], &nameless].concat()).ends(1).says("it is a folder");
     }
+    // What a row changes is what it changed when it was measured.
+    coffee.run(&["run", "cups", "--name", "cold", "brew.temperature=20"]).ends(1);
+    coffee.run(&["report", "cups", "--name", "cold", "--html", "a.html"]).ends(0);
+    let changed =
+        "<dt>w/o heat</dt>\n<dd>the base as it is</dd>\n<dt>coarse</dt>\n<dd><code>grind.steps: 20 → 10</code></dd>";
+    assert!(read("a.html").contains(changed), "{}", read("a.html"));
     let only = coffee.run(&["report", "cups", "--name", "robusta"]).ends(0);
     assert!(!only.out.contains("arabica"), "{}", only.out);
 }
