@@ -81,6 +81,9 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .about("Serves the report of a run under way to browsers on this machine; takes the tables and settings that `run` takes");
     let port = Arg::new("port").long("port").value_name("PORT").value_parser(value_parser!(u16)).default_value("0");
     let port = port.help("Port of the loopback interface; 0 takes any that is free");
+    let named = name_arg().help("The name that `run` gives the numbers, for the headings");
+    let without_effect =
+        [threads_arg(), jobs_arg(), progress_arg()].map(|arg| arg.help("Taken as by `run`; no effect here"));
     let verify = Command::new("verify").about(
         "Computes scores again from what is stored, and the tables' numbers from them; exits 1 if one differs or no score matches",
     );
@@ -111,7 +114,7 @@ pub fn command(name: &'static str, version: &'static str, aliases: &[Alias]) -> 
         .subcommand(settings(plan).args([export, name_arg()]))
         .subcommand(settings(run).args([dry_run, name_arg(), threads_arg(), jobs_arg(), progress_arg(), stage]))
         .subcommand(report)
-        .subcommand(settings(watch).arg(port))
+        .subcommand(settings(watch).args([port, named]).args(without_effect))
         .subcommand(diff)
         .subcommand(trace)
         .subcommand(settings(verify))

@@ -120,7 +120,7 @@ impl<C: Config> Cli<C> {
             "show" => show(&self.jobs(matches)?, out)?,
             "plan" => self.plan(matches, args, out)?,
             "report" => self.report(matches, out)?,
-            "watch" => watch(&self.jobs(matches)?, runs(matches), args::port(matches), out)?,
+            "watch" => watch(&self.jobs(matches)?, runs(matches), label(matches), args::port(matches), out)?,
             "trace" => self.trace(matches, out)?,
             "verify" => return self.verify(matches, out),
             "gc" => collect_garbage(runs(matches), matches.get_flag("remove"), out)?,

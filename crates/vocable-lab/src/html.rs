@@ -14,7 +14,7 @@ use self::curves::{Charts, Inputs, curves, of_manifests};
 use self::exhibits::{Embedded, exhibits};
 use self::sweep::sweep;
 use crate::config::{Change, Config, diff};
-use crate::error::Error;
+use crate::error::{Error, lines};
 use crate::patch::Patch;
 use crate::record::Record;
 use crate::report::{self, Footnotes, heading};
@@ -41,8 +41,21 @@ pub(crate) fn live_page<C: Config>(
     progress: &str,
 ) -> Result<String, Error> {
     let inputs = |stage: &str| Ok(inputs.get(stage).cloned().unwrap_or_default());
-    whole(records, runs, EXHIBITS_SHOWN, &inputs, progress, include_str!("html/live.js"))
+    whole(records, runs, EXHIBITS_SHOWN, &inputs, progress, LIVE)
 }
+
+/// What stands in the place of the page of a run under way that cannot be made; it asks for the page again until it can.
+pub(crate) fn live_error(error: &Error) -> String {
+    let error = escape(&lines(error));
+    let body = format!(
+        "<section aria-labelledby=\"error\" data-state=\"error\">\n<h2 id=\"error\">The page cannot be made</h2>\n\
+         <pre>{error}</pre>\n<p role=\"status\"></p>\n</section>\n"
+    );
+    document("", &body, LIVE)
+}
+
+/// What brings a page again.
+const LIVE: &str = include_str!("html/live.js");
 
 fn whole<C: Config>(
     records: &[(&Table<C>, Record)],

@@ -16,7 +16,7 @@ use crate::html;
 use crate::jobs::{Job, Jobs};
 use crate::manifest::{Manifest, Status};
 use crate::plan::{Plan, stage_dir};
-use crate::progress::seconds;
+use crate::progress::{about, counted};
 use crate::record::Record;
 use crate::runner::Outcome;
 use crate::stage_run::METRICS;
@@ -29,15 +29,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a file's end is looked at for its last line.
 const LAST: u64 = 64 << 10;
 
-/// Serves the page of these tables on a port of the loopback interface (0 takes any) until the process ends, and says its
-/// address on `out`.
+/// Serves the page of these tables, whose numbers are called `name` if they are, on a port of the loopback interface (0 takes any)
+/// until the process ends, and says its address on `out`.
 ///
 /// The page loads itself again when something has happened under `runs`. Only this machine reaches it, and only by the
 /// names of the loopback interface, so that no page from elsewhere reads it through a browser here.
 ///
 /// # Errors
 /// [`ConfigError`] if the port is taken, and whatever `out` refuses.
-pub fn watch<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, port: u16, out: &mut dyn Write) -> Result<(), Error> {
+pub fn watch<C: Config>(
+    jobs: &Jobs<'_, C>,
+    runs: &Path,
+    name: Option<&str>,
+    port: u16,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let taken = |error: io::Error| ConfigError::Other(format!("cannot listen on port {port} of 127.0.0.1: {error}"));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(taken)?;
     let port = listener.local_addr().map_err(taken)?.port();
@@ -53,7 +59,7 @@ pub fn watch<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, port: u16, out: &mut dy
     });
     for Question { request, reply } in asked {
         // Who asked may be gone.
-        let _ = reply.send(answer(&request, port, jobs, runs));
+        let _ = reply.send(answer(&request, port, jobs, runs, name));
     }
     Ok(())
 }
@@ -107,22 +113,29 @@ impl Read for Until<'_> {
 }
 
 /// The answer to a request.
-fn answer<C: Config>(request: &[String], port: u16, jobs: &Jobs<'_, C>, runs: &Path) -> Answer {
+fn answer<C: Config>(request: &[String], port: u16, jobs: &Jobs<'_, C>, runs: &Path, name: Option<&str>) -> Answer {
     let host = request.iter().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("host").then(|| value.trim())
     });
-    let ours = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{port}"));
-    if !host.is_some_and(|host| ours.iter().any(|name| name == host)) {
-        return ("403 Forbidden", "text/plain", format!("this page is http://{}/\n", ours[0]));
+    if !host.is_some_and(|host| is_ours(host, port)) {
+        return ("403 Forbidden", "text/plain", format!("this page is http://127.0.0.1:{port}/\n"));
     }
-    let wrong = |error: Error| ("500 Internal Server Error", "text/plain", format!("{error}\n"));
+    // As a page, which comes again when what is wrong has been put right.
+    let wrong = |error: Error| ("500 Internal Server Error", "text/html", html::live_error(&error));
     match request.first().map_or("", String::as_str).split(' ').collect::<Vec<_>>()[..] {
-        ["GET", "/", _] => page(jobs, runs).map_or_else(wrong, |page| ("200 OK", "text/html", page)),
+        ["GET", "/", _] => page(jobs, runs, name).map_or_else(wrong, |page| ("200 OK", "text/html", page)),
         ["GET", "/state", _] => ("200 OK", "text/plain", state(&jobs.plan(), runs)),
         ["GET", ..] => ("404 Not Found", "text/plain", "there is / alone\n".to_owned()),
         _ => ("405 Method Not Allowed", "text/plain", "GET / shows the run\n".to_owned()),
     }
+}
+
+/// Whether a request's host is this port of the loopback interface by one of its names; browsers leave out the port of HTTP.
+fn is_ours(host: &str, port: u16) -> bool {
+    let host =
+        if port == 80 { host.strip_suffix(":80").or(Some(host)) } else { host.strip_suffix(&format!(":{port}")) };
+    host.is_some_and(|host| ["127.0.0.1", "localhost"].contains(&host))
 }
 
 /// What changes when something has happened: when the files of stages were written and how long they are.
@@ -139,13 +152,13 @@ fn state(plan: &Plan, runs: &Path) -> String {
     state
 }
 
-fn page<C: Config>(jobs: &Jobs<'_, C>, runs: &Path) -> Result<String, Error> {
+fn page<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, name: Option<&str>) -> Result<String, Error> {
     // First, for it says what state the page is of: what happens from now on is news.
     let progress = progress(&jobs.plan(), runs)?;
     let mut records: Vec<(&Table<C>, Record)> = Vec::new();
     let mut inputs = HashMap::new();
     for Job { table, trials, .. } in &jobs.0 {
-        let mut record = Record::collect(table, trials, runs, &Outcome::default(), "", None)?;
+        let mut record = Record::collect(table, trials, runs, &Outcome::default(), "", name)?;
         // What there is to see of an empty cell is behind the stages that it is to have.
         for (at, row) in record.rows.iter_mut().enumerate() {
             for (column, cell) in row.cells.iter_mut().enumerate().filter(|(_, cell)| cell.value.is_none()) {
@@ -169,7 +182,7 @@ fn progress(plan: &Plan, runs: &Path) -> Result<String, Error> {
     for stage in plan.stages() {
         let dir = stage_dir(runs, stage);
         let Some(manifest) = Manifest::read(&dir)? else {
-            let _ = writeln!(rest, "<li>{}: to do, about {}</li>", stage.name(), seconds(stage.cost().seconds));
+            let _ = writeln!(rest, "<li>{}: to do, {}</li>", stage.name(), about(stage.cost().seconds));
             continue;
         };
         let word = match manifest.status {
@@ -192,9 +205,10 @@ fn progress(plan: &Plan, runs: &Path) -> Result<String, Error> {
         let _ = writeln!(open, "<li><b>{}</b>: {word}{steps}{}</li>", stage.name(), error(&manifest));
     }
     Ok(format!(
-        "<section aria-labelledby=\"progress\" data-state=\"{state}\">\n<h2 id=\"progress\">{done} of {} stages done</h2>\n<ul>\n{open}</ul>\n\
+        "<section aria-labelledby=\"progress\" data-state=\"{state}\">\n<h2 id=\"progress\">{done} of {} done</h2>\n\
+         <p role=\"status\"></p>\n<ul>\n{open}</ul>\n\
          <details>\n<summary>To do</summary>\n<ul>\n{rest}</ul>\n</details>\n</section>\n",
-        plan.stages().len()
+        counted(plan.stages().len(), "stage")
     ))
 }
 
@@ -233,6 +247,16 @@ mod tests {
         let long = format!("{}{{\"step\": 7}}\n", "{\"step\": 6, \"loss\": 1.0}\n".repeat(10_000));
         fs::write(&path, long).unwrap();
         assert_eq!(last_step(&path), Some(7));
+    }
+
+    #[test]
+    fn only_names_of_the_loopback_interface_are_ours() {
+        assert!(["127.0.0.1:8080", "localhost:8080"].iter().all(|host| is_ours(host, 8080)));
+        assert!(
+            !["localhost", "localhost:80", "evil:8080", "localhost:8080:8080"].iter().any(|host| is_ours(host, 8080))
+        );
+        assert!(["localhost", "localhost:80", "127.0.0.1"].iter().all(|host| is_ours(host, 80)));
+        assert!(!["evil", "localhost:8080", ""].iter().any(|host| is_ours(host, 80)));
     }
 
     #[test]

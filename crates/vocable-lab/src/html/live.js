@@ -27,18 +27,30 @@
     controls()[left.focus]?.focus({ preventScroll: true });
   }
   const { state } = document.querySelector("[data-state]").dataset;
+  const title = document.title;
+  const watched = (words) => {
+    const status = document.querySelector("[data-state] [role=status]");
+    // Said once, not every time.
+    if (status.textContent !== words) status.textContent = words;
+    document.title = words ? `${title} (no longer watched)` : title;
+  };
+  // The page is made on the machine that trains, which has better to do.
+  const [{ requestStart, responseEnd }] = performance.getEntriesByType("navigation");
+  const soonest = 20 * (responseEnd - requestStart);
   const look = async () => {
     try {
       const now = await (await fetch("/state")).text();
+      watched("");
       // Whoever listens or types is not interrupted.
       const busy = document.activeElement?.matches("input") || all("audio").some((sound) => !sound.paused);
-      if (now !== state && !busy) {
-        keep();
+      if (now !== state && !busy && performance.now() > soonest) {
+        // An error, which comes again until it is none, leaves what a reader left of the page before it.
+        if (state !== "error") keep();
         location.reload();
         return;
       }
     } catch {
-      document.title = "Results (the run is no longer watched)";
+      watched("The run is no longer watched: this is how it stood.");
     }
     setTimeout(look, 2000);
   };

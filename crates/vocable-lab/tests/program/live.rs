@@ -1,5 +1,6 @@
 //! A run under way, watched over the loopback interface.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command};
@@ -62,6 +63,28 @@ fn a_run_is_watched_from_before_its_beginning_to_its_end() {
     assert_ne!(during, watch.get("/state"));
     let page = watch.get("/");
     assert!(!page.contains("at work") && !page.contains("has not run") && !page.contains("Not run yet"), "{page}");
+}
+
+#[test]
+fn a_page_that_cannot_be_made_says_why_and_comes_again() {
+    let coffee = Coffee::new();
+    coffee.run(&["run", "warm"]).ends(0);
+    // All that `run` takes.
+    let watch = Watch::start(
+        &coffee,
+        &["watch", "warm", "--name", "dark", "--jobs", "2", "--threads", "1", "--progress", "json"],
+    );
+    assert!(watch.get("/").contains("Coffees that can be drunk (scale smoke, dark)</h2>"));
+    let manifest = coffee.only_stage("grind").join("manifest.json");
+    let whole = fs::read(&manifest).unwrap();
+    fs::write(&manifest, "{").unwrap();
+    let answer = watch.ask("GET /", &format!("127.0.0.1:{}", watch.port));
+    assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("Content-Type: text/html"), "{answer}");
+    for part in ["manifest.json is damaged", "data-state=\"error\"", "role=\"status\"", "location.reload()"] {
+        assert!(answer.contains(part), "{part}? {answer}");
+    }
+    fs::write(&manifest, whole).unwrap();
+    assert!(watch.get("/").contains("5 of 5 stages done"));
 }
 
 #[test]
