@@ -172,7 +172,8 @@ fn ours<C: Config>(column: &Column<C>, record: &Record, row: &str, footnotes: &F
     let Some(cell) = record.cell(row, column.name()) else { return nothing("") };
     let mark = footnotes.mark(record, cell);
     let Some(value) = cell.value else { return nothing(&mark) };
-    let deviation = cell.deviation().map_or_else(String::new, |deviation| format!(" ± {}", column.format(deviation)));
+    let deviation =
+        cell.deviation().map_or_else(String::new, |deviation| format!("\u{a0}±\u{a0}{}", column.format(deviation)));
     let interval =
         cell.interval.map_or_else(String::new, |interval| format!(" <small>{}</small>", range(column, interval)));
     let differs =

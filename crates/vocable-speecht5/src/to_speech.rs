@@ -265,10 +265,8 @@ impl<I: SpeechInput> ToSpeech<I> {
         let data = input.read(&self.dataset, pairs, self.key.fold("test"))?;
         let (memory, lengths) = input.encode(model, &input.batch(&data, &device), Mode::Eval);
         let voices = input.voices(&self.dataset, pairs, &data)?;
-        if let Some((prediction, mels)) = input.guide(&data) {
+        if let Some(target) = self.guided(&data, &voices, &device) {
             // Everything that the decoder reads is there from the start: one pass says all frames.
-            let target = self.target(mels, &voices, &device);
-            let target = target.clone().guided(Guide::new(prediction, target.frames));
             let (read, steps) = (target.input.clone(), &target.steps);
             let (speaker, mode) = (Some(target.speaker.clone()), Mode::Eval);
             let decoded = model.decode_speech(read, steps, speaker, memory, &lengths, Some(noise), false, mode);
@@ -293,7 +291,8 @@ impl<I: SpeechInput> ToSpeech<I> {
     }
 
     /// How the decoder attends to its input while it says this log-mel for a pair: for every step the weights over the
-    /// encoder's positions, of the sharpest head of any layer. The log-mel is given, so that one pass shows all steps.
+    /// encoder's positions, of the sharpest head of any layer. The log-mel is given, so that one pass shows all steps; where
+    /// predictions are relative to what is heard, the decoder has read that and not its own.
     ///
     /// # Errors
     /// An unusable recording, by name.
@@ -302,7 +301,8 @@ impl<I: SpeechInput> ToSpeech<I> {
         let input = &self.config.input;
         let data = input.read(&self.dataset, &[pair], self.key.fold("test"))?;
         let (memory, lengths) = input.encode(model, &input.batch(&data, &device), Mode::Eval);
-        let target = self.target(&[mel], &input.voices(&self.dataset, &[pair], &data)?, &device);
+        let voices = input.voices(&self.dataset, &[pair], &data)?;
+        let target = self.guided(&data, &voices, &device).unwrap_or_else(|| self.target(&[mel], &voices, &device));
         let (speaker, noise) = (Some(target.speaker), Some(self.key.fold("alignment")));
         let decoded =
             model.decode_speech(target.input, &target.steps, speaker, memory, &lengths, noise, true, Mode::Eval);
@@ -318,6 +318,13 @@ impl<I: SpeechInput> ToSpeech<I> {
     fn spoken(&self, pair: Pair, mel: Tensor<3>, ended: bool, focus: f64) -> Spoken {
         let data = mel.try_into_vec_as::<f32>().expect("log-mels are readable floats");
         Spoken { pair, mel: Frames::new(data, self.model.mel), ended, focus }
+    }
+
+    /// What is said relative to log-mels, in these voices, if the task is such.
+    fn guided(&self, data: &I::Data, voices: &[Vec<f32>], device: &Device) -> Option<SpeechTarget> {
+        let (prediction, mels) = self.config.input.guide(data)?;
+        let target = self.target(mels, voices, device);
+        Some(target.clone().guided(Guide::new(prediction, target.frames)))
     }
 
     /// Log-mels as what is to be said, in these voices.

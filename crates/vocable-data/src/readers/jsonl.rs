@@ -15,7 +15,7 @@ use crate::manifest::{Manifest, Utterance};
 ///
 /// # Errors
 /// A faulty manifest, an id that cannot be a file's name, `to` being the manifest's own folder, or a recording that would
-/// take the place of a source. Unless `skip_bad`, all recordings that are missing, before anything is written, or all that are
+/// take the place of a source. Unless `skip_bad`, all recordings that are missing or
 /// unusable ([`DataError::BadFiles`]); the good ones are converted all the same, so that a second run is short, but no manifest
 /// is written. With `skip_bad`, a corpus of which nothing is left.
 pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) -> Result<Prepared, DataError> {
@@ -31,7 +31,7 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
         Source::whole(source.resolve(&utterance.audio), Utterance { audio, ..utterance.clone() })
     });
     let mut recordings: Vec<Source> = recordings.collect();
-    let skipped = refuse(take_absent(&mut recordings), skip_bad)?;
+    let absent = take_absent(&mut recordings);
     check_names(&recordings)?;
     keep_sources(&recordings, to)?;
     let same = claim(
@@ -43,7 +43,8 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
     progress.step("resampling", recordings.len());
     let recordings = recordings.into_iter().map(Ok);
     let Converted { mut utterances, bad, kept } = Target { to, same, hash: false, progress }.convert(recordings)?;
-    let skipped = skipped.into_iter().chain(refuse(bad, skip_bad)?).collect();
+    // All at once: whoever repairs a list of their own wants to do it once.
+    let skipped = refuse(absent.into_iter().chain(bad).collect(), skip_bad)?;
     if utterances.is_empty() {
         return Err(DataError::file(from, "not one of its recordings is usable"));
     }

@@ -136,5 +136,5 @@ fn faults_are_named_by_file_and_line_and_lead_nowhere_else() {
     folders.write("manifests/valid.tsv", &good);
     fs::remove_file(folders.at("manifests/valid.ltr")).unwrap();
     fs::remove_file(folders.at("manifests/valid.txt")).unwrap();
-    folders.assert_refused(prepare(&folders, ANY), &["the id `103-1240-103-1240-0000` occurs twice"]);
+    folders.assert_refused(prepare(&folders, ANY), &["0000.flac: its id `103-1240-103-1240-0000` is that of"]);
 }

@@ -41,7 +41,7 @@ fn a_folder_without_audio_and_twins_are_refused() {
     folders.assert_refused(prepare(&folders), &["from: holds no file that ends in wav, flac, ogg, oga"]);
     folders.wav("train/a.wav", 16_000, 1, 0.4, 300.0);
     folders.flac("train/a.flac", 16_000, 0.4, 300.0);
-    folders.assert_refused(prepare(&folders), &["the id `train-a` occurs twice"]);
+    folders.assert_refused(prepare(&folders), &["train/a.wav: its id `train-a` is that of", "train/a.flac, too"]);
 }
 
 #[test]

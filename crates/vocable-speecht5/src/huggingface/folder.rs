@@ -227,8 +227,8 @@ impl ModelFolder {
 /// files and `model.safetensors`. What the class does not have is left out.
 ///
 /// # Errors
-/// A model that transformers cannot have; a tokenizer of another size than the text matrix; a folder that cannot be
-/// written.
+/// A model that transformers cannot have; a tokenizer of another size than the text matrix; a folder with a model of another class,
+/// or that cannot be written.
 pub fn write_folder<M: Module>(
     folder: &Path,
     architecture: Architecture,
@@ -282,6 +282,9 @@ fn write<M: Module>(
                        model.prenet_last_relu=false, or write the extended file";
         return Err(wrong(message.into()));
     }
+    if let Some(other) = class_in(folder).filter(|class| class != architecture.class()) {
+        return Err(wrong(format!("a model of another class is there, {other}; name another folder")));
+    }
     (config.max_text_positions, config.max_speech_positions) = architecture.longest();
     let name = |path: &str| {
         let mut names = Format::HuggingFace.names(path);
@@ -303,6 +306,13 @@ fn write<M: Module>(
     write_json(&folder.join(front_end::FILE), &front_end.to_json())?;
     // Last: a folder without it is no model's.
     write_json(&folder.join(CONFIG), &serde_json::to_value(config).expect("plain numbers and words"))
+}
+
+/// The class of the model that is in a folder, if there is one.
+fn class_in(folder: &Path) -> Option<String> {
+    let config = fs::read(folder.join(CONFIG)).ok()?;
+    let config: Value = serde_json::from_slice(&config).unwrap_or_default();
+    Some(config["architectures"][0].as_str().unwrap_or("of none that its config.json names").to_owned())
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
