@@ -128,9 +128,11 @@ fn remove(path: &Path) -> Result<(), DataError> {
     }
 }
 
-/// Where a corpus is, whatever way leads there.
+/// Where a corpus is, whatever way leads there; of what is the beginning of files' names, the folder.
 fn place(from: &Path) -> Result<PathBuf, DataError> {
-    from.canonicalize().map_err(DataError::io(from))
+    let folder = from.parent().unwrap_or(Path::new("")).join(".");
+    let beginning = || Ok(folder.canonicalize()?.join(from.file_name().unwrap_or_default()));
+    from.canonicalize().or_else(|_| beginning()).map_err(DataError::io(from))
 }
 
 /// Whether a bad file ends the preparation.
