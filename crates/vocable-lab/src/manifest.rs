@@ -37,8 +37,8 @@ pub struct Git {
 impl Git {
     /// From what `git describe --always --abbrev=40 --exclude=* --dirty` prints; `None` of nothing, as outside a repository.
     ///
-    /// The macro `git_version!` of the crate of that name asks while a program is compiled, so that a program says what it is
-    /// and not what the directory has become that it is run in.
+    /// A build script asks while a program is compiled (`experiments/build.rs`), so that a program says what it is and not what the
+    /// directory has become that it is run in.
     pub fn described(text: &str) -> Option<Self> {
         let (commit, dirty) = text.strip_suffix("-dirty").map_or((text, false), |commit| (commit, true));
         (!commit.is_empty()).then(|| Self { commit: commit.to_owned(), dirty })

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use burn::module::Module;
 use burn::tensor::Device;
-use git_version::git_version;
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::{Manifest, Split};
 use vocable_lab::{Build, Cli, Column, ConfigError, Cost, Git, Interrupted, Scale, Score, Scores, Stage, StageRun};
@@ -174,9 +173,8 @@ fn context() -> Table<Experiment> {
 
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
-    let commit = git_version!(args = ["--always", "--abbrev=40", "--exclude=*", "--dirty"], fallback = "");
     Cli::new(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"), vec![context()])
-        .built(Build { git: Git::described(commit), ..Build::default() })
+        .built(Build { git: Git::described(env!("GIT_DESCRIBED")), ..Build::default() })
         .alias("--data", "manifest", "JSONL manifest of another corpus (default: the shipped Vocable mini)")
         .main()
 }

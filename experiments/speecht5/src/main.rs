@@ -14,16 +14,14 @@ mod validate;
 
 use std::process::ExitCode;
 
-use git_version::git_version;
 use vocable_lab::{Build, Cli, Git};
 use vocable_train::ranks;
 
 fn main() -> ExitCode {
     vocable_kernels::keep_memory();
     let features = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu")), ("mpi", cfg!(feature = "mpi"))];
-    let commit = git_version!(args = ["--always", "--abbrev=40", "--exclude=*", "--dirty"], fallback = "");
     let build = Build::new(include_str!("../../../Cargo.lock"), stages::DEVICE, &features);
-    let build = Build { git: Git::described(commit), ..build };
+    let build = Build { git: Git::described(env!("GIT_DESCRIBED")), ..build };
     let cli = Cli::new("speecht5", env!("CARGO_PKG_VERSION"), tables::all())
         .built(build)
         .alias("--data", "data.manifest", "JSONL manifest of another corpus (default: the shipped Vocable mini)")
