@@ -52,6 +52,16 @@ pub(crate) fn hash_file(path: &Path, hash: &mut Sha256) -> Result<(), DataError>
     std::io::copy(&mut file, &mut Hasher(hash)).map(drop).map_err(DataError::io(path))
 }
 
+/// Where a path leads to, however it is spelled; what it names in a folder need not be there.
+///
+/// # Errors
+/// A folder that is not there.
+pub fn place(path: &Path) -> Result<PathBuf, DataError> {
+    let folder = path.parent().unwrap_or(Path::new("")).join(".");
+    let beside = || Ok(folder.canonicalize()?.join(path.file_name().unwrap_or_default()));
+    path.canonicalize().or_else(|_| beside()).map_err(DataError::io(path))
+}
+
 /// SHA-256, in hex, of a file.
 ///
 /// # Errors

@@ -197,11 +197,9 @@ pub fn same_place(one: &Path, other: &Path) -> bool {
     place(one) == place(other)
 }
 
-/// Where a path leads to, however it is spelled; a file that is not there yet need not be.
+/// Where a path leads to, whether it is there or not; in a folder that is not there, the path itself.
 fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().unwrap_or(Path::new("")).join(".");
-    let beside = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
+    vocable_data::files::place(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Refuses a path where no file can be made, before anything takes time.

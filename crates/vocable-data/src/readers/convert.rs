@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vocable_audio::{Audio, AudioError};
 
-use super::{Prepared, Progress, claim, place, refuse, write_manifest};
+use super::{Prepared, Progress, claim, refuse, write_manifest};
 use crate::DataError;
 use crate::corpus::RATE;
-use crate::files::file_sha256;
+use crate::files::{file_sha256, place};
 use crate::manifest::{Utterance, hex};
 use crate::verify::{BadFile, TOLERANCE_SECONDS, check_duration};
 
@@ -191,8 +191,8 @@ pub(super) fn prepare_with(
     listing.bad.extend(take_absent(&mut listing.sources));
     let skipped = refuse(listing.bad, lenience.skip_bad)?;
     check_names(&listing.sources)?;
-    keep_sources(&listing.sources, to)?;
     let own = targets(&listing.sources, to);
+    keep_sources(&listing.sources, &own)?;
     let sources = listing.sources.into_iter().map(Ok);
     let prepared = prepare_stream(reader, from, sources, own.len(), &own, to, lenience, progress, write)?;
     let utterances = &prepared.manifest.utterances;
@@ -244,11 +244,11 @@ pub(super) fn targets(sources: &[Source], to: &Path) -> Vec<PathBuf> {
 }
 
 /// Refuses to write a recording in the place of a source.
-pub(super) fn keep_sources(sources: &[Source], to: &Path) -> Result<(), DataError> {
+pub(super) fn keep_sources(sources: &[Source], targets: &[PathBuf]) -> Result<(), DataError> {
     let files = sources.par_iter().flat_map_iter(|source| source.sound.files());
     let files: HashSet<PathBuf> = files.filter_map(|file| file.canonicalize().ok()).collect();
     let taken = |target: &&PathBuf| target.canonicalize().is_ok_and(|target| files.contains(&target));
-    match targets(sources, to).par_iter().find_first(taken) {
+    match targets.par_iter().find_first(taken) {
         Some(target) => {
             Err(DataError::file(target, "is a recording to prepare, and would be replaced; choose another folder"))
         }

@@ -3,9 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::convert::{Converted, Source, Target, check_names, copy_vectors, keep_sources, take_absent, targets};
-use super::{MANIFEST, Prepared, Progress, claim, keep_apart, place, refuse};
+use super::{MANIFEST, Prepared, Progress, claim, keep_apart, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
+use crate::files::place;
 use crate::manifest::{Manifest, Utterance};
 
 /// Prepares the recordings of the manifest `from` in the folder `to`: averaged to mono, resampled to 16 kHz, 16-bit.
@@ -33,12 +34,9 @@ pub fn prepare(from: &Path, to: &Path, skip_bad: bool, progress: &dyn Progress) 
     let mut recordings: Vec<Source> = recordings.collect();
     let absent = take_absent(&mut recordings);
     check_names(&recordings)?;
-    keep_sources(&recordings, to)?;
-    let same = claim(
-        to,
-        &serde_json::json!({ "reader": "jsonl", "from": place(from)?, "rate": RATE }),
-        &targets(&recordings, to),
-    )?;
+    let own = targets(&recordings, to);
+    keep_sources(&recordings, &own)?;
+    let same = claim(to, &serde_json::json!({ "reader": "jsonl", "from": place(from)?, "rate": RATE }), &own)?;
 
     progress.step("resampling", recordings.len());
     let recordings = recordings.into_iter().map(Ok);

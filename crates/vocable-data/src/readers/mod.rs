@@ -128,13 +128,6 @@ fn remove(path: &Path) -> Result<(), DataError> {
     }
 }
 
-/// Where a corpus is, whatever way leads there; of what is the beginning of files' names, the folder.
-fn place(from: &Path) -> Result<PathBuf, DataError> {
-    let folder = from.parent().unwrap_or(Path::new("")).join(".");
-    let beginning = || Ok(folder.canonicalize()?.join(from.file_name().unwrap_or_default()));
-    from.canonicalize().or_else(|_| beginning()).map_err(DataError::io(from))
-}
-
 /// Whether a bad file ends the preparation.
 fn refuse(bad: Vec<BadFile>, skip: bool) -> Result<Vec<BadFile>, DataError> {
     if bad.is_empty() || skip { Ok(bad) } else { Err(DataError::BadFiles(bad)) }
