@@ -43,6 +43,11 @@ impl GriffinLim {
         Self { log_mel, matrix, reach, iterations }
     }
 
+    /// Samples from one frame to the next.
+    pub fn hop(&self) -> usize {
+        self.log_mel.config().hop
+    }
+
     /// Samples of the log10-mel spectrogram `[frames, bands]`: `hop · (frames − 1)` of them, none for a single frame. `key`
     /// draws the phases to start from. Panics where the width is not the number of bands.
     pub fn samples(&self, log_mel: &Frames, key: Key) -> Vec<f32> {

@@ -79,11 +79,6 @@ impl KMeans {
         Ok(search.kmeans)
     }
 
-    /// Number of clusters.
-    pub fn clusters(&self) -> usize {
-        self.centres.nrows()
-    }
-
     /// Features per row.
     pub fn width(&self) -> usize {
         self.centres.ncols()

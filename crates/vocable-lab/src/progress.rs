@@ -177,12 +177,4 @@ mod tests {
         assert_eq!([0.2, 48.0].map(about), ["under 1 s", "about 48 s"]);
         assert_eq!([0, 1, 2].map(|number| counted(number, "stage")), ["0 stages", "1 stage", "2 stages"]);
     }
-
-    #[test]
-    fn steps_without_a_task_and_after_the_end_are_ignored() {
-        let progress = Progress::hidden();
-        progress.step(1, "a");
-        progress.finish();
-        progress.step(2, "b");
-    }
 }

@@ -59,11 +59,6 @@ impl Dictionary {
         self.ids[PAD]
     }
 
-    /// `</s>`, which begins and ends every sequence.
-    pub fn end(&self) -> u32 {
-        self.ids[END]
-    }
-
     /// `<unk>`.
     pub fn unknown(&self) -> u32 {
         self.ids[UNKNOWN]

@@ -16,11 +16,6 @@ pub struct LogMelCepstralDistance {
     pub pairs: usize,
 }
 
-impl LogMelCepstralDistance {
-    /// What a table's caption has to say of the number.
-    pub const CAPTION: &str = "mel-cepstral distance from log-mel, in dB; not comparable to WORLD's";
-}
-
 /// Distance of two utterances' cepstra, row-major `[frames, width]` with c₀ first, along the path of dynamic time warping
 /// whose summed Euclidean distance is smallest. With `drop_c0` neither path nor distance looks at c₀, the loudness.
 ///

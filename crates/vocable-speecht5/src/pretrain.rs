@@ -18,7 +18,7 @@ use vocable_text::{CharVocabulary, Infilling};
 use crate::batch::{SpeechTarget, Waveforms};
 use crate::{ModelConfig, Preset, Regularisation, SpeechT5};
 
-pub use objective::{PretrainData, Pretraining, SpeechData, TextData};
+pub use objective::{LABEL_RATE, PretrainData, Pretraining, SpeechData, TextData};
 
 /// What is pre-trained on, and how the parts weigh; a part that is none is absent from the loss and from its report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,9 +46,9 @@ pub struct PretrainConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Modalities {
-    /// Every update has one micro-batch of each; the gradient is their mean.
+    /// Every round of an update (of which it has `accumulate`) has one micro-batch of each; the gradient is their mean.
     Paired,
-    /// Every update has one micro-batch; both kinds follow each other in random order, equally often.
+    /// Every round has one micro-batch; both kinds follow each other in random order, equally often.
     Shuffled,
 }
 

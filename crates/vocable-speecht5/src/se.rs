@@ -14,7 +14,7 @@ use vocable_train::Sequences;
 
 use crate::batch::{Prediction, Waveforms};
 use crate::data::Dataset;
-use crate::to_speech::{Pair, SpeechInput, SpeechTaskConfig, targets};
+use crate::to_speech::{LONGEST, Pair, SpeechInput, SpeechTaskConfig, targets};
 use crate::vc::{Speech, VcConfig};
 use crate::{ModelError, Preset, SpeechT5};
 
@@ -71,6 +71,7 @@ impl SeConfig {
             regularisation,
             // 16k tokens, a token being a mel frame of 256 samples (table D46).
             batch_samples: 16_000 * 256,
+            max_samples: Some(LONGEST),
             batch_items,
             micro_batches: 1,
             freeze_encoder_updates: 0,

@@ -31,9 +31,9 @@ impl TextOutput for Translation {
 }
 
 impl StConfig {
-    /// The recipe of MuST-C (spec section 6), into German, under a preset's switches. The size of the vocabulary is not
-    /// published.
+    /// The recipe of MuST-C (spec section 6), into German, under a preset's switches.
     pub fn base(preset: Preset) -> Self {
+        let hf = preset == Preset::Hf;
         Self {
             regularisation: Regularisation::new(0.1, 0.1, [0.1, 0.1], 1.0).preset(preset),
             batch_samples: 480_256,
@@ -42,15 +42,15 @@ impl StConfig {
             max_tokens: 600,
             cross_entropy: 1.0,
             ctc: 0.0,
-            normalise: if preset == Preset::Hf { Normalise::Token } else { Normalise::Sentence },
+            normalise: if hf { Normalise::Token } else { Normalise::Sentence },
             zero_infinity: true,
-            label_smoothing: 0.1,
+            label_smoothing: if hf { 0.0 } else { 0.1 },
             speeds: Vec::new(),
             token_dropout: 0.0,
-            time_mask: Some(MaskConfig { probability: 0.5, length: 10 }),
-            channel_mask: Some(MaskConfig { probability: 0.5, length: 64 }),
+            time_mask: Some(MaskConfig { probability: if hf { 0.05 } else { 0.5 }, length: 10 }),
+            channel_mask: (!hf).then_some(MaskConfig { probability: 0.5, length: 64 }),
             freeze_encoder_updates: 0,
-            suppress_special: preset != Preset::Hf,
+            suppress_special: !hf,
             output: Translation { language: Language::German, pieces: Some(8_000) },
         }
     }

@@ -84,6 +84,9 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
     }
 }
 
+/// Samples of a recording at most in the paper's recipes, 30 s (spec section 6).
+pub const LONGEST: usize = 480_256;
+
 /// The recipe of a task, apart from the step loop's part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +95,9 @@ pub struct SpeechTaskConfig<I> {
     pub regularisation: Regularisation,
     /// Samples of a micro-batch, of sources or of targets, whichever are longer (`max_tokens`); longer pairs are left out.
     pub batch_samples: usize,
+    /// Samples of a source or target at most, where that is less than a micro-batch; longer pairs are left out (spec section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_samples: Option<usize>,
     /// Utterances of a micro-batch at most.
     pub batch_items: usize,
     /// Micro-batches of an update (`update_freq`).
@@ -207,8 +213,12 @@ impl<I: SpeechInput> ToSpeech<I> {
         let lengths = |pair: Pair| [pair.source, pair.target].map(|index| dataset.declared_samples(index));
         let mut notes = Vec::new();
         let name = |pair: &Pair| pair.name(&dataset);
-        let why = format!("longer than {}.task.batch_samples = {} samples", I::TASK, config.batch_samples);
-        let short = |&pair: &Pair| lengths(pair).into_iter().all(|length| length <= config.batch_samples);
+        let (setting, longest) = match config.max_samples.filter(|&most| most < config.batch_samples) {
+            Some(most) => ("max_samples", most),
+            None => ("batch_samples", config.batch_samples),
+        };
+        let why = format!("longer than {}.task.{setting} = {longest} samples", I::TASK);
+        let short = |&pair: &Pair| lengths(pair).into_iter().all(|length| length <= longest);
         let train = keep(train, "training pairs", &why, short, name, &mut notes);
         let why = format!("an input beyond the limits of {}.task.input or shorter than the receptive field", I::TASK);
         let fits = |pair: &Pair| config.input.fits(&model, &dataset, *pair);

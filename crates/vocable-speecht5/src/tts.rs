@@ -10,7 +10,7 @@ use vocable_train::Sequences;
 
 use crate::data::Dataset;
 use crate::speech_loss::SpeechLoss;
-use crate::to_speech::{Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
+use crate::to_speech::{LONGEST, Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
 use crate::{ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 
 /// The synthesis recipe, apart from the step loop's part.
@@ -53,6 +53,7 @@ impl TtsConfig {
             regularisation: Regularisation::new(0.15, 0.15, [0.0, 0.0], 1.0).preset(preset),
             // 45k tokens, a token being a mel frame of 256 samples (table D46).
             batch_samples: if preset == Preset::Official { 3_200_000 } else { 45_000 * 256 },
+            max_samples: Some(LONGEST),
             batch_items: 1024,
             micro_batches: 1,
             freeze_encoder_updates: if preset == Preset::Hf { 0 } else { 20_000 },

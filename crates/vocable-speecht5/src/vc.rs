@@ -15,7 +15,7 @@ use vocable_train::Sequences;
 use crate::batch::Waveforms;
 use crate::data::Dataset;
 use crate::speech_loss::SpeechLoss;
-use crate::to_speech::{Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
+use crate::to_speech::{LONGEST, Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
 use crate::{ModelError, Preset, Regularisation, SpeechT5};
 
 /// The conversion recipe, apart from the step loop's part.
@@ -37,6 +37,7 @@ impl VcConfig {
             regularisation: Regularisation::new(0.2, 0.2, [0.05, 0.0], 1.0).preset(preset),
             // 20k tokens, a token being a mel frame of 256 samples (table D46).
             batch_samples: if preset == Preset::Official { 1_280_000 } else { 20_000 * 256 },
+            max_samples: Some(LONGEST),
             batch_items: 1024,
             micro_batches: if preset == Preset::Official { 3 } else { 1 },
             freeze_encoder_updates: 0,

@@ -243,11 +243,6 @@ impl CharVocabulary {
         UNK
     }
 
-    /// The word boundary `▁`.
-    pub fn space(&self) -> u32 {
-        SPACE
-    }
-
     /// The mask of the infilling noise, `<mask>`.
     pub fn mask(&self) -> u32 {
         self.pieces.len() as u32 - 2

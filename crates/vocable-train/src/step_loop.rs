@@ -100,7 +100,6 @@ pub fn train<M: Module, O: Objective<M>>(
 /// # Errors
 ///
 /// Those of [`train`]; what happens to one rank ends the loop of all of them, with [`TrainError::Rank`] on the others.
-#[allow(clippy::too_many_arguments)]
 pub fn train_together<M: Module, O: Objective<M>>(
     ranks: &dyn Ranks,
     config: &TrainConfig,

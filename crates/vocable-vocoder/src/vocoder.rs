@@ -97,6 +97,15 @@ impl Vocoder {
         self.rate
     }
 
+    /// Samples that it makes of a frame.
+    pub fn hop(&self) -> usize {
+        match &self.generator {
+            Generator::HifiGan(generator) => generator.hop(),
+            Generator::ParallelWaveGan(generator) => generator.hop(),
+            Generator::GriffinLim(generator) => generator.hop(),
+        }
+    }
+
     /// The waveform of a log10-mel spectrogram, `hop` samples a frame (Griffin-Lim: for all frames but one). `key` draws
     /// Parallel WaveGAN's noise and Griffin-Lim's first phases.
     ///

@@ -13,9 +13,6 @@ use crate::model::Model;
 use crate::session::{Ending, Input, Outputs, Recordings, Reporter};
 use crate::speech::{Speaking, SpeechOptions, Spoken};
 
-/// Frames per encoder frame at most, as in the paper.
-const MAX_RATIO: f64 = 10.0;
-
 /// Options of `convert`.
 #[derive(Args)]
 pub struct Convert {
@@ -32,7 +29,7 @@ pub struct Convert {
 pub fn run(options: &Convert) -> Ending {
     let model = Model::open(&options.model, Architecture::SpeechToSpeech, options.speech.precision())?;
     let inputs = options.recordings.expand()?;
-    let speaking = Speaking::new(&model, &options.speech, inputs.len(), MAX_RATIO)?;
+    let speaking = Speaking::new(&model, &options.speech, inputs.len())?;
     let outputs = Outputs::new(options.speech.output(), &inputs, "wav")?;
     let mels = options.speech.mel().map(|to| Outputs::new(to, &inputs, "safetensors")).transpose()?;
     mels.iter().try_for_each(|mels| outputs.apart_from(mels))?;

@@ -16,7 +16,7 @@ use crate::session::{Input, Unusable};
 pub struct Precision {
     /// How the weights that every step of decoding reads are kept: in fewer bits they are read faster and take less
     /// memory, sums are in f32 all the same. The largest change of a logit or a log-mel that was measured at the base
-    /// size, as a share of the largest: bf16 0.5 %, int8 1.6 %.
+    /// size, as a share of the largest: bf16 0.5 %, int8 1.5 %.
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     weights: WeightType,
 }

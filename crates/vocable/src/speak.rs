@@ -14,9 +14,6 @@ use crate::sentences::parts;
 use crate::session::{Ending, Reporter, Unusable, can_be_file, same_place, standard_text};
 use crate::speech::{Speaking, SpeechOptions, Spoken};
 
-/// Frames per token at most, as in the paper.
-const MAX_RATIO: f64 = 20.0;
-
 /// Options of `speak`.
 #[derive(Args)]
 pub struct Speak {
@@ -45,7 +42,7 @@ pub fn run(options: &Speak) -> Ending {
         return Err(Unusable(format!("{}: both --output and --mel", options.speech.output().display())));
     }
     let model = Model::open(&options.model, Architecture::TextToSpeech, options.speech.precision())?;
-    let speaking = Speaking::new(&model, &options.speech, 1, MAX_RATIO)?;
+    let speaking = Speaking::new(&model, &options.speech, 1)?;
     let (name, text) = text(options)?;
     let text = if options.spell_numbers { spell_numbers(&text) } else { text };
     let (tokenizer, config) = (model.tokenizer()?, &model.folder.config);

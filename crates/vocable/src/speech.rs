@@ -50,9 +50,9 @@ pub struct SpeechOptions {
     /// Which of the stop probabilities of a step is compared: any, or their sum as in transformers.
     #[arg(long, value_name = "RULE", default_value = "sum")]
     stop_rule: Rule,
-    /// Most frames, as a multiple of the encoder's length.
-    #[arg(long, value_name = "X")]
-    max_len_ratio: Option<f64>,
+    /// Most frames, as a multiple of the encoder's length; transformers' by default (the paper converts with 10).
+    #[arg(long, value_name = "X", default_value_t = 20.0)]
+    max_len_ratio: f64,
     /// Print an object per input: file, output, mel, frames, seconds, rtf (time taken per second of speech), ended, focus
     /// (sharpness of the attention), vocoder.
     #[arg(long)]
@@ -99,8 +99,8 @@ pub struct Spoken {
 }
 
 impl<'a> Speaking<'a> {
-    /// For `inputs` inputs; `max_ratio` is the limit where the options have none.
-    pub fn new(model: &'a Model, options: &SpeechOptions, inputs: usize, max_ratio: f64) -> Result<Self, Unusable> {
+    /// For `inputs` inputs.
+    pub fn new(model: &'a Model, options: &SpeechOptions, inputs: usize) -> Result<Self, Unusable> {
         let log_mel = &model.folder.front_end.log_mel;
         let vocoder = match &options.vocoder {
             Some(folder) => Vocoder::open(folder, &model.device)?,
@@ -117,7 +117,12 @@ impl<'a> Speaking<'a> {
             Rule::Any => StopRule::Any,
             Rule::Sum => StopRule::Sum,
         };
-        let max_ratio = options.max_len_ratio.unwrap_or(max_ratio);
+        if vocoder.hop() != log_mel.hop {
+            let (path, hop) = (options.vocoder.as_deref().unwrap_or(&model.folder.path).display(), vocoder.hop());
+            let message = format!("{path}: {hop} samples a frame, but the model's frames are {} apart", log_mel.hop);
+            return Err(Unusable(message));
+        }
+        let max_ratio = options.max_len_ratio;
         if !(max_ratio > 0.0 && max_ratio <= LONGEST_RATIO) {
             let wanted = format!("a number above 0, at most {LONGEST_RATIO}, is expected");
             return Err(Unusable(format!("--max-len-ratio is {max_ratio}, where {wanted}")));

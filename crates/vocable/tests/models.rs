@@ -281,6 +281,15 @@ fn commands_that_cannot_begin_say_why() {
     let said = cannot(&["speak", "--model", &tts, "--speaker", &voice, "--vocoder", &asr, "-o", "x.wav", "a"]);
     assert!(said.contains("is no vocoder") || said.contains("its shape is"), "{said}");
     let voice = golden("tts_speaker.safetensors");
+    // A vocoder of the same rate and bins, of frames that are half as far apart.
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(golden("hifigan/model.safetensors"), other.path().join("model.safetensors")).unwrap();
+    let mut config: Value = serde_json::from_slice(&std::fs::read(golden("hifigan/config.json")).unwrap()).unwrap();
+    config["upsample_rates"][3] = 2.into();
+    std::fs::write(other.path().join("config.json"), config.to_string()).unwrap();
+    let vocoder = other.path().to_str().unwrap();
+    let said = cannot(&["speak", "--model", &tts, "--speaker", &voice, "--vocoder", vocoder, "-o", "x.wav", "a"]);
+    assert!(said.contains("128 samples a frame, but the model's frames are 256 apart"), "{said}");
     assert!(cannot(&["speak", "--model", &tts, "--speaker", &voice, "-o", "x.wav", " "]).contains("nothing to say"));
     assert!(!Path::new("x.wav").exists());
 }

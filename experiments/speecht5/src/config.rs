@@ -39,6 +39,10 @@ pub struct RunConfig {
     pub units: UnitsConfig,
     /// Joint pre-training; none starts the tasks from initial weights.
     pub pretrain: Option<Recipe<PretrainConfig>>,
+    /// Published weights of the sizes of `model` (a folder of transformers, a file of fairseq or of `vocable import`), from which
+    /// tasks start in place of the full model's pre-training; give `data.vocabulary` with it to keep its tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<PathBuf>,
     /// Folder of a published HuBERT model of the sizes of `model`, for rows whose tasks start from its encoder.
     pub hubert: Option<PathBuf>,
     /// Whether the tasks start from the encoder in `hubert` in place of pre-training.
@@ -132,6 +136,10 @@ pub struct DataConfig {
     /// Text of text pre-training: `grammar` (the shipped corpus' own), `transcripts` (of the training split), `auto`
     /// (grammar for the shipped corpus, transcripts for others), or a file with a sentence a line.
     pub text: String,
+    /// Characters in the order of their identifiers, one a line: fairseq's `dict.txt`, or the `.vocab` list of a SentencePiece
+    /// character model. None counts those of the corpus and its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<PathBuf>,
     /// Sentences of text pre-training at most, the first of the text.
     pub sentences: usize,
     /// Sentences per split at most, each with all its voices; none takes all.
@@ -176,6 +184,9 @@ pub struct UnitsConfig {
     /// A second, HuBERT-style iteration over features of a model that was pre-trained with the first; none stops after
     /// one.
     pub second: Option<SecondUnits>,
+    /// Units of files, made elsewhere, in place of both iterations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
     /// Units of a published HuBERT model in place of both iterations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hubert: Option<HubertUnits>,
@@ -185,8 +196,20 @@ impl UnitsConfig {
     /// Clusters of the units that pre-training predicts.
     pub fn used(&self) -> usize {
         let second = self.second.map_or(self.clusters, |second| second.clusters);
-        self.hubert.as_ref().map_or(second, |hubert| hubert.clusters)
+        let published = self.hubert.as_ref().map_or(second, |hubert| hubert.clusters);
+        self.labels.as_ref().map_or(published, |labels| labels.clusters)
     }
+}
+
+/// Units of files: cluster labels of the frames of every utterance, 50 a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// Folder of `train.km` and `valid.km`: a line for each utterance of that split of the manifest, in its order, as
+    /// `vocable prepare fairseq` writes them beside it.
+    pub folder: PathBuf,
+    /// Clusters.
+    pub clusters: usize,
 }
 
 /// Units of a published HuBERT model.
@@ -223,7 +246,7 @@ pub struct EvaluationConfig {
     pub search: BeamConfig,
     /// How translations are searched.
     pub translation: BeamConfig,
-    /// Converted pairs that are also written as sound.
+    /// Pairs of each of `tts`, `vc` and `se` that are also written as sound.
     pub samples: usize,
     /// The harder test of speaker identification: samples of a crop from the middle of each test utterance ..
     pub noisy_segment: usize,

@@ -12,12 +12,13 @@ use vocable_data::{DataError, files};
 use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
+use vocable_text::CharVocabulary;
 use vocable_train::TrainConfig;
 
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
 use crate::stages::speech::{self, SpeechTask};
-use crate::stages::{asr, decoder, hubert, judge, lm, pretrain, sid, st, units};
+use crate::stages::{asr, checkpoint, decoder, hubert, judge, lm, pretrain, sid, st, units};
 
 /// Floating-point operations per second of a training step on two cores with AVX-512, measured at scale `mini`;
 /// estimates of time are this coarse.
@@ -86,6 +87,9 @@ pub fn check_data(data: &DataConfig) -> Result<(), ConfigError> {
     if is_file && !Path::new(&data.text).is_file() {
         let message = format!("data.text: {} is no file; give one, or auto, grammar or transcripts", data.text);
         return Err(ConfigError::Other(message));
+    }
+    if let Some(path) = &data.vocabulary {
+        CharVocabulary::read_list(path).map_err(|error| ConfigError::Other(format!("data.vocabulary: {error}")))?;
     }
     Ok(())
 }
@@ -262,6 +266,9 @@ impl Pipeline {
         if !quantized {
             return Err(Unavailable("this row quantizes no such states".into()));
         }
+        if c.checkpoint.is_some() {
+            return Err(Unavailable("a published checkpoint does not say how its codes were used".into()));
+        }
         let prepare = self.prepare(c)?;
         Ok(pretrain::score(&self.pretrain(c, &prepare)?))
     }
@@ -295,22 +302,35 @@ impl Pipeline {
             ("transcripts" | "auto", _) => Text::Transcripts,
             (file, _) => Text::File { path: file.into(), hash: self.hash(Path::new(file), files::file_sha256)? },
         };
-        let source = Source { manifest: known.path.clone(), hash: known.hash.clone(), text, data: c.data.clone() };
+        let vocabulary = c.data.vocabulary.as_deref().map(|path| self.hash(path, files::file_sha256)).transpose()?;
+        let (manifest, hash) = (known.path.clone(), known.hash.clone());
+        let source = Source { manifest, hash, text, vocabulary, data: c.data.clone() };
         Ok(crate::stages::data::prepare(source, &self.datasets))
     }
 
     fn pretrain(&self, c: &RunConfig, prepare: &Arc<Stage>) -> Result<Arc<Stage>, Unavailable> {
+        if let Some(path) = &c.checkpoint {
+            return self.published(c, path, prepare);
+        }
         let cost = self.costs(c)?;
         let first = || units::from_mfcc(c, prepare, &self.datasets);
         let hears = c.pretrain.as_ref().is_some_and(|pretrain| pretrain.task.speech.is_some());
-        let units = match (&c.units.hubert, c.units.second) {
+        let units = match (&c.units.labels, &c.units.hubert, c.units.second) {
             _ if !hears => None,
-            (Some(published), _) => {
+            (Some(labels), ..) => {
+                let known = self.known(&c.data.manifest)?;
+                let mut heard = Vec::new();
+                for split in [Split::Train, Split::Valid].into_iter().filter(|&split| known.size(split) > 0) {
+                    heard.push((split, self.hash(&units::labels_of(&labels.folder, split), files::file_sha256)?));
+                }
+                Some(units::from_files(labels.clone(), heard, prepare, &self.datasets))
+            }
+            (None, Some(published), _) => {
                 let hash = self.hash(&published.folder, files::folder_hash)?;
                 Some(units::from_hubert(c, published.clone(), hash, prepare, &self.datasets))
             }
-            (None, None) => Some(first()),
-            (None, Some(second)) => {
+            (None, None, None) => Some(first()),
+            (None, None, Some(second)) => {
                 // The teacher is the same for every row: a row's change is to what learns from the units.
                 let taught = RunConfig { pretrain: Some(c.units.teacher.clone()), ..c.clone() };
                 let teacher = pretrain::stage(&taught, c.units.clusters, prepare, Some(&first()), cost, &self.datasets);
@@ -318,6 +338,18 @@ impl Pipeline {
             }
         };
         Ok(pretrain::stage(c, c.units.used(), prepare, units.as_ref(), cost, &self.datasets))
+    }
+
+    /// The stage that takes published weights for those of the full model's pre-training.
+    fn published(&self, c: &RunConfig, path: &Path, prepare: &Arc<Stage>) -> Result<Arc<Stage>, Unavailable> {
+        if c.pretrain.as_ref() != Some(&c.units.teacher) {
+            let message =
+                "`checkpoint` stands for the full model's pre-training (`units.teacher`), which this row changes";
+            return Err(Unavailable(message.into()));
+        }
+        let of = if path.is_dir() { files::folder_hash } else { files::file_sha256 };
+        let hash = self.hash(path, of)?;
+        Ok(checkpoint::stage(c, path.to_owned(), hash, prepare))
     }
 
     /// The stage that takes the encoder of a published HuBERT model.

@@ -48,6 +48,7 @@ fn paper() -> RunConfig {
             skip_bad: false,
             noise: None,
             text: "auto".into(),
+            vocabulary: None,
             sentences: 1_000_000,
             limit: None,
             audio_cache: vocable_data::corpus::KEPT,
@@ -65,9 +66,11 @@ fn paper() -> RunConfig {
             frames: 5_000_000,
             teacher: pretrain.clone(),
             second: Some(SecondUnits { layer: 6, clusters: 500 }),
+            labels: None,
             hubert: None,
         },
         pretrain: Some(pretrain.clone()),
+        checkpoint: None,
         hubert: None,
         from_hubert: false,
         initial_decoder: false,
@@ -160,6 +163,8 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.se.task.regularisation = c.vc.task.regularisation.clone();
     c.se.task.test_pairs = 96;
     c.se.task.limits.max_ratio = 4.0;
+    // Micro-batches are shorter.
+    (c.vc.task.max_samples, c.tts.task.max_samples, c.se.task.max_samples) = (None, None, None);
 
     short(&mut c.sid.train, 100, 5e-4);
     c.sid.task.batch_items = 8;

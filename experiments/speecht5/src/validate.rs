@@ -32,6 +32,9 @@ pub fn validate(c: &RunConfig) -> Checked {
     }
     model(&c.model)?;
     units(&c.units, &c.model)?;
+    if let Some(path) = c.checkpoint.as_ref().filter(|path| !path.exists()) {
+        return wrong(format!("checkpoint: {} is not there", path.display()));
+    }
     if c.from_hubert && c.pretrain.is_some() {
         return wrong("tasks start from pre-training or from a HuBERT model: with from_hubert=true set pretrain=none");
     }
@@ -89,6 +92,14 @@ fn units(units: &UnitsConfig, model: &ModelConfig) -> Checked {
         let allowed = format!("must be a layer of the encoder, 1 to {layers}");
         range("units.second.layer", second.layer, &allowed, (1..=layers).contains(&second.layer))?;
         clusters("units.second.clusters", second.clusters)?;
+    }
+    if let Some(labels) = &units.labels {
+        if units.second.is_some() || units.hubert.is_some() {
+            return wrong(
+                "units are those of files or made here: with units.labels set units.second=none and units.hubert=none",
+            );
+        }
+        clusters("units.labels.clusters", labels.clusters)?;
     }
     if let Some(hubert) = &units.hubert {
         if units.second.is_some() {

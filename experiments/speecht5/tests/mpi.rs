@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// What one process makes: the losses of pre-training, and the end state.
+static ALONE: LazyLock<(Vec<f64>, EndState)> = LazyLock::new(|| {
+    let runs = run(1, &[]);
+    (losses(runs.path()), end_state(runs.path()))
+});
+
 /// The directory of the one stage of a kind.
 fn stage(runs: &Path, kind: &str) -> PathBuf {
     let entries = fs::read_dir(runs.join("stages")).unwrap().map(|entry| entry.unwrap().path());
@@ -64,8 +71,10 @@ fn stage(runs: &Path, kind: &str) -> PathBuf {
     found.into_iter().next().unwrap()
 }
 
-/// Weights and moments of the last checkpoints, and the scores.
-fn end_state(runs: &Path) -> BTreeMap<String, Vec<u8>> {
+/// Weights and moments of the last checkpoints, and the scores, by their names.
+type EndState = BTreeMap<String, Vec<u8>>;
+
+fn end_state(runs: &Path) -> EndState {
     let read = |stage: PathBuf, name: &str| {
         let path = stage.join(name);
         (name.to_owned(), fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
@@ -82,7 +91,7 @@ fn end_state(runs: &Path) -> BTreeMap<String, Vec<u8>> {
     state
 }
 
-fn same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
+fn same(a: &EndState, b: &EndState) {
     for (name, bytes) in a {
         assert!(*bytes == b[name], "{name} differs");
     }
@@ -130,10 +139,10 @@ fn signal(signal: &str, pid: i32) {
 
 #[test]
 fn two_ranks_with_half_of_the_batches_each_make_what_one_makes() {
-    let (one, two) = (run(1, &[]), run(2, &[]));
-    assert_eq!(losses(one.path()), losses(two.path()));
+    let two = run(2, &[]);
+    assert_eq!(ALONE.0, losses(two.path()));
     // A sum of two does not depend on their order.
-    same(&end_state(one.path()), &end_state(two.path()));
+    same(&ALONE.1, &end_state(two.path()));
     let log = fs::read_to_string(stage(two.path(), "pretrain").join("log.txt")).unwrap();
     assert!(log.contains("2 ranks share the updates"), "{log}");
 }
@@ -158,7 +167,7 @@ fn a_rank_that_is_killed_ends_the_job_by_name_and_another_number_of_ranks_contin
     assert!(!ended.status.success());
     assert!(message.contains("rank 1") && message.contains("signal 9"), "{message}");
     succeeds(&output(mpirun(3, directory.path(), &[])));
-    same(&end_state(run(1, &[]).path()), &end_state(directory.path()));
+    same(&ALONE.1, &end_state(directory.path()));
 }
 
 #[test]
@@ -170,7 +179,7 @@ fn an_interrupt_of_any_rank_saves_and_stops_all() {
     let message = text(&ended.stderr);
     assert!(message.contains("interrupted; the same command continues"), "{message}");
     succeeds(&output(mpirun(2, directory.path(), &[])));
-    same(&end_state(run(1, &[]).path()), &end_state(directory.path()));
+    same(&ALONE.1, &end_state(directory.path()));
 }
 
 #[test]

@@ -53,9 +53,17 @@ impl Checkpoint {
     /// # Errors
     /// See [`Self::sizes`].
     pub fn config(&self, preset: Preset) -> Result<ModelConfig, ModelError> {
+        self.resized(ModelConfig::base(preset))
+    }
+
+    /// A configuration with every size that the tensors tell in the place of its own. Its switches stay, and the sizes of
+    /// parts that the file lacks.
+    ///
+    /// # Errors
+    /// See [`Self::sizes`].
+    pub fn resized(&self, mut base: ModelConfig) -> Result<ModelConfig, ModelError> {
         let sizes = self.sizes()?;
         let failed = |message| ModelError::Weights { path: self.path().into(), message };
-        let mut base = ModelConfig::base(preset);
         // The groups of a positional convolution that isn't there must divide the width all the same.
         base.positional_groups =
             if sizes.width.is_multiple_of(base.positional_groups) { base.positional_groups } else { 1 };

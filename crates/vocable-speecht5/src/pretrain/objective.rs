@@ -21,7 +21,7 @@ use crate::data::{Dataset, bad_file};
 use crate::{ModelConfig, ModelError};
 
 /// Labels per second of the masked prediction.
-const LABEL_RATE: f64 = 50.0;
+pub const LABEL_RATE: f64 = 50.0;
 
 /// The pre-training objective over a corpus and sentences.
 pub struct Pretraining {

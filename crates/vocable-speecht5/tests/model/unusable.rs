@@ -84,6 +84,18 @@ fn conversion_hears_no_less_than_the_receptive_field_and_pairs_no_missing_texts(
 }
 
 #[test]
+fn recordings_beyond_half_a_minute_are_no_pairs_of_the_papers_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let items = [("good", 8_000, "abc"), ("other", 8_000, "abc"), ("long", 480_257, "abc")];
+    let dataset = dataset(folder.path(), &items);
+    let vc = |config| ToSpeech::new(config, self::config(), Arc::clone(&dataset), 0, Key::new(3), device()).unwrap();
+    let paper = VcConfig::base(Preset::Paper);
+    let notes = vc(paper.clone()).notes();
+    assert!(notes.len() == 1 && notes[0].contains("longer than vc.task.max_samples = 480256 samples"), "{notes:?}");
+    assert_eq!(vc(VcConfig { max_samples: None, ..paper }).notes(), [""; 0]);
+}
+
+#[test]
 fn transcripts_are_validated_within_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let validated = |lengths: &[usize], batch_tokens: usize| {

@@ -338,13 +338,17 @@ impl Case {
         assert!(seen > 10, "only {seen} norms were compared");
     }
 
-    /// Compares running statistics after one training pass.
+    /// Compares running statistics after one training pass, all that the reference has of them.
     pub fn buffers<M: Module>(&self, report: &mut Report, module: &M) {
+        let (prefix, mut compared) = ("train.out.buffer.", 0);
         visit(module, |path, leaf| {
             let Some((name, _)) = counterpart(path) else { return };
-            if let Some(theirs) = self.tensors.get(&format!("train.out.buffer.{name}")) {
+            if let Some(theirs) = self.tensors.get(&format!("{prefix}{name}")) {
                 report.close(&name, &leaf.values(), &theirs.data);
+                compared += 1;
             }
         });
+        let stored = self.tensors.names().filter(|name| name.starts_with(prefix)).count();
+        assert!(stored > 0 && compared == stored, "{compared} of the reference's {stored} statistics are ours");
     }
 }

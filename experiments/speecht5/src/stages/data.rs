@@ -39,6 +39,8 @@ pub struct Source {
     pub hash: String,
     /// The text of text pre-training.
     pub text: Text,
+    /// SHA-256 of the list of characters; none counts them.
+    pub vocabulary: Option<String>,
     /// What is taken.
     pub data: DataConfig,
 }
@@ -137,6 +139,19 @@ impl Datasets {
         Ok((manifest, place))
     }
 
+    /// All utterances of a split in the manifest that a `prepare` stage read, whether it kept them or not.
+    pub fn whole(&self, prepared: &Path, split: Split) -> anyhow::Result<Vec<Utterance>> {
+        let (_, place) = self.manifest(prepared)?;
+        let utterances = Manifest::read(&place.manifest)?.utterances;
+        Ok(utterances.into_iter().filter(|utterance| utterance.split == split).collect())
+    }
+
+    /// The names of the utterances that a `prepare` stage kept, in the corpus' order.
+    pub fn kept(&self, prepared: &Path) -> anyhow::Result<Vec<String>> {
+        let utterances = self.manifest(prepared)?.0.utterances;
+        Ok(utterances.into_iter().map(|utterance| utterance.id).collect())
+    }
+
     /// Remembers where the corpus with a hash lies: a finished stage may outlive a move of its corpus.
     fn locate(&self, manifest: &Path, hash: &str, data: &DataConfig) {
         let place = Place { manifest: manifest.to_owned(), data: data.clone() };
@@ -168,9 +183,11 @@ pub fn prepare(source: Source, datasets: &Arc<Datasets>) -> Arc<Stage> {
     // Where the corpus lies does not matter, what is in it does.
     let text = vocable_lab::config::hash(&vocable_lab::config::tree(&source.text));
     let identity = (&source.hash, source.data.limit, text, source.data.sentences, source.data.skip_bad);
-    Stage::new("prepare", 1, identity)
-        .cost(Cost { steps: 0, parameters: 0, seconds: 2.0 })
-        .run(move |run| body(run, &source))
+    let stage = match &source.vocabulary {
+        None => Stage::new("prepare", 1, identity),
+        Some(listed) => Stage::new("prepare", 1, (identity, listed)),
+    };
+    stage.cost(Cost { steps: 0, parameters: 0, seconds: 2.0 }).run(move |run| body(run, &source))
 }
 
 /// The stage that checks recordings of noise.
@@ -194,8 +211,14 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
     if left > 0 {
         run.log(format!("left out {left} sentences after the first data.sentences = {}", source.data.sentences))?;
     }
-    let transcripts = manifest.split(Split::Train).into_iter().map(|index| manifest.utterances[index].text.as_str());
-    let vocabulary = CharVocabulary::from_lines(transcripts.chain(sentences.iter().map(String::as_str)));
+    let vocabulary = match &source.data.vocabulary {
+        Some(path) => CharVocabulary::read_list(path)?,
+        None => {
+            let train = manifest.split(Split::Train).into_iter();
+            let transcripts = train.map(|index| manifest.utterances[index].text.as_str());
+            CharVocabulary::from_lines(transcripts.chain(sentences.iter().map(String::as_str)))
+        }
+    };
     run.log(format!(
         "{} utterances, {} sentences, {} tokens",
         manifest.utterances.len(),

@@ -1,6 +1,7 @@
 //! What the stages of all recipes share: the device, the step loop under the lab's eyes, starting weights.
 
 pub mod asr;
+pub mod checkpoint;
 pub mod data;
 pub mod decoder;
 pub mod hubert;

@@ -1,12 +1,13 @@
-//! Stages `units`, `units-hidden` and `units-hubert`: cluster labels of speech frames, 50 a second (spec section 5.1).
+//! Stages `units`, `units-hidden`, `units-hubert` and `units-labels`: cluster labels of speech frames, 50 a second (spec section 5.1).
 //!
 //! Features are computed twice, to fit k-means on a sample of them and to label all: of 960 hours the states of a base model
 //! are 531 GB, the sample at scale `base` 15 GB.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rand::seq::index;
 use vocable_audio::{Frames, Mfcc};
 use vocable_data::corpus::RATE;
@@ -18,12 +19,16 @@ use vocable_lab::{Cost, Stage, StageRun};
 use vocable_random::Key;
 use vocable_speecht5::batch::Waveforms;
 use vocable_speecht5::data::Dataset;
+use vocable_speecht5::pretrain::LABEL_RATE;
 
 use super::data::Datasets;
 use super::device;
-use crate::config::{HubertUnits, RunConfig, SecondUnits, UnitsConfig};
+use crate::config::{HubertUnits, Labels, RunConfig, SecondUnits, UnitsConfig};
 
 const LABELS: &str = "units.km";
+/// How many labels more or fewer than its duration tells an utterance may have: extractors make one or two fewer, rates of
+/// other recordings round.
+const APART: f64 = 3.0;
 
 /// The labels of every utterance of the corpus, in its order.
 pub fn read(units: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
@@ -99,6 +104,50 @@ pub fn from_hubert(
                 states.with_context(|| dataset.utterance(index).id.clone())
             };
             cluster(run, &dataset, &units, clusters, Key::new(seed).fold("units-hubert"), frames, features)
+        })
+}
+
+/// The file of the labels of a split.
+pub fn labels_of(folder: &Path, split: Split) -> PathBuf {
+    folder.join(format!("{split}.km"))
+}
+
+/// Labels that were made elsewhere, of the splits that pre-training hears, with the hash of each one's file; the others have none.
+pub fn from_files(
+    labels: Labels,
+    heard: Vec<(Split, String)>,
+    prepare: &Arc<Stage>,
+    datasets: &Arc<Datasets>,
+) -> Arc<Stage> {
+    let datasets = Arc::clone(datasets);
+    Stage::new("units-labels", 1, (&heard, labels.clusters))
+        .input("prepare", prepare)
+        .cost(Cost { steps: 0, parameters: 0, seconds: 1.0 })
+        .run(move |run| {
+            let prepared = run.input("prepare");
+            let mut read = HashMap::new();
+            for &(split, _) in &heard {
+                let path = labels_of(&labels.folder, split);
+                let (lines, utterances) = (labels::read(&path)?, datasets.whole(&prepared, split)?);
+                if lines.len() != utterances.len() {
+                    let (path, lines, count) = (path.display(), lines.len(), utterances.len());
+                    bail!("{path} has {lines} lines, the manifest {count} utterances of `{split}`");
+                }
+                for (number, (units, utterance)) in lines.into_iter().zip(utterances).enumerate() {
+                    let at = || format!("{}:{}: {}", path.display(), number + 1, utterance.id);
+                    let frames = utterance.seconds * LABEL_RATE;
+                    if let Some(unit) = units.iter().find(|&&unit| unit as usize >= labels.clusters) {
+                        bail!("{} has unit {unit}, and units.labels.clusters is {}", at(), labels.clusters);
+                    }
+                    if (units.len() as f64 - frames).abs() > APART {
+                        bail!("{} has {} units, where {LABEL_RATE} a second are about {frames:.0}", at(), units.len());
+                    }
+                    read.insert(utterance.id, units);
+                }
+            }
+            let kept = datasets.kept(&prepared)?;
+            let units: Vec<Vec<u32>> = kept.iter().map(|id| read.remove(id).unwrap_or_default()).collect();
+            Ok(labels::write(&run.outputs().join(LABELS), &units)?)
         })
 }
 

@@ -9,7 +9,7 @@ use crate::source::{Field, Kind, Type, Types};
 
 const HEAD: &str = "# The configuration of `speecht5`: every key
 
-Written by `just reference` from the documentation of the types and the base configurations (`src/scales.rs`); a test holds it to
+Written by `just reference` from the documentation of the types and the base configurations (`experiments/speecht5/src/scales.rs`); a test holds it to
 both. A cell that is empty is as the one to its left: `mini` begins with `base`, `smoke` with `mini`. `none` is a part that is
 absent, and — stands where a part above it is; a key without any value is a part that is there. Rows of the tables change these
 values; `speecht5 show TABLE` says which.

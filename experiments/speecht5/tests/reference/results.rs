@@ -36,6 +36,14 @@ fn every_number_is_that_of_its_stages_and_can_be_traced() {
                 let chain = trace(&runs, stage).unwrap();
                 assert!(chain.contains("prepare-") && chain.contains("commit "), "{chain}");
             }
+            let mean = cell.values.iter().sum::<f64>() / cell.values.len() as f64;
+            let shown = cell.value.expect("it has a value");
+            assert!(
+                (mean - shown).abs() <= 1e-9 * shown.abs(),
+                "{}: {} is {shown}, not {mean}",
+                path.display(),
+                cell.column
+            );
             numbers += 1;
         }
     }

@@ -82,9 +82,9 @@ struct Golden {
 
 #[test]
 fn processes_threads_and_code_give_the_same_numbers() {
-    let directories: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
+    let directories: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
     let runs: Vec<&Path> = directories.iter().map(|directory| directory.path()).collect();
-    for (runs, threads) in runs.iter().zip(["1", "1", "2", "2", "3"]) {
+    for (runs, threads) in runs.iter().zip(["1", "2", "2", "3"]) {
         run(runs, &["--threads", threads]);
     }
     let first = end_state(runs[0]);
@@ -102,6 +102,7 @@ fn processes_threads_and_code_give_the_same_numbers() {
     }
     let golden: Golden = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(golden.command, format!("speecht5 {}", RUN.join(" ")));
+    assert!(golden.losses.keys().eq(found.keys()), "{:?}", golden.losses.keys());
     for (kind, expected) in &golden.losses {
         let found = &found[kind];
         assert_eq!((found.len(), expected.len()), (10, 10), "{kind}");

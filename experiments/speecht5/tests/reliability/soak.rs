@@ -13,7 +13,7 @@ use crate::program::{output, text};
 /// Updates that are measured, set by `just soak`.
 const UPDATES: &str = "VOCABLE_SOAK";
 /// Without it: so many that what an update loses adds up.
-const SHORT: usize = 1000;
+const SHORT: usize = 400;
 /// Updates before anything is measured: the allocator takes memory in pieces of about 1.1 MB, of 70, whenever a batch asks
 /// for more at once than those before, which becomes rare in the first hundreds.
 const WARM: usize = 600;

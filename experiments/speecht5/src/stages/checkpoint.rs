@@ -1,0 +1,52 @@
+//! Stage `checkpoint`: published weights, for tasks to start from in place of the full model's pre-training.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::bail;
+use vocable_lab::config::{self, Change};
+use vocable_lab::{Cost, Stage, StageRun};
+use vocable_speecht5::checkpoint::{Checkpoint, TEXT_PARTS};
+use vocable_train::save_model;
+
+use super::data::vocabulary;
+use super::{MODEL, initial};
+use crate::config::RunConfig;
+
+/// The model in `path`, of which `hash` is what its files hold (spec section 9.4).
+///
+/// Its tokens are those of `data.vocabulary`. A corpus whose own characters are counted has others: then what depends on them
+/// keeps its initial weights.
+pub fn stage(c: &RunConfig, path: PathBuf, hash: String, prepare: &Arc<Stage>) -> Arc<Stage> {
+    let (model, seed, same_tokens) = (c.model.clone(), c.seed, c.data.vocabulary.is_some());
+    let body = move |run: &StageRun| {
+        let checkpoint = Checkpoint::open(&path)?;
+        let other = config::diff(&model, &checkpoint.resized(model.clone())?);
+        if !other.is_empty() {
+            let value = |change: &Change| if change.to.is_null() { "none".into() } else { change.to.to_string() };
+            let set: Vec<String> =
+                other.iter().map(|change| format!("model.{}={}", change.path, value(change))).collect();
+            bail!("{} is of other sizes than `model`; set {}", path.display(), set.join(" "));
+        }
+        let vocabulary = vocabulary(&run.input("prepare"))?;
+        let start = initial(&model, &vocabulary, seed);
+        let without: &[&str] = if same_tokens { &[] } else { &TEXT_PARTS };
+        let (start, report) = checkpoint.load_without(start, without)?;
+        let tokens = checkpoint.sizes()?.vocabulary;
+        if same_tokens && let Some(tokens) = tokens.filter(|&tokens| tokens != vocabulary.len()) {
+            let (path, here) = (path.display(), vocabulary.len());
+            bail!(
+                "{path} is of {tokens} tokens, data.vocabulary of {here}: give its own list, or leave data.vocabulary out"
+            );
+        }
+        report.strict(&["encoder", "decoder"], &path)?;
+        for part in &report.absent {
+            run.log(format!("{part} keeps its initial weights"))?;
+        }
+        Ok(save_model(&start, &run.outputs().join(MODEL))?)
+    };
+    Stage::new("checkpoint", 1, (&c.model, seed, hash, same_tokens))
+        .input("prepare", prepare)
+        .cost(Cost { steps: 0, parameters: 0, seconds: 5.0 })
+        .run(body)
+}
