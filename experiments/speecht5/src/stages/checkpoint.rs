@@ -40,6 +40,7 @@ pub fn stage(c: &RunConfig, path: PathBuf, hash: String, prepare: &Arc<Stage>) -
             );
         }
         report.strict(&["encoder", "decoder"], &path)?;
+        run.log(format!("weights of {}", path.display()))?;
         for part in &report.absent {
             run.log(format!("{part} keeps its initial weights"))?;
         }
