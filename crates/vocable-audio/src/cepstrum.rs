@@ -43,6 +43,16 @@ pub fn drop_quiet_frames(log_mel: &Frames, decibels: f64) -> Frames {
     Frames { data: kept.flat_map(|(row, _)| row).copied().collect(), width: log_mel.width }
 }
 
+/// Order of the cepstra that the mel-cepstral distance compares, and the power below the mean at which frames are silence, in
+/// dB (spec section 7.3).
+pub const DISTANCE_CEPSTRUM: (usize, f64) = (41, 20.0);
+
+/// The cepstra that the mel-cepstral distance compares, of a log10-mel spectrogram.
+pub fn distance_cepstrum(log_mel: &Frames) -> Frames {
+    let (order, decibels) = DISTANCE_CEPSTRUM;
+    mel_cepstrum(&drop_quiet_frames(log_mel, decibels), order)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

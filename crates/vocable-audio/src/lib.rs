@@ -14,7 +14,7 @@ mod standardise;
 mod stft;
 mod write;
 
-pub use cepstrum::{drop_quiet_frames, mel_cepstrum};
+pub use cepstrum::{DISTANCE_CEPSTRUM, distance_cepstrum, drop_quiet_frames, mel_cepstrum};
 pub use error::AudioError;
 pub use fbank::Fbank;
 pub use frames::Frames;

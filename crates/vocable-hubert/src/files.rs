@@ -95,13 +95,8 @@ impl Hubert {
             return Err(HubertError::Invalid { path: front_end, message });
         }
         let weights = Weights::open(path)?;
-        // Sizes may be any numbers, memory is not.
-        let held: usize = weights.tensors().map(|tensor| tensor.count()).sum();
-        if config.weights() > 2.0 * held as f64 + 1e6 {
-            let wanted = config.weights();
-            let message = format!("a model of {wanted:.1e} weights is described, but the file holds {held}");
-            return Err(HubertError::Invalid { path: weights.path().into(), message });
-        }
+        let wrong = |message| HubertError::Invalid { path: weights.path().into(), message };
+        weights.warrant(config.weights(), 2.0, 1e6).map_err(wrong)?;
         let model = config.init(&Init::new(Key::new(0), device));
         let (model, report) = load(&weights, &NAMES, model, &[], |name| NAMES.meaning(name))?;
         report.strict(&["extractor", "norm", "projection", "positional", "encoder"], weights.path())?;

@@ -13,6 +13,7 @@ use clap::ArgMatches;
 
 use crate::archive::{Archived, archive};
 use crate::args::{self, Alias, label, runs, scale, threads, words};
+use crate::command;
 use crate::compare::{Comparison, compare};
 use crate::config::{self, Config, diff};
 use crate::error::{ConfigError, Error, lines};
@@ -149,7 +150,7 @@ impl<C: Config> Cli<C> {
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
-        let command = command_line(self.name, args);
+        let command = command::line(self.name, args);
         let provenance = Provenance::of_this_process(command.clone(), self.version, self.build.clone());
         let runner = Runner::new(runs.to_owned(), provenance, interrupt);
         let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
@@ -159,7 +160,7 @@ impl<C: Config> Cli<C> {
         }
         let outcome = runner.run(&jobs.plan())?;
         // A table holds what other commands have run of it, too.
-        let whole = command_line(self.name, &without(args, &WAYS));
+        let whole = command::line(self.name, &command::without(args, &command::WAYS));
         for Job { table, trials, .. } in &jobs.0 {
             let record = Record::collect(table, trials, runs, &outcome, &whole, label(matches))?;
             let before = Record::read(&record.place(runs))?;
@@ -182,7 +183,7 @@ impl<C: Config> Cli<C> {
         let text = match matches.get_one::<Dialect>("export") {
             None => plan.text(runs)?,
             Some(&dialect) => {
-                export::script(&plan, runs, &command_line(self.name, &run_instead_of_plan(args)), dialect)?
+                export::script(&plan, runs, &command::line(self.name, &command::run_instead_of_plan(args)), dialect)?
             }
         };
         Ok(write!(out, "{text}")?)
@@ -459,44 +460,6 @@ fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>
     });
     records.sort_by(|a, b| (a.scale, &a.name).cmp(&(b.scale, &b.name)));
     Ok(records)
-}
-
-/// The options of a command line that choose cells or say how it works, which a table's numbers do not depend on.
-const WAYS: [&str; 6] = ["--row", "--column", "--runs", "--threads", "--jobs", "--progress"];
-
-/// The command line without some options, each of which has a value.
-fn without(args: &[OsString], options: &[&str]) -> Vec<OsString> {
-    let mut kept = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let text = arg.to_string_lossy();
-        match options.iter().find_map(|option| text.strip_prefix(option)) {
-            Some("") => drop(args.next()),
-            Some(value) if value.starts_with('=') => {}
-            _ => kept.push(arg.clone()),
-        }
-    }
-    kept
-}
-
-/// The command that runs what a `plan` command shows.
-fn run_instead_of_plan(args: &[OsString]) -> Vec<OsString> {
-    let mut args = without(args, &["--export"]);
-    if let Some(word) = args.iter_mut().find(|word| *word == "plan") {
-        *word = "run".into();
-    }
-    args
-}
-
-/// The command as it can be typed again: the program's name without its directory, arguments quoted where needed.
-fn command_line(name: &str, args: &[OsString]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+%@".contains(c);
-    let quote = |arg: &OsString| match arg.to_string_lossy() {
-        arg if !arg.is_empty() && arg.chars().all(plain) => arg.into_owned(),
-        arg => export::quoted(&arg),
-    };
-    let args = args.iter().skip(1).map(quote);
-    std::iter::once(name.to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
 /// Computes on as many threads as the arguments say.

@@ -13,35 +13,36 @@
 //!   tables/<table>-<scale>.json
 //! ```
 
-pub mod archive;
+mod archive;
 mod args;
 mod board;
-pub mod cli;
-pub mod compare;
+mod cli;
+mod command;
+mod compare;
 pub mod config;
-pub mod error;
-pub mod export;
+mod error;
+mod export;
 pub mod files;
 mod follow;
-pub mod gc;
+mod gc;
 mod grid;
-pub mod html;
+mod html;
 mod jobs;
-pub mod manifest;
+mod manifest;
 mod nearest;
-pub mod patch;
-pub mod plan;
-pub mod progress;
-pub mod record;
-pub mod report;
-pub mod runner;
-pub mod scale;
-pub mod score;
-pub mod stage;
-pub mod stage_run;
-pub mod table;
+mod patch;
+mod plan;
+mod progress;
+mod record;
+mod report;
+mod runner;
+mod scale;
+mod score;
+mod stage;
+mod stage_run;
+mod table;
 pub mod trace;
-pub mod verify;
+mod verify;
 mod watch;
 
 pub use cli::Cli;

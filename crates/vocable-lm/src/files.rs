@@ -83,12 +83,7 @@ impl LanguageModel {
             }
         };
         let wrong = |message: String| LmError::Invalid { path: weights.path().into(), message };
-        // Sizes may be any numbers, memory is not.
-        let held: usize = weights.tensors().map(|tensor| tensor.count()).sum();
-        if config.weights(dictionary.len()) > 2.0 * held as f64 + 1e6 {
-            let wanted = config.weights(dictionary.len());
-            return Err(wrong(format!("a model of {wanted:.1e} weights is described, but the file holds {held}")));
-        }
+        weights.warrant(config.weights(dictionary.len()), 2.0, 1e6).map_err(wrong)?;
         if let Some(rows) = rows(&weights).filter(|rows| *rows != dictionary.len()) {
             let message = format!("its embedding has {rows} rows, but its vocabulary {} tokens", dictionary.len());
             return Err(wrong(message));

@@ -8,7 +8,7 @@ use vocable_nets::Tokens;
 use vocable_nn::Mode;
 use vocable_objectives::{CrossEntropy, Losses, cross_entropy};
 use vocable_random::Key;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep};
 
 use crate::{LmConfig, TransformerLm};
 
@@ -120,13 +120,8 @@ impl Objective<TransformerLm> for LanguageModelling {
     }
 
     fn losses(&self, model: &TransformerLm, data: &Vec<Vec<u32>>, id: BatchId) -> Result<Losses, ObjectiveError> {
-        let (mode, device) = match id {
-            BatchId::Train { update, micro } => {
-                (Mode::Train(update_key(self.key, update, micro).fold("model")), self.device.clone())
-            }
-            BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
-        };
-        let found = self.marks.pass(model, data, &device, mode);
+        let (key, device) = id.pass(self.key, &self.device);
+        let found = self.marks.pass(model, data, &device, key.into());
         let per_token = found.negative_log_likelihood / found.tokens.max(1) as f64;
         Ok(Losses::new(&device)
             .add("lm/cross_entropy", 1.0, found.per_token())

@@ -12,6 +12,13 @@ pub enum Mode {
     Train(Key),
 }
 
+impl From<Option<Key>> for Mode {
+    /// Training with a key, evaluation without.
+    fn from(key: Option<Key>) -> Self {
+        key.map_or(Self::Eval, Self::Train)
+    }
+}
+
 impl Mode {
     /// The mode of a child called `branch`.
     #[must_use]

@@ -10,7 +10,7 @@ use vocable_data::corpus::Corpus;
 use vocable_data::crop;
 use vocable_data::manifest::Split;
 use vocable_data::sampler::Limits;
-use vocable_nn::{Init, Mode};
+use vocable_nn::Init;
 use vocable_objectives::{Losses, speaker_loss};
 use vocable_random::Key;
 use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, keep, update_key, usable};
@@ -170,15 +170,10 @@ impl Objective<XVectorClassifier> for SpeakerTraining {
     }
 
     fn losses(&self, model: &XVectorClassifier, data: &SpeakerData, id: BatchId) -> Result<Losses, ObjectiveError> {
-        let (mode, device) = match id {
-            BatchId::Train { update, micro } => {
-                (Mode::Train(update_key(self.key, update, micro).fold("model")), self.device.clone())
-            }
-            BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
-        };
+        let (key, device) = id.pass(self.key, &self.device);
         let shape = [data.classes.len(), data.frames, self.task.model.bands];
         let features = Tensor::from_data(TensorData::new(data.features.clone(), shape), &device);
-        let loss = speaker_loss(model.forward(features, mode), &data.classes);
+        let loss = speaker_loss(model.forward(features, key.into()), &data.classes);
         Ok(Losses::new(&device)
             .add("speakers/cross_entropy", 1.0, loss.per_sentence())
             .log("speakers/accuracy", loss.accuracy()))

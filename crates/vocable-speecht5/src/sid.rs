@@ -318,13 +318,8 @@ impl Objective<SpeakerClassifier> for Identification {
     }
 
     fn losses(&self, model: &SpeakerClassifier, data: &SidData, id: BatchId) -> Result<Losses, ObjectiveError> {
-        let (mode, device) = match id {
-            BatchId::Train { update, micro } => {
-                (Mode::Train(update_key(self.key, update, micro).fold("model")), self.device.clone())
-            }
-            BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
-        };
-        Ok(pass(model, &Waveforms::new(&data.crops, &device), &data.classes, self.config.margin, mode))
+        let (key, device) = id.pass(self.key, &self.device);
+        Ok(pass(model, &Waveforms::new(&data.crops, &device), &data.classes, self.config.margin, key.into()))
     }
 
     fn notes(&self) -> Vec<String> {

@@ -32,12 +32,18 @@ pub(crate) fn read_text(path: &Path) -> Result<String, TextError> {
         .map_err(|_| TextError::Pieces { what: path.display().to_string(), reason: "is not UTF-8".into() })
 }
 
-/// Writes beside the final name, then renames, so that no partial file is ever read.
+/// Writes beside the final name, then renames, so that no partial file is ever read, and none is left.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    beside.push(format!(".{}.partial", std::process::id()));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().inspect_err(|_| {
+        // That it may not exist either is no second error.
+        let _ = fs::remove_file(&beside);
+    })
 }

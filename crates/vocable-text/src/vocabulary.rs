@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Tokenizer;
 use crate::error::TextError;
 use crate::files::{read_text, write_whole};
 use crate::normalise::normalise_spelling;
@@ -145,6 +146,20 @@ impl CharVocabulary {
             return Err(TextError::Pieces { what: path.display().to_string(), reason });
         }
         Self::from_characters(characters).map_err(|error| named(error, path))
+    }
+
+    /// Reads the characters of a published model: a list of them ([`Self::read_list`]), or the tokenizer in its folder of
+    /// transformers.
+    ///
+    /// # Errors
+    /// Those of [`Self::read_list`] and [`Tokenizer::open`]; a tokenizer with other special tokens than SpeechT5's.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, TextError> {
+        let path = path.as_ref();
+        if !path.is_dir() {
+            return Self::read_list(path);
+        }
+        let pieces: Vec<String> = Tokenizer::open(path)?.spellings().into_iter().map(str::to_owned).collect();
+        Self::try_from(pieces).map_err(|error| named(error, path))
     }
 
     /// Reads what [`Self::save`] wrote.

@@ -44,6 +44,21 @@ fn every_code_point_has_the_normal_form_of_sentencepiece() {
 }
 
 #[test]
+fn the_characters_of_a_folder_have_the_identifiers_of_its_tokenizer() {
+    let (folder, text) = (fixture("hf/tts"), "yes; very fine");
+    let characters = CharVocabulary::open(&folder).unwrap();
+    assert_eq!((characters.len(), characters.mask(), characters.blank()), (50, 48, 49));
+    assert_eq!(characters.encode(text), Tokenizer::open(folder).unwrap().encode(text).ids);
+
+    // Without the tokens behind the model's.
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(fixture("hf/spm_char.model"), folder.path().join("spm_char.model")).unwrap();
+    let message = CharVocabulary::open(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("must end with <mask> <ctc_blank>"), "{message}");
+    assert!(message.contains(folder.path().to_str().unwrap()), "{message}");
+}
+
+#[test]
 fn a_folders_tokenizer_encodes_and_decodes() {
     let tokenizer = Tokenizer::open(fixture("hf/tts")).unwrap();
     assert_eq!((tokenizer.len(), tokenizer.model().len()), (50, 48));

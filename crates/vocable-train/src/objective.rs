@@ -1,8 +1,12 @@
 //! What a task gives the step loop: batches and their losses, for training and for validation.
 
 use burn::module::Module;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vocable_objectives::Losses;
+use vocable_random::Key;
+
+use crate::update_key;
 
 /// Any error of a task; the step loop adds the update and the batch.
 pub type ObjectiveError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,6 +26,23 @@ pub enum BatchId {
 }
 
 impl BatchId {
+    /// What a pass of the model over the batch is told, of a run's key and device: in training what its noise is drawn from, and the
+    /// device; in validation no noise, and the device without gradients.
+    pub fn pass(self, key: Key, device: &Device) -> (Option<Key>, Device) {
+        match self {
+            Self::Train { update, micro } => (Some(update_key(key, update, micro).fold("model")), device.clone()),
+            Self::Valid(_) => (None, device.clone().inner()),
+        }
+    }
+
+    /// Index of the update that it is trained on in, none in validation.
+    pub fn update(self) -> Option<usize> {
+        match self {
+            Self::Train { update, .. } => Some(update),
+            Self::Valid(_) => None,
+        }
+    }
+
     /// Its place among the batches of its update, or of its validation.
     pub(crate) fn position(self) -> usize {
         match self {

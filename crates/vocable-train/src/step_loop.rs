@@ -291,35 +291,7 @@ impl<'a, O> Run<'a, O> {
 
         let fixed = ranks::fixed(&model);
         let scale = self.state.loss_scale.map_or(1.0, |state| state.scale);
-        let (mut own, mut gradients) = (Vec::new(), GradientsAccumulator::new());
-        let mut usable = true;
-        for micro in (self.ranks.rank()..micro_batches).step_by(self.ranks.size()) {
-            let failed = |source| TrainError::Loss { update, micro, source };
-            let batch = match timed(&mut waited, || loader.next()) {
-                Ok(batch) => batch,
-                Err(source) => {
-                    let unusable = source.downcast::<Unusable>().map_err(failed)?;
-                    usable = false;
-                    own.push(Micro::unusable(micro, *unusable));
-                    continue;
-                }
-            };
-            let mut done = Micro::new(micro, &batch);
-            if usable {
-                let id = BatchId::Train { update: index, micro };
-                let loss = self.objective.losses(&model, &batch.data, id).map_err(failed)?;
-                drop(batch);
-                usable = done.lost(f64::from(loss.total.clone().into_scalar::<f32>()), loss.terms);
-                // A loss without any trainable part, such as one of frozen weights, has no graph.
-                if usable && loss.total.is_tracked() {
-                    let total = if scale == 1.0 { loss.total } else { loss.total.mul_scalar(scale) };
-                    let gradient = GradientsParams::from_grads(total.backward(), &model);
-                    gradients.accumulate(&model, gradient);
-                }
-            }
-            own.push(done);
-        }
-        let mut gradients = gradients.grads();
+        let (own, mut gradients) = self.backward(&model, loader, index, scale, &mut waited)?;
         let touched = ranks::touched(self.ranks, &model, &gradients);
         let told = ranks::exchange(self.ranks, (own, touched))?;
         let touched =
@@ -385,6 +357,50 @@ impl<'a, O> Run<'a, O> {
             }
         }
         Ok(model)
+    }
+
+    /// Losses of this rank's micro-batches of the update with that index, and the sum of their gradients, `scale` times as large.
+    /// What comes behind a batch that cannot be used is not computed any more.
+    fn backward<M: Module>(
+        &self,
+        model: &M,
+        loader: &mut Loader<O::Data>,
+        index: usize,
+        scale: f64,
+        waited: &mut Duration,
+    ) -> Result<(Vec<Micro>, GradientsParams), TrainError>
+    where
+        O: Objective<M>,
+    {
+        let (update, mut usable) = (index + 1, true);
+        let (mut own, mut gradients) = (Vec::new(), GradientsAccumulator::new());
+        for micro in (self.ranks.rank()..self.objective.micro_batches()).step_by(self.ranks.size()) {
+            let failed = |source| TrainError::Loss { update, micro, source };
+            let batch = match timed(waited, || loader.next()) {
+                Ok(batch) => batch,
+                Err(source) => {
+                    let unusable = source.downcast::<Unusable>().map_err(failed)?;
+                    usable = false;
+                    own.push(Micro::unusable(micro, *unusable));
+                    continue;
+                }
+            };
+            let mut done = Micro::new(micro, &batch);
+            if usable {
+                let id = BatchId::Train { update: index, micro };
+                let loss = self.objective.losses(model, &batch.data, id).map_err(failed)?;
+                drop(batch);
+                usable = done.lost(f64::from(loss.total.clone().into_scalar::<f32>()), loss.terms);
+                // A loss without any trainable part, such as one of frozen weights, has no graph.
+                if usable && loss.total.is_tracked() {
+                    let total = if scale == 1.0 { loss.total } else { loss.total.mul_scalar(scale) };
+                    let gradient = GradientsParams::from_grads(total.backward(), model);
+                    gradients.accumulate(model, gradient);
+                }
+            }
+            own.push(done);
+        }
+        Ok((own, gradients.grads()))
     }
 
     /// Adapts the scale of the loss to the gradient of an update that `reason` did not skip before; whether that explains a

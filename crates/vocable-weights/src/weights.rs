@@ -58,6 +58,19 @@ impl Weights {
         &self.path
     }
 
+    /// Whether a model of `wanted` weights can be what is in here: `times` as many as there are, and `always` more. Sizes that are
+    /// written somewhere may be any numbers, memory is not.
+    ///
+    /// # Errors
+    /// Both numbers, where it cannot.
+    pub fn warrant(&self, wanted: f64, times: f64, always: f64) -> Result<(), String> {
+        let held: usize = self.tensors().map(|tensor| tensor.count()).sum();
+        match wanted <= times * held as f64 + always {
+            true => Ok(()),
+            false => Err(format!("a model of {wanted:.1e} weights is described, but the file holds {held}")),
+        }
+    }
+
     /// The tensor of that name.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         self.by_name.get(name).map(|&number| self.tensor(number))

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use vocable_audio::{Frames, LogMel, drop_quiet_frames, mel_cepstrum};
+use vocable_audio::{Frames, LogMel, distance_cepstrum};
 use vocable_metrics::{
     BleuCounts, Bootstrap, EditCounts, Interval, LogMelCepstralDistance, aligned_errors, character_errors,
     log_mel_cepstral_distance, word_errors,
@@ -186,16 +186,13 @@ fn same(references: usize, hypotheses: usize, what: &str) -> Result<(), Unusable
     }
 }
 
-/// Order of the cepstrum, and the power below the mean at which frames are silence, in dB (spec section 7.3).
-const CEPSTRUM: (usize, f64) = (41, 20.0);
-
 fn distances(options: &Score) -> Result<Figure, Unusable> {
     let log_mel = LogMel::default();
     let cepstra = |files: &str| -> Result<Vec<Frames>, Unusable> {
         let inputs = Recordings::named(vec![files.into()]).expand()?;
         let cepstrum = |input: &crate::session::Input| {
             let (samples, _) = input.samples(log_mel.config().rate).map_err(Unusable)?;
-            Ok(mel_cepstrum(&drop_quiet_frames(&log_mel.log_mel(&samples), CEPSTRUM.1), CEPSTRUM.0))
+            Ok(distance_cepstrum(&log_mel.log_mel(&samples)))
         };
         inputs.iter().map(cepstrum).collect()
     };

@@ -10,7 +10,7 @@ use vocable_nn::{Dropout, Init, Linear, Mode};
 use vocable_objectives::{CrossEntropy, Losses, cross_entropy};
 use vocable_random::Key;
 use vocable_text::CharVocabulary;
-use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences, update_key};
+use vocable_train::{Batch, BatchId, Items, Objective, ObjectiveError, Sequences};
 
 /// Sizes and switches of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,11 +137,8 @@ impl Objective<Network> for Guessing {
     }
 
     fn losses(&self, network: &Network, places: &Places, id: BatchId) -> Result<Losses, ObjectiveError> {
-        let (mode, device) = match id {
-            BatchId::Train { update, micro } => (Mode::Train(update_key(self.key, update, micro)), self.device.clone()),
-            BatchId::Valid(_) => (Mode::Eval, self.device.clone().inner()),
-        };
-        let guessed = places.guessed(network, &device, mode);
+        let (key, device) = id.pass(self.key, &self.device);
+        let guessed = places.guessed(network, &device, key.into());
         Ok(Losses::new(&device)
             .add("guess/cross_entropy", 1.0, guessed.per_token())
             .log("guess/accuracy", guessed.accuracy()))

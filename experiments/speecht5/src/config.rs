@@ -90,12 +90,16 @@ impl RunConfig {
 }
 
 impl SpeechTask for Text {
+    const READS: bool = true;
+
     fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>> {
         &c.tts
     }
 }
 
 impl SpeechTask for Speech {
+    const SAYS_AGAIN: bool = true;
+
     fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>> {
         &c.vc
     }
@@ -137,7 +141,7 @@ pub struct DataConfig {
     /// (grammar for the shipped corpus, transcripts for others), or a file with a sentence a line.
     pub text: String,
     /// Characters in the order of their identifiers, one a line: fairseq's `dict.txt`, or the `.vocab` list of a SentencePiece
-    /// character model. None counts those of the corpus and its text.
+    /// character model; or a folder of transformers, for its tokenizer's. None counts those of the corpus and its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<PathBuf>,
     /// Sentences of text pre-training at most, the first of the text.

@@ -89,7 +89,7 @@ pub fn check_data(data: &DataConfig) -> Result<(), ConfigError> {
         return Err(ConfigError::Other(message));
     }
     if let Some(path) = &data.vocabulary {
-        CharVocabulary::read_list(path).map_err(|error| ConfigError::Other(format!("data.vocabulary: {error}")))?;
+        CharVocabulary::open(path).map_err(|error| ConfigError::Other(format!("data.vocabulary: {error}")))?;
     }
     Ok(())
 }
@@ -181,10 +181,10 @@ impl Pipeline {
         for needed in [Split::Train, Split::TestClean] {
             self.needs(c, needed)?;
         }
-        if I::TASK == "tts" {
+        if I::READS {
             self.needs_texts(c)?;
         }
-        if I::TASK == "vc" {
+        if I::SAYS_AGAIN {
             self.needs_parallel(c)?;
         }
         let heard = Heard { prepare: self.prepare(c)?, noise: self.noise::<I>(c)? };
@@ -302,7 +302,7 @@ impl Pipeline {
             ("transcripts" | "auto", _) => Text::Transcripts,
             (file, _) => Text::File { path: file.into(), hash: self.hash(Path::new(file), files::file_sha256)? },
         };
-        let vocabulary = c.data.vocabulary.as_deref().map(|path| self.hash(path, files::file_sha256)).transpose()?;
+        let vocabulary = c.data.vocabulary.as_deref().map(|path| self.content(path)).transpose()?;
         let (manifest, hash) = (known.path.clone(), known.hash.clone());
         let source = Source { manifest, hash, text, vocabulary, data: c.data.clone() };
         Ok(crate::stages::data::prepare(source, &self.datasets))
@@ -347,9 +347,7 @@ impl Pipeline {
                 "`checkpoint` stands for the full model's pre-training (`units.teacher`), which this row changes";
             return Err(Unavailable(message.into()));
         }
-        let of = if path.is_dir() { files::folder_hash } else { files::file_sha256 };
-        let hash = self.hash(path, of)?;
-        Ok(checkpoint::stage(c, path.to_owned(), hash, prepare))
+        Ok(checkpoint::stage(c, path.to_owned(), self.content(path)?, prepare))
     }
 
     /// The stage that takes the encoder of a published HuBERT model.
@@ -359,6 +357,11 @@ impl Pipeline {
         };
         let hash = self.hash(folder, files::folder_hash)?;
         Ok(hubert::stage(c, folder.clone(), hash, prepare))
+    }
+
+    /// The hash of what is there, a file or a folder.
+    fn content(&self, path: &Path) -> Result<String, Unavailable> {
+        self.hash(path, if path.is_dir() { files::folder_hash } else { files::file_sha256 })
     }
 
     /// The hash of a file or of a folder, which is asked for once.

@@ -72,15 +72,10 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// Whether a model is about as large as the file: sizes may be any numbers, memory is not.
+    /// Whether a model is about as large as the file.
     pub(crate) fn warrants(&self, config: &ModelConfig, vocabulary: usize) -> Result<(), String> {
         // Parts that the file lacks are small beside the others, or small altogether.
-        let (times, always) = (32.0, 16e6);
-        let held: usize = self.weights.tensors().map(|tensor| tensor.count()).sum();
-        match config.weights(vocabulary) {
-            wanted if wanted <= times * held as f64 + always => Ok(()),
-            wanted => Err(format!("a model of {wanted:.1e} weights is described, but the file holds {held}")),
-        }
+        self.weights.warrant(config.weights(vocabulary), 32.0, 16e6)
     }
 
     fn read_sizes(&self) -> Result<Sizes, String> {

@@ -371,12 +371,8 @@ impl Objective<Pretrainer> for Pretraining {
     }
 
     fn losses(&self, model: &Pretrainer, data: &PretrainData, id: BatchId) -> Result<Losses, ObjectiveError> {
-        let (update, mode, device) = match id {
-            BatchId::Train { update, micro } => {
-                (update, Mode::Train(update_key(self.key, update, micro).fold("model")), self.device.clone())
-            }
-            BatchId::Valid(_) => (0, Mode::Eval, self.device.clone().inner()),
-        };
+        let (key, device) = id.pass(self.key, &self.device);
+        let (update, mode) = (id.update().unwrap_or(0), Mode::from(key));
         Ok(match data {
             PretrainData::Speech(data) => {
                 let part = &self.speech.as_ref().expect("a speech batch has a stream").part;

@@ -41,13 +41,17 @@ pub fn check(folder: &Folder) -> Report {
         let pass = recipe.pass(&core, &batch, eos, blank, false, mode);
         case.state(&mut report, prefix, "encoder_in", &pass.encoded.input);
         case.state(&mut report, prefix, "encoder_out", &pass.encoded.states);
-        case.state(&mut report, prefix, "ctc_logits", &pass.ctc_logits);
+        case.state(&mut report, prefix, "ctc_logits", &pass.ctc_logits.expect("CTC has a weight"));
         case.state(&mut report, prefix, "logits", &pass.logits);
         let sentences = case.number(&format!("{prefix}log.nsentences"));
         for (ours, theirs) in [("asr/cross_entropy", "log.ce_loss"), ("asr/ctc", "log.ctc_loss")] {
             let value = pass.losses.get(ours).unwrap_or_else(|| panic!("{ours} is not reported"));
             let theirs = format!("{prefix}{theirs}");
             report.number(&theirs, value * sentences, case.number(&theirs));
+        }
+        if !mode.is_train() {
+            let errors = pass.losses.get("asr/ctc_errors").expect("evaluation counts them");
+            report.number("log.c_errors", errors * case.number("log.c_total"), case.number("log.c_errors"));
         }
         let loss = f64::from(pass.losses.total.clone().into_scalar::<f32>());
         report.number(&format!("{prefix}loss"), loss, case.number(&format!("{prefix}loss_per_sample_size")));

@@ -212,7 +212,7 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
         run.log(format!("left out {left} sentences after the first data.sentences = {}", source.data.sentences))?;
     }
     let vocabulary = match &source.data.vocabulary {
-        Some(path) => CharVocabulary::read_list(path)?,
+        Some(path) => CharVocabulary::open(path)?,
         None => {
             let train = manifest.split(Split::Train).into_iter();
             let transcripts = train.map(|index| manifest.utterances[index].text.as_str());

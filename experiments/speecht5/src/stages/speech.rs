@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use vocable_audio::{Frames, GriffinLim, LogMel, drop_quiet_frames, mel_cepstrum, write_wav};
+use vocable_audio::{DISTANCE_CEPSTRUM, Frames, GriffinLim, LogMel, distance_cepstrum, write_wav};
 use vocable_data::corpus::RATE;
 use vocable_data::manifest::Split;
 use vocable_lab::{Cost, Scores, Stage, StageRun};
@@ -27,8 +27,6 @@ use crate::pipeline::{Heard, Inputs};
 const SPOKEN: &str = "spoken.json";
 const SPOKEN_MELS: &str = "log-mel.f32";
 const HEARD_MELS: &str = "heard-log-mel.f32";
-/// Order of the mel-cepstrum and the power below the mean at which frames are silence, in dB (spec section 7.3).
-const CEPSTRUM: (usize, f64) = (41, 20.0);
 /// Iterations of Griffin-Lim for the samples and the recogniser.
 pub(super) const GRIFFIN_LIM: usize = 32;
 
@@ -52,6 +50,11 @@ pub(super) struct Item {
 
 /// A task that ends in speech, as the pipeline needs it.
 pub trait SpeechTask: SpeechInput + Serialize {
+    /// Whether it reads what it says: every utterance needs a text.
+    const READS: bool = false;
+    /// Whether it says in one voice what it hears in another: some sentence needs two.
+    const SAYS_AGAIN: bool = false;
+
     /// Its recipe.
     fn recipe(c: &RunConfig) -> &Recipe<SpeechTaskConfig<Self>>;
 
@@ -179,7 +182,7 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<(Item, Frames, Frames)>>
 pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let (seed, speaker, datasets) = (c.seed, c.model.speaker, Arc::clone(datasets));
     let kind = format!("score-{}", I::TASK);
-    Stage::new(kind, 3, CEPSTRUM).input("prepare", &heard.prepare).input("decode", decode).run(move |run| {
+    Stage::new(kind, 3, DISTANCE_CEPSTRUM).input("prepare", &heard.prepare).input("decode", decode).run(move |run| {
         let dataset = datasets.open(run, speaker)?;
         let (mut distances, mut unchanged) = (Vec::new(), Vec::new());
         let (mut ended, mut focus, mut speakers, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -187,10 +190,10 @@ pub fn score<I: SpeechTask>(c: &RunConfig, heard: &Heard, decode: &Arc<Stage>, d
             let target = find(&dataset, &item.target)?;
             speakers.push(dataset.utterance(target).speaker.clone());
             texts.push(dataset.utterance(target).text.as_str());
-            let truth = cepstrum(&*dataset.mel(target)?);
-            distances.push(distance(&cepstrum(&said), &truth));
+            let truth = distance_cepstrum(&*dataset.mel(target)?);
+            distances.push(distance(&distance_cepstrum(&said), &truth));
             if item.heard > 0 {
-                unchanged.push(distance(&cepstrum(&heard), &truth));
+                unchanged.push(distance(&distance_cepstrum(&heard), &truth));
             }
             ended.push(if item.ended { 100.0 } else { 0.0 });
             focus.push(item.focus);
@@ -274,10 +277,6 @@ pub fn hear<I: SpeechTask>(
 fn find(dataset: &Dataset, id: &str) -> anyhow::Result<usize> {
     let utterances = &dataset.corpus.manifest().utterances;
     utterances.iter().position(|utterance| utterance.id == id).with_context(|| format!("no utterance is called {id}"))
-}
-
-fn cepstrum(mel: &Frames) -> Frames {
-    mel_cepstrum(&drop_quiet_frames(mel, CEPSTRUM.1), CEPSTRUM.0)
 }
 
 fn distance(a: &Frames, b: &Frames) -> f64 {

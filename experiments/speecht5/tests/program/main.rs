@@ -295,76 +295,57 @@ fn tasks_may_start_from_a_published_encoder() {
     assert!(row["cells"][0]["value"].as_f64().is_some_and(f64::is_finite), "{row}");
 }
 
-/// The sizes of the model in `fixtures/official`.
-const OF_THE_OFFICIAL: [&str; 13] = [
-    "model.width=32",
-    "model.feed_forward=48",
-    "model.heads=4",
-    "model.encoder_layers=2",
-    "model.decoder_layers=2",
-    "model.encoder_relative_position=160",
-    "model.extractor_channels=24",
-    "model.positional_kernel=128",
-    "model.positional_groups=16",
-    "model.prenet_units=24",
-    "model.speaker=16",
-    "model.postnet_channels=16",
-    "sid.train.updates=2",
-];
-
 #[test]
 fn tasks_may_start_from_a_published_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let runs = folder.path().join("runs");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/official/model.pt");
-    let checkpoint = format!("checkpoint={}", fixture.display());
-    let row = ["run", "sid", "--scale", "smoke", "--row", "SpeechT5", "--column", "SID", &checkpoint];
-    let run = |more: &[&str]| speecht5(&runs, &[&row[..], more].concat());
-    let refused = run(&[]);
-    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stdout));
-    let message = text(&refused.stderr);
-    assert!(
-        message.contains("model.pt is of other sizes than `model`; set model.width=32 model.feed_forward=48 "),
-        "{message}"
-    );
-
-    // The corpus counts other characters: what depends on them starts anew.
-    std::fs::remove_dir_all(&runs).unwrap();
-    let output = run(&OF_THE_OFFICIAL);
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    let log = std::fs::read_to_string(stage_of(&runs, "checkpoint").join("log.txt")).unwrap();
-    assert!(log.contains("tokens keeps its initial weights") && log.contains("ctc keeps its initial weights"), "{log}");
-    assert!(
-        !runs
-            .join("stages")
-            .read_dir()
-            .unwrap()
-            .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with("pretrain") })
-    );
-
-    // With its own list of characters everything is taken: 5 + 23 + 2 tokens.
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     let list = folder.path().join("dict.txt");
-    let vocabulary = format!("data.vocabulary={}", list.display());
     let listed = |count: usize| {
         std::fs::write(&list, ('a'..='z').take(count).map(|c| format!("{c} 1\n")).collect::<String>()).unwrap();
-        std::fs::remove_dir_all(&runs).unwrap();
-        run(&[&OF_THE_OFFICIAL[..], &[&vocabulary]].concat())
     };
-    let output = listed(23);
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    let log = std::fs::read_to_string(stage_of(&runs, "checkpoint").join("log.txt")).unwrap();
-    assert!(!log.contains("keeps its initial weights"), "{log}");
-    let message = text(&listed(20).stderr);
-    assert!(message.contains("model.pt is of 30 tokens, data.vocabulary of 27"), "{message}");
+    listed(23);
+    // The 30 tokens of the first: 5, the 23 of the list, and 2.
+    for (published, tokens) in [("official/model.pt", list.clone()), ("hf/asr", fixtures.join("hf/asr"))] {
+        let runs = folder.path().join("runs");
+        let checkpoint = format!("checkpoint={}", fixtures.join(published).display());
+        let row = ["run", "sid", "--scale", "smoke", "--row", "SpeechT5", "--column", "SID", "sid.train.updates=2"];
+        let run = |more: &[&str]| speecht5(&runs, &[&row[..], &[&checkpoint], more].concat());
+        let log = || std::fs::read_to_string(stage_of(&runs, "checkpoint").join("log.txt")).unwrap();
+        let again = || std::fs::remove_dir_all(&runs).unwrap();
 
-    // It stands for the full pre-training, and for no other.
-    let rows = ["run", "ablation", "--scale", "smoke", "--row", "w/o text PT", "--column", "SID", &checkpoint];
-    let output = speecht5(&runs, &rows);
-    assert!(
-        text(&output.stdout).contains("`checkpoint` stands for the full model's pre-training"),
-        "{}",
-        text(&output.stdout)
-    );
+        let refused = text(&run(&[]).stderr);
+        let (_, sizes) = refused.split_once("is of other sizes than `model`; set ").expect(&refused);
+        let sizes: Vec<&str> = sizes.lines().next().unwrap().split(' ').collect();
+        assert!(sizes.contains(&"model.heads=4"), "{refused}");
+        again();
+
+        // The corpus counts other characters: what depends on them starts anew.
+        let output = run(&sizes);
+        assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+        assert!(log().contains("tokens keeps its initial weights"), "{}", log());
+        let pretrained = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().file_name().to_string_lossy().starts_with("pretrain")
+        };
+        assert!(!runs.join("stages").read_dir().unwrap().any(pretrained));
+        again();
+
+        let tokens = format!("data.vocabulary={}", tokens.display());
+        let output = run(&[&sizes[..], &[&tokens]].concat());
+        assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+        assert!(!log().contains("tokens keeps its initial weights"), "{}", log());
+        again();
+
+        listed(20);
+        let fewer = format!("data.vocabulary={}", list.display());
+        let message = text(&run(&[&sizes[..], &[&fewer]].concat()).stderr);
+        assert!(message.contains(" tokens, data.vocabulary of 27"), "{message}");
+        again();
+
+        // It stands for the full pre-training, and for no other.
+        let rows = ["run", "ablation", "--scale", "smoke", "--row", "w/o text PT", "--column", "SID", &checkpoint];
+        let output = text(&speecht5(&runs, &rows).stdout);
+        assert!(output.contains("`checkpoint` stands for the full model's pre-training"), "{output}");
+    }
 }
 
 #[test]
