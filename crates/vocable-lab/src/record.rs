@@ -41,7 +41,7 @@ pub struct Record {
     /// Source trees they were run from.
     pub code: Vec<Git>,
     /// Stages that have begun for cells which lack a number, of a seed at least: what the table does not show yet, but is
-    /// not [unused](crate::gc::unused) either.
+    /// not unused (`gc`) either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub begun: Vec<String>,
     /// The rows in the table's order.
