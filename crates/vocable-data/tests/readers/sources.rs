@@ -143,6 +143,8 @@ fn a_recording_that_took_the_place_of_another_is_prepared_again() {
     let folders = Folders::new();
     // Older than what is prepared of the first, as what is moved or copied with its times may be.
     folders.wav("better.wav", 16_000, 1, 0.5, 400.0);
+    let older = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options().write(true).open(folders.at("better.wav")).unwrap().set_modified(older).unwrap();
     folders.wav("r.wav", 16_000, 1, 0.5, 300.0);
     folders.write("list.jsonl", r#"{"id":"a","audio":"r.wav","speaker":"anna","seconds":0.5,"split":"train"}"#);
     let prepare = || jsonl::prepare(&folders.at("list.jsonl"), &folders.to(), false, &()).unwrap().kept;
