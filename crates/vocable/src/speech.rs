@@ -106,22 +106,22 @@ impl<'a> Speaking<'a> {
             Some(folder) => Vocoder::open(folder, &model.device)?,
             None => Vocoder::griffin_lim(LogMel::new(log_mel.clone())),
         };
-        let (mel, rate) = (model.folder.model_config().mel, vocoder.rate());
+        let (mel, rate, hop) = (model.folder.model_config().mel, vocoder.rate(), vocoder.hop());
+        let path = options.vocoder.as_deref().unwrap_or(&model.folder.path).display();
         if vocoder.mel().unwrap_or(log_mel.bands) != mel || rate != log_mel.rate {
             let theirs = vocoder.mel().unwrap_or(log_mel.bands);
-            let (path, hertz) = (options.vocoder.as_deref().unwrap_or(&model.folder.path).display(), log_mel.rate);
+            let hertz = log_mel.rate;
             let message = format!("{path}: {theirs} mel bins at {rate} Hz, but the model makes {mel} at {hertz} Hz");
+            return Err(Unusable(message));
+        }
+        if hop != log_mel.hop {
+            let message = format!("{path}: {hop} samples a frame, but the model's frames are {} apart", log_mel.hop);
             return Err(Unusable(message));
         }
         let rule = match options.stop_rule {
             Rule::Any => StopRule::Any,
             Rule::Sum => StopRule::Sum,
         };
-        if vocoder.hop() != log_mel.hop {
-            let (path, hop) = (options.vocoder.as_deref().unwrap_or(&model.folder.path).display(), vocoder.hop());
-            let message = format!("{path}: {hop} samples a frame, but the model's frames are {} apart", log_mel.hop);
-            return Err(Unusable(message));
-        }
         let max_ratio = options.max_len_ratio;
         if !(max_ratio > 0.0 && max_ratio <= LONGEST_RATIO) {
             let wanted = format!("a number above 0, at most {LONGEST_RATIO}, is expected");

@@ -199,9 +199,9 @@ pub struct UnitsConfig {
 impl UnitsConfig {
     /// Clusters of the units that pre-training predicts.
     pub fn used(&self) -> usize {
-        let second = self.second.map_or(self.clusters, |second| second.clusters);
-        let published = self.hubert.as_ref().map_or(second, |hubert| hubert.clusters);
-        self.labels.as_ref().map_or(published, |labels| labels.clusters)
+        let labels = self.labels.as_ref().map(|labels| labels.clusters);
+        let hubert = self.hubert.as_ref().map(|hubert| hubert.clusters);
+        labels.or(hubert).or(self.second.map(|second| second.clusters)).unwrap_or(self.clusters)
     }
 }
 

@@ -302,7 +302,8 @@ impl Pipeline {
             ("transcripts" | "auto", _) => Text::Transcripts,
             (file, _) => Text::File { path: file.into(), hash: self.hash(Path::new(file), files::file_sha256)? },
         };
-        let vocabulary = c.data.vocabulary.as_deref().map(|path| self.content(path)).transpose()?;
+        let unreadable = |error: vocable_text::TextError| Unavailable(error.to_string());
+        let vocabulary = c.data.vocabulary.as_ref().map(CharVocabulary::open).transpose().map_err(unreadable)?;
         let (manifest, hash) = (known.path.clone(), known.hash.clone());
         let source = Source { manifest, hash, text, vocabulary, data: c.data.clone() };
         Ok(crate::stages::data::prepare(source, &self.datasets))
@@ -347,7 +348,8 @@ impl Pipeline {
                 "`checkpoint` stands for the full model's pre-training (`units.teacher`), which this row changes";
             return Err(Unavailable(message.into()));
         }
-        Ok(checkpoint::stage(c, path.to_owned(), self.content(path)?, prepare))
+        let hash = self.hash(path, if path.is_dir() { files::folder_hash } else { files::file_sha256 })?;
+        Ok(checkpoint::stage(c, path.to_owned(), hash, prepare))
     }
 
     /// The stage that takes the encoder of a published HuBERT model.
@@ -357,11 +359,6 @@ impl Pipeline {
         };
         let hash = self.hash(folder, files::folder_hash)?;
         Ok(hubert::stage(c, folder.clone(), hash, prepare))
-    }
-
-    /// The hash of what is there, a file or a folder.
-    fn content(&self, path: &Path) -> Result<String, Unavailable> {
-        self.hash(path, if path.is_dir() { files::folder_hash } else { files::file_sha256 })
     }
 
     /// The hash of a file or of a folder, which is asked for once.

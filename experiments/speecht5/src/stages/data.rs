@@ -39,8 +39,8 @@ pub struct Source {
     pub hash: String,
     /// The text of text pre-training.
     pub text: Text,
-    /// SHA-256 of the list of characters; none counts them.
-    pub vocabulary: Option<String>,
+    /// The characters that it is written in; none counts its own.
+    pub vocabulary: Option<CharVocabulary>,
     /// What is taken.
     pub data: DataConfig,
 }
@@ -129,27 +129,24 @@ impl Datasets {
 
     /// What a `prepare` or `noise` stage kept of its corpus, and where that lies.
     fn manifest(&self, prepared: &Path) -> anyhow::Result<(Manifest, Place)> {
-        let kept: Kept =
-            vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
-        let place = self.places.lock().expect("nothing panics in here").get(&kept.hash).cloned();
-        let place = place.context("the corpus of a run is known")?;
-        let mut manifest = Manifest::read(&place.manifest)?;
-        let ids: HashSet<&str> = kept.ids.iter().map(String::as_str).collect();
+        let (mut manifest, kept, place) = self.read(prepared)?;
+        let ids: HashSet<&str> = kept.iter().map(String::as_str).collect();
         manifest.utterances.retain(|utterance| ids.contains(utterance.id.as_str()));
         Ok((manifest, place))
     }
 
-    /// All utterances of a split in the manifest that a `prepare` stage read, whether it kept them or not.
-    pub fn whole(&self, prepared: &Path, split: Split) -> anyhow::Result<Vec<Utterance>> {
-        let (_, place) = self.manifest(prepared)?;
-        let utterances = Manifest::read(&place.manifest)?.utterances;
-        Ok(utterances.into_iter().filter(|utterance| utterance.split == split).collect())
+    /// The whole manifest that a `prepare` stage read, and the names of the utterances that it kept, in the manifest's order.
+    pub fn whole(&self, prepared: &Path) -> anyhow::Result<(Manifest, Vec<String>)> {
+        let (manifest, kept, _) = self.read(prepared)?;
+        Ok((manifest, kept))
     }
 
-    /// The names of the utterances that a `prepare` stage kept, in the corpus' order.
-    pub fn kept(&self, prepared: &Path) -> anyhow::Result<Vec<String>> {
-        let utterances = self.manifest(prepared)?.0.utterances;
-        Ok(utterances.into_iter().map(|utterance| utterance.id).collect())
+    fn read(&self, prepared: &Path) -> anyhow::Result<(Manifest, Vec<String>, Place)> {
+        let kept: Kept =
+            vocable_lab::files::read_json(&prepared.join(UTTERANCES))?.context("the corpus is prepared")?;
+        let place = self.places.lock().expect("nothing panics in here").get(&kept.hash).cloned();
+        let place = place.context("the corpus of a run is known")?;
+        Ok((Manifest::read(&place.manifest)?, kept.ids, place))
     }
 
     /// Remembers where the corpus with a hash lies: a finished stage may outlive a move of its corpus.
@@ -185,7 +182,7 @@ pub fn prepare(source: Source, datasets: &Arc<Datasets>) -> Arc<Stage> {
     let identity = (&source.hash, source.data.limit, text, source.data.sentences, source.data.skip_bad);
     let stage = match &source.vocabulary {
         None => Stage::new("prepare", 1, identity),
-        Some(listed) => Stage::new("prepare", 1, (identity, listed)),
+        Some(given) => Stage::new("prepare", 1, (identity, given)),
     };
     stage.cost(Cost { steps: 0, parameters: 0, seconds: 2.0 }).run(move |run| body(run, &source))
 }
@@ -211,8 +208,8 @@ fn body(run: &StageRun, source: &Source) -> anyhow::Result<()> {
     if left > 0 {
         run.log(format!("left out {left} sentences after the first data.sentences = {}", source.data.sentences))?;
     }
-    let vocabulary = match &source.data.vocabulary {
-        Some(path) => CharVocabulary::open(path)?,
+    let vocabulary = match &source.vocabulary {
+        Some(given) => given.clone(),
         None => {
             let train = manifest.split(Split::Train).into_iter();
             let transcripts = train.map(|index| manifest.utterances[index].text.as_str());

@@ -124,16 +124,17 @@ pub fn from_files(
         .input("prepare", prepare)
         .cost(Cost { steps: 0, parameters: 0, seconds: 1.0 })
         .run(move |run| {
-            let prepared = run.input("prepare");
+            let (manifest, kept) = datasets.whole(&run.input("prepare"))?;
             let mut read = HashMap::new();
             for &(split, _) in &heard {
                 let path = labels_of(&labels.folder, split);
-                let (lines, utterances) = (labels::read(&path)?, datasets.whole(&prepared, split)?);
+                let (lines, utterances) = (labels::read(&path)?, manifest.split(split));
                 if lines.len() != utterances.len() {
                     let (path, lines, count) = (path.display(), lines.len(), utterances.len());
                     bail!("{path} has {lines} lines, the manifest {count} utterances of `{split}`");
                 }
-                for (number, (units, utterance)) in lines.into_iter().zip(utterances).enumerate() {
+                for (number, (units, index)) in lines.into_iter().zip(utterances).enumerate() {
+                    let utterance = &manifest.utterances[index];
                     let at = || format!("{}:{}: {}", path.display(), number + 1, utterance.id);
                     let frames = utterance.seconds * LABEL_RATE;
                     if let Some(unit) = units.iter().find(|&&unit| unit as usize >= labels.clusters) {
@@ -142,11 +143,10 @@ pub fn from_files(
                     if (units.len() as f64 - frames).abs() > APART {
                         bail!("{} has {} units, where {LABEL_RATE} a second are about {frames:.0}", at(), units.len());
                     }
-                    read.insert(utterance.id, units);
+                    read.insert(utterance.id.as_str(), units);
                 }
             }
-            let kept = datasets.kept(&prepared)?;
-            let units: Vec<Vec<u32>> = kept.iter().map(|id| read.remove(id).unwrap_or_default()).collect();
+            let units: Vec<Vec<u32>> = kept.iter().map(|id| read.remove(id.as_str()).unwrap_or_default()).collect();
             Ok(labels::write(&run.outputs().join(LABELS), &units)?)
         })
 }

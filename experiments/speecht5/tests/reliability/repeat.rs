@@ -124,7 +124,7 @@ fn half_precision_follows_the_curves_of_f32() {
     // Products keep 8 bits of mantissa in bf16, 11 in f16; masks, dropouts and batches are the same. Rounding moved losses by up
     // to 8.8e-4 and 5.8e-4 in ten updates with AVX-512, by 8.2e-4 and 1.1e-3 without; another dropout mask moves the first one by
     // a hundredth.
-    for precision in ["bf16", "f16"] {
+    for (precision, tolerance) in [("bf16", 4e-3), ("f16", 2e-3)] {
         let rounded = of(precision);
         let mut most = 0.0_f64;
         for (kind, exact) in &exact {
@@ -134,7 +134,7 @@ fn half_precision_follows_the_curves_of_f32() {
             }
         }
         println!("{precision}: at most {most:.1e}");
-        assert!(most > 1e-7 && most < 4e-3, "{precision}: {most:.1e}");
+        assert!(most > 1e-7 && most < tolerance, "{precision}: {most:.1e}");
     }
 }
 
