@@ -82,11 +82,11 @@ pub enum AudioError {
         index: usize,
     },
     /// The file could not be written; nothing is left under its name that was not there before.
-    #[error("{}: cannot be written: {reason}", path.display())]
+    #[error("{}: cannot be written: {source}", path.display())]
     Write {
         /// The file that was to be written.
         path: PathBuf,
         /// What went wrong.
-        reason: String,
+        source: std::io::Error,
     },
 }

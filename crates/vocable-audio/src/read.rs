@@ -1,6 +1,5 @@
 //! Recordings from WAV, FLAC and Ogg Vorbis files.
 
-use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -127,13 +126,7 @@ fn mean(frame: &[f32]) -> f32 {
 
 impl Stream {
     fn open(path: &Path) -> Result<Self, AudioError> {
-        let kind = std::fs::metadata(path).map_err(failed(path))?;
-        // A pipe would be waited for, and a device need not end.
-        if !(kind.is_file() || kind.is_dir()) {
-            return Err(failed(path)(std::io::Error::new(ErrorKind::InvalidInput, "is no regular file")));
-        }
-        let file = File::open(path).map_err(failed(path))?;
-        Self::new(file, path)
+        Self::new(vocable_files::open(path).map_err(failed(path))?, path)
     }
 
     fn new(mut source: impl MediaSource + 'static, path: &Path) -> Result<Self, AudioError> {

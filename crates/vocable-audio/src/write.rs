@@ -1,6 +1,6 @@
 //! Recordings to WAV files.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
@@ -18,18 +18,8 @@ pub fn write_wav(path: impl AsRef<Path>, samples: &[f32], rate: u32) -> Result<(
     if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
         return Err(AudioError::NonFinite { path: path.into(), index });
     }
-    let failed = |reason: String| AudioError::Write { path: path.into(), reason };
-    let Some(name) = path.file_name() else {
-        return Err(failed("the path names no file".into()));
-    };
-    let beside = path.with_file_name(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
-    let written = encode(&beside, samples, rate)
-        .map_err(|error| error.to_string())
-        .and_then(|()| fs::rename(&beside, path).map_err(|error| error.to_string()));
-    written.map_err(|reason| {
-        let _ = fs::remove_file(&beside);
-        failed(reason)
-    })
+    vocable_files::write_with(path, |beside| encode(beside, samples, rate).map_err(io::Error::other))
+        .map_err(|source| AudioError::Write { path: path.into(), source })
 }
 
 fn encode(path: &Path, samples: &[f32], rate: u32) -> Result<(), hound::Error> {
@@ -47,6 +37,8 @@ fn encode(path: &Path, samples: &[f32], rate: u32) -> Result<(), hound::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

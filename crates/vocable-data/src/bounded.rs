@@ -1,7 +1,7 @@
 //! Files of others, read within limits: a list that came with a corpus may be of any size, a pipe or a device.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::DataError;
@@ -9,25 +9,16 @@ use crate::DataError;
 /// Bytes of the longest line of a manifest or list; those of an utterance have some hundred, its units some thousand.
 pub const LONGEST_LINE: usize = 1 << 20;
 /// Bytes of the largest file that holds one value: a speaker's vector, an utterance's text.
-pub const LARGEST_VALUE: usize = 1 << 20;
+pub const LARGEST_VALUE: u64 = 1 << 20;
 
-/// Opens a regular file, also through links: a pipe would be waited for, and a device need not end.
+/// Opens a regular file.
 pub(crate) fn open(path: &Path) -> Result<File, DataError> {
-    let kind = std::fs::metadata(path).map_err(DataError::io(path))?;
-    if !(kind.is_file() || kind.is_dir()) {
-        return Err(DataError::io(path)(Error::new(ErrorKind::InvalidInput, "is no regular file")));
-    }
-    File::open(path).map_err(DataError::io(path))
+    vocable_files::open(path).map_err(DataError::io(path))
 }
 
 /// The content of a file of at most `limit` bytes.
-pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Vec::new();
-    open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(DataError::io(path))?;
-    if bytes.len() > limit {
-        return Err(DataError::file(path, format!("has more than the {limit} bytes that such a file may have")));
-    }
-    Ok(bytes)
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
+    vocable_files::read(path, limit).map_err(DataError::io(path))
 }
 
 /// Hands every line of a UTF-8 file to `each`, with its number (from 1), without its end and the file's byte-order mark.

@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use sha2::{Digest, Sha256};
 use vocable_audio::Frames;
+use vocable_files::sha256;
 
 use crate::files::write_atomically;
-use crate::manifest::hex;
 use crate::{DataError, bounded};
 
 const TENSOR: &str = "features";
 const CHECK: &str = "sha256";
 /// Bytes of the largest file that is read: three days of log-mels.
-const LARGEST: usize = 1 << 32;
+const LARGEST: u64 = 1 << 32;
 
 /// A folder of features, each in a file that is called after what they are of: the content of a recording, and how they are computed.
 #[derive(Clone, Debug)]
@@ -49,7 +48,7 @@ impl FeatureFolder {
 
 fn write(path: &Path, frames: &Frames) -> Result<(), DataError> {
     let bytes: Vec<u8> = frames.data.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let check = HashMap::from([(CHECK.to_owned(), hex(&Sha256::digest(&bytes)))]);
+    let check = HashMap::from([(CHECK.to_owned(), sha256(&bytes))]);
     let shape = vec![frames.len(), frames.width];
     let tensor = TensorView::new(Dtype::F32, shape, &bytes).expect("the shape fits");
     let file = safetensors::serialize([(TENSOR, tensor)], Some(check)).expect("one tensor is always serialisable");
@@ -63,7 +62,7 @@ fn read(path: &Path) -> Option<Frames> {
     let file = SafeTensors::deserialize(&bytes).ok()?;
     let tensor = file.tensor(TENSOR).ok()?;
     let (Dtype::F32, &[_, width]) = (tensor.dtype(), tensor.shape()) else { return None };
-    let whole = header.metadata().as_ref()?.get(CHECK)? == &hex(&Sha256::digest(tensor.data()));
+    let whole = header.metadata().as_ref()?.get(CHECK)? == &sha256(tensor.data());
     let values = tensor.data().as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
     whole.then(|| Frames::new(values, width))
 }

@@ -5,9 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use vocable_weights::write_whole;
+use vocable_files::{hex, write_with};
 
-use crate::manifest::hex;
 use crate::{DataError, bounded};
 
 /// Writes `path` through `fill`: beside it first, then flushed to disk, then renamed, so that a reader never sees a
@@ -26,7 +25,7 @@ pub fn write_atomically(
         writer.flush()
     };
     let parents = path.parent().map_or(Ok(()), fs::create_dir_all);
-    parents.and_then(|()| write_whole(path, write)).map_err(DataError::io(path))
+    parents.and_then(|()| write_with(path, write)).map_err(DataError::io(path))
 }
 
 /// SHA-256, in hex, over the names and the bytes of the files in a folder; folders in it and hidden files are left out.

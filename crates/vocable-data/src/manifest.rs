@@ -17,6 +17,7 @@ use std::str::FromStr;
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
+use vocable_files::hex;
 
 use crate::files::{hash_file, write_atomically};
 use crate::{DataError, bounded};
@@ -337,11 +338,6 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = crate::files::entries(folder)?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     Ok(files)
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The parser's message without its "at line 1", which would contradict the manifest's line number.

@@ -78,10 +78,8 @@ mod tests {
 
     use std::fs;
 
-    use sha2::{Digest, Sha256};
-
     use super::*;
-    use crate::manifest::{Split, hex};
+    use crate::manifest::Split;
 
     #[test]
     fn every_kind_of_bad_file_is_listed_by_name_and_reason() {
@@ -96,7 +94,7 @@ mod tests {
         let bytes = fs::read(at("good.wav")).unwrap();
         fs::write(at("truncated.wav"), &bytes[..bytes.len() / 2]).unwrap();
 
-        let sha256 = |name: &str| hex(&Sha256::digest(fs::read(at(name)).unwrap()));
+        let sha256 = |name: &str| vocable_files::sha256(fs::read(at(name)).unwrap());
         let (same, other) = (sha256("good.wav"), sha256("slow.wav"));
         vocable_audio::write_wav(at("same.wav"), &tone, 16_000).unwrap();
         vocable_audio::write_wav(at("other.wav"), &tone, 16_000).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use vocable_files::sha256;
 
 /// A complete, typed run configuration: any plain struct that serde can write and read back.
 ///
@@ -30,17 +30,7 @@ pub fn tree(config: &impl Serialize) -> Value {
 pub fn hash(tree: &Value) -> String {
     let mut tree = tree.clone();
     tree.sort_all_objects();
-    text_hash(&tree.to_string())
-}
-
-/// The SHA-256 of a text, as 64 hexadecimal digits.
-pub(crate) fn text_hash(text: &str) -> String {
-    hex(&Sha256::digest(text))
-}
-
-/// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(tree.to_string())
 }
 
 /// The tree as TOML, optional parts that are switched off as the string "none".

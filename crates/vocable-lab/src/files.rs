@@ -1,24 +1,20 @@
 //! Files that are either whole or absent.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use vocable_weights::write_whole;
+use vocable_files::sync_directory;
 
 use crate::error::Error;
 
-/// Writes `bytes` under `path`: beside it first, synced, then renamed, so that nothing partial ever has the final name. What a
-/// symbolic link leads to is written, and a pipe or a device is left alone.
+/// Writes `bytes` under `path`, whole or not at all; see [`vocable_files::write_with`].
 ///
 /// # Errors
 /// [`Error::File`] when the directory is missing or cannot be written to, and when `path` names no regular file.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    // The name to make durable is in the directory where the file really lies.
-    let sync = || path.canonicalize()?.parent().map_or(Ok(()), sync_directory);
-    write_whole(path, |beside| fs::write(beside, bytes)).and_then(|()| sync()).map_err(Error::file("write", path))
+    vocable_files::write(path, bytes).map_err(Error::file("write", path))
 }
 
 /// Makes the names in a directory and in those below it as durable as the files they name.
@@ -33,11 +29,6 @@ pub fn sync_directories(directory: &Path) -> Result<(), Error> {
         }
     }
     sync_directory(directory).map_err(Error::file("sync", directory))
-}
-
-/// Only Unix can sync a directory.
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 /// What is in a directory, sorted by name; nothing where there is none.

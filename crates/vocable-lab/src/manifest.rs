@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config;
 use crate::error::Error;
 use crate::files::{read_json, write_json};
 
@@ -67,7 +66,7 @@ impl Build {
     pub fn new(lock_file: &str, device: &str, features: &[(&str, bool)]) -> Self {
         Self {
             git: None,
-            lock_file: Some(config::text_hash(lock_file)),
+            lock_file: Some(vocable_files::sha256(lock_file)),
             features: features.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect(),
             device: Some(device.to_owned()),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::files::{self, write_whole};
+use crate::files;
 use crate::sentencepiece::{CharModel, Encoded, SPACE};
 use crate::{CharVocabulary, TextError};
 
@@ -64,7 +64,7 @@ impl Tokenizer {
             self.added.iter().map(|(id, token)| (token.clone(), (*id).into())).collect();
         let json = |name: &str, value: Value| {
             let (path, text) = (folder.join(name), format!("{value:#}\n"));
-            write_whole(&path, text.as_bytes()).map_err(|source| TextError::Io { path, source })
+            files::write(&path, text)
         };
         json(ADDED, Value::Object(tokens))?;
         json(SETTINGS, self.settings())

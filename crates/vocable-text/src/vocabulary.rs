@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tokenizer;
 use crate::error::TextError;
-use crate::files::{read_text, write_whole};
+use crate::files;
 use crate::normalise::normalise_spelling;
 
 /// Identifiers 0 to 4, in this order.
@@ -124,7 +124,7 @@ impl CharVocabulary {
     /// The file cannot be read, a piece is longer than a character, or a character is listed twice.
     pub fn read_list(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let text = read_text(path)?;
+        let text = files::read_text(path)?;
         let mut characters = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let Some(piece) = line.split_whitespace().next() else {
@@ -168,7 +168,7 @@ impl CharVocabulary {
     /// The file cannot be read or is no vocabulary.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let text = read_text(path)?;
+        let text = files::read_text(path)?;
         serde_json::from_str(&text)
             .map_err(|error| TextError::Pieces { what: path.display().to_string(), reason: error.to_string() })
     }
@@ -180,7 +180,7 @@ impl CharVocabulary {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TextError> {
         let path = path.as_ref();
         let json = serde_json::to_string_pretty(self).expect("strings are always JSON");
-        write_whole(path, json.as_bytes()).map_err(|source| TextError::Io { path: path.into(), source })
+        files::write(path, json)
     }
 
     /// Token identifiers of a text, without `<s>` and `</s>`.

@@ -53,7 +53,7 @@ fn vocabularies_are_read_within_limits() {
     assert!(refused(|| CharVocabulary::load(&json)).starts_with(&json.display().to_string()));
 
     // Files of any size: 200 MB of zeros on a disk that need not have them.
-    let limit = "has more than the 67108864 bytes that a vocabulary may have";
+    let limit = "has more than the 67108864 bytes that such a file may have";
     let huge = at("dict.txt");
     File::create(&huge).unwrap().set_len(200_000_000).unwrap();
     let readers: [(&str, Reader); 4] = [

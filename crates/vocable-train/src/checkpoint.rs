@@ -10,16 +10,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
+use vocable_files::{sha256, sync_directory};
 
 use crate::average::Average;
 use crate::config::{Outcome, TrainConfig};
-use crate::files::{replace, sha256, sync_directory, write_synced};
 use crate::{Optimiser, ScaleState, TrainError};
 
 const MODEL: &str = "model.safetensors";
@@ -119,7 +120,7 @@ impl Checkpoint {
 /// # Errors
 /// What the file system refuses.
 pub fn save_model<M: Module>(module: &M, path: &Path) -> Result<(), TrainError> {
-    replace(path, &weights_of(module))
+    vocable_files::write(path, weights_of(module)).map_err(TrainError::io("write", path))
 }
 
 /// Reads weights written by [`save_model`].
@@ -156,6 +157,12 @@ fn weights_into<M: Module>(mut module: M, path: &Path, bytes: Vec<u8>) -> Result
     Ok(module)
 }
 
+/// Writes a new file and waits until the disk has it.
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let mut file = File::create(path).map_err(TrainError::io("create", path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::io("write", path))
+}
+
 /// Writes and syncs the files of a checkpoint and their checksums.
 fn write_files(directory: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), TrainError> {
     let mut sums = String::new();
@@ -164,7 +171,7 @@ fn write_files(directory: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), TrainE
         sums += &format!("{}  {name}\n", sha256(bytes));
     }
     write_synced(&directory.join(SUMS), sums.as_bytes())?;
-    sync_directory(directory)
+    sync_directory(directory).map_err(TrainError::io("sync", directory))
 }
 
 /// The checkpoints of one run.
@@ -231,7 +238,7 @@ impl Checkpoints {
         })?;
         self.remove(update)?;
         fs::rename(&beside, &path).map_err(TrainError::io("rename to", &path))?;
-        sync_directory(&self.directory)?;
+        sync_directory(&self.directory).map_err(TrainError::io("sync", &self.directory))?;
         Ok(path)
     }
 

@@ -4,7 +4,6 @@ mod average;
 pub mod checkpoint;
 pub mod config;
 mod error;
-mod files;
 mod items;
 mod loader;
 mod loss_scale;

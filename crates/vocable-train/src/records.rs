@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{parent, sync_directory};
 use crate::{Memory, TrainError};
 
 /// One line of `metrics.jsonl`.
@@ -134,7 +133,7 @@ impl Writer {
         }
         file.set_len(bytes).map_err(TrainError::io("truncate", &path))?;
         // A checkpoint counts on the file, so the file's name must be as durable as the checkpoint.
-        sync_directory(parent(&path))?;
+        vocable_files::sync_directory(vocable_files::folder(&path)).map_err(TrainError::io("sync", &path))?;
         let mut writer = Self { path, file, bytes };
         std::io::Seek::seek(&mut writer.file, std::io::SeekFrom::End(0))
             .map_err(TrainError::io("seek in", &writer.path))?;

@@ -17,4 +17,4 @@ pub use safetensors::{Dtype, View};
 pub use settings::{read_json, read_settings};
 pub use tensor::{OwnedTensor, Tensor};
 pub use weights::Weights;
-pub use write::{destination, write_pytorch, write_safetensors, write_whole};
+pub use write::{write_pytorch, write_safetensors};

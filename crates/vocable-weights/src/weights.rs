@@ -1,7 +1,5 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use memmap2::Mmap;
@@ -154,11 +152,7 @@ impl fmt::Debug for Weights {
 /// The content of a file, read when it is looked at.
 pub(crate) fn map(path: &Path) -> Result<Mmap, WeightsError> {
     let io = |source| WeightsError::Io { path: path.into(), source };
-    // A pipe would be waited for, and a device has no end.
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(io(Error::new(ErrorKind::InvalidInput, "is no regular file")));
-    }
-    let file = File::open(path).map_err(io)?;
+    let file = vocable_files::open(path).map_err(io)?;
     if file.metadata().map_err(io)?.len() == 0 {
         return Err(WeightsError::Damaged { path: path.into(), reason: "it is empty".into() });
     }

@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use vocable_weights::destination;
+use vocable_files::destination;
 
 /// Why a command cannot begin: options, a model or files that do not fit. The program says it in a line and exits 2.
 #[derive(Debug)]
@@ -205,14 +205,13 @@ fn place(path: &Path) -> PathBuf {
 /// Refuses a path where no file can be made, before anything takes time.
 pub fn can_be_file(path: &Path) -> Result<(), Unusable> {
     let wrong = |message: &str| Err(Unusable(format!("{}: {message}", path.display())));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if path.is_dir() || path.file_name().is_none() || path.as_os_str().to_string_lossy().ends_with('/') {
         return wrong("it is a folder, where the name of a file is expected");
     }
-    match folder {
-        Some(folder) if !folder.is_dir() => wrong("its folder does not exist; make it first"),
-        _ => destination(path).map(drop).or_else(|error| wrong(&error.to_string())),
+    if !vocable_files::folder(path).is_dir() {
+        return wrong("its folder does not exist; make it first");
     }
+    destination(path).map(drop).or_else(|error| wrong(&error.to_string()))
 }
 
 /// Refuses a path where no folder can be made.

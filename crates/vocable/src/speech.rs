@@ -12,7 +12,7 @@ use vocable_nn::Mode;
 use vocable_random::Key;
 use vocable_speecht5::decode::SpeechDecoding;
 use vocable_vocoder::Vocoder;
-use vocable_weights::{OwnedTensor, destination, read_array, write_safetensors};
+use vocable_weights::{OwnedTensor, read_array, write_safetensors};
 
 use crate::model::{Model, Precision};
 use crate::session::{Reporter, Unusable};
@@ -161,8 +161,7 @@ impl<'a> Speaking<'a> {
         let data: Vec<f32> = parts.iter().flat_map(|part| part.mel.data.iter().copied()).collect();
         let (width, seconds) = (self.model.folder.model_config().mel, samples.len() as f64 / f64::from(self.rate()));
         let frames = data.len() / width;
-        let file = destination(output).map_err(|error| format!("{}: {error}", output.display()))?;
-        write_wav(file, &samples, self.rate()).map_err(|error| error.to_string())?;
+        write_wav(output, &samples, self.rate()).map_err(|error| error.to_string())?;
         if let Some(path) = mel {
             let tensor = OwnedTensor::f32(vec![frames, width], &data);
             write_safetensors(path, vec![("mel".into(), tensor)], None).map_err(|error| error.to_string())?;

@@ -12,14 +12,14 @@ use std::time::UNIX_EPOCH;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use vocable_audio::{Audio, AudioError};
+use vocable_files::sha256;
 
 use super::{Prepared, Progress, claim, refuse, write_manifest};
 use crate::DataError;
 use crate::corpus::RATE;
 use crate::files::{file_sha256, place};
-use crate::manifest::{Utterance, hex};
+use crate::manifest::Utterance;
 use crate::verify::{BadFile, TOLERANCE_SECONDS, check_duration};
 
 /// Recordings that are decoded side by side before the next ones are asked for.
@@ -468,7 +468,7 @@ impl Target<'_> {
     }
 
     fn line(&self, piece: Piece, bytes: &[u8], samples: usize) -> Utterance {
-        let sha256 = self.hash.then(|| hex(&Sha256::digest(bytes)));
+        let sha256 = self.hash.then(|| sha256(bytes));
         Utterance { seconds: samples as f64 / f64::from(RATE), sha256, ..piece.utterance }
     }
 }

@@ -13,12 +13,13 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use vocable_files::hex;
 use vocable_random::Key;
 
 use super::{MANIFEST, Prepared, Progress, claim, refuse};
 use crate::DataError;
 use crate::corpus::RATE;
-use crate::manifest::{Manifest, Split, Utterance, hex};
+use crate::manifest::{Manifest, Split, Utterance};
 use crate::verify::BadFile;
 
 /// The voices of the data set.

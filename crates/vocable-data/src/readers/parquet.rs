@@ -73,7 +73,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         (path, String::new())
     } else {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        (path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")), name)
+        (vocable_files::folder(path), name)
     };
     let mut files = entries(folder)?;
     files.retain(|file| {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use crate::TextError;
-use crate::files::{self, write_whole};
+use crate::files;
 use file::{CHARACTERS, Content, Index, Kind, Piece, field, literal_at};
 use normaliser::Normaliser;
 use protobuf::{Field, Fields, write};
@@ -135,7 +135,7 @@ impl CharModel {
     /// The folder of `path` cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), TextError> {
         let path = path.as_ref();
-        write_whole(path, &self.to_bytes()).map_err(|source| TextError::Io { path: path.into(), source })
+        files::write(path, self.to_bytes())
     }
 
     /// The same model with more characters behind the others.

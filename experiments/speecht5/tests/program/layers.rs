@@ -5,6 +5,7 @@ use std::process::Command;
 
 /// The crates from the bottom up; a crate may depend on earlier ones alone.
 const LAYERS: &[&str] = &[
+    "vocable-files",
     "vocable-random",
     "vocable-audio",
     "vocable-text",
@@ -30,7 +31,7 @@ const LAYERS: &[&str] = &[
     "vocable-benches",
 ];
 /// Layers without Burn.
-const HOST: usize = 7;
+const HOST: usize = 8;
 
 fn packages() -> Vec<serde_json::Value> {
     let output = Command::new(env!("CARGO"))

@@ -1,0 +1,126 @@
+//! Files of ours: under its final name a file is whole, also after a power cut.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Writes a file whole or not at all; see [`write_with`].
+///
+/// # Errors
+/// Those of [`destination`], and what the operating system says.
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    write_with(path, |beside| fs::write(beside, bytes))
+}
+
+/// Has `write` make a file under a name beside that of `path`, syncs and renames it, so that nothing partial ever has the final
+/// name, and an older file of that name is there until the new one is.
+/// A symbolic link stays what it is: the file that it leads to is replaced.
+///
+/// # Errors
+/// Those of [`destination`], those of `write`, and what the operating system says; nothing is left beside the path then.
+pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let place = destination(path)?;
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let beside = place.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    let write = || {
+        write(&beside)?;
+        File::open(&beside)?.sync_all()?;
+        fs::rename(&beside, &place)
+    };
+    write().inspect_err(|_| {
+        // What is half done is worthless; that it may not exist either is no second error.
+        let _ = fs::remove_file(&beside);
+    })?;
+    sync_directory(folder(&place))
+}
+
+/// The folder that a file lies in, `.` of a name alone.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes what was created, renamed and removed in a folder as durable as the files in it. Only Unix can and needs to.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// The file that writing to a path is to replace or make: the path itself, or what it leads to as a symbolic link.
+///
+/// # Errors
+/// A path that names no file, or where a folder, a pipe or a device is; a link to nothing; a path that cannot be looked up.
+pub fn destination(path: &Path) -> io::Result<PathBuf> {
+    let wrong = |kind: ErrorKind, reason: &'static str| Err(io::Error::new(kind, reason));
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            wrong(ErrorKind::IsADirectory, "it is a folder, where the name of a file is expected")
+        }
+        Ok(found) if !found.is_file() => {
+            wrong(ErrorKind::InvalidInput, "it is no regular file, and would be replaced; name another")
+        }
+        Ok(_) if path.is_symlink() => path.canonicalize(),
+        Ok(_) => Ok(path.to_owned()),
+        Err(_) if path.file_name().is_none() => wrong(ErrorKind::InvalidInput, "the path names no file"),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Err(_) if path.is_symlink() => wrong(ErrorKind::NotFound, "it is a link to nothing; remove it or name another"),
+        Err(_) => Ok(path.to_owned()),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/file"), "old").unwrap();
+        symlink("elsewhere/file", at("link")).unwrap();
+        write(&at("link"), "new").unwrap();
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read_to_string(at("elsewhere/file")).unwrap(), "new");
+        symlink("nowhere", at("lost")).unwrap();
+        assert!(write(&at("lost"), "new").unwrap_err().to_string().contains("a link to nothing"));
+        assert!(!at("nowhere").exists());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for (path, reason) in [
+            (pipe.as_path(), "no regular file"),
+            (Path::new("/dev/null"), "no regular file"),
+            (dir.path(), "it is a folder"),
+            (Path::new("/"), "it is a folder"),
+            (Path::new("."), "it is a folder"),
+            (Path::new("nowhere/.."), "names no file"),
+        ] {
+            let error = write(path, "new").unwrap_err().to_string();
+            assert!(error.contains(reason), "{}: {error}", path.display());
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        write(&path, "first").unwrap();
+        let failed = write_with(&path, |beside| {
+            fs::write(beside, "second, half of it")?;
+            Err(io::Error::other("disk on fire"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "disk on fire");
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
