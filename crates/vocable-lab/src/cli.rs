@@ -1,39 +1,35 @@
 //! The command line of a program that has tables: `list`, `show`, `plan`, `run`, `report`, `watch`, `diff`, `trace`, `verify`,
 //! `gc`, `archive`.
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ArgMatches;
 
-use crate::archive::{Archived, archive};
-use crate::args::{self, Alias, label, runs, scale, threads, words};
-use crate::command;
-use crate::compare::{Comparison, compare};
-use crate::config::{self, Config, diff};
+use crate::args::{self, Alias, label, runs, scale, words};
+use crate::config::{Config, diff};
 use crate::error::{ConfigError, Error, lines};
-use crate::export::{self, Dialect};
 use crate::files::write_atomic;
-use crate::gc::{self, Unused};
 use crate::html;
 use crate::jobs::{self, Job, Jobs};
-use crate::manifest::{Build, Manifest, Provenance};
-use crate::plan::{Plan, named_stage_dir};
+use crate::manifest::Build;
 use crate::progress::{counted, say};
-use crate::record::{Record, RecordCell};
+use crate::record::Record;
 use crate::report;
-use crate::runner::{Outcome, Runner};
 use crate::scale::Scale;
-use crate::score::Scores;
-use crate::table::{Column, Origin, Row, Table};
-use crate::trace::trace;
-use crate::verify::{Collected, Verdict, collect_again, verify};
+use crate::table::{Origin, Table};
 use crate::watch::watch;
+
+mod check;
+mod keep;
+mod run;
+
+use check::compare_runs;
+use keep::{collect_garbage, keep};
+use run::dry_run;
+pub(crate) use run::{on_interrupt, use_threads};
 
 /// Exit code of a run in which something failed.
 const FAILED: u8 = 1;
@@ -143,125 +139,6 @@ impl<C: Config> Cli<C> {
         Ok(())
     }
 
-    fn run(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<u8, Failure> {
-        // Before anything else, which may compute already.
-        use_threads(matches)?;
-        let jobs = self.jobs(matches)?;
-        let runs = runs(matches);
-        let interrupt = Arc::new(AtomicBool::new(false));
-        on_interrupt(Arc::clone(&interrupt));
-        let command = command::line(self.name, args);
-        let provenance = Provenance::of_this_process(command.clone(), self.version, self.build.clone());
-        let runner = Runner::new(runs.to_owned(), provenance, interrupt);
-        let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
-        if let Some(stage) = matches.get_one::<String>("stage") {
-            let outcome = runner.run(&Plan::whole(&jobs.stage(stage)?))?;
-            return Ok(verdict(&outcome, &command));
-        }
-        let outcome = runner.run(&jobs.plan())?;
-        // A table holds what other commands have run of it, too.
-        let whole = command::line(self.name, &command::without(args, &command::WAYS));
-        for Job { table, trials, .. } in &jobs.0 {
-            let record = Record::collect(table, trials, runs, &outcome, &whole, label(matches))?;
-            let before = Record::read(&record.place(runs))?;
-            let path = record.write(runs)?;
-            writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
-            if let Some(before) = before.filter(|before| !record.holds(before)) {
-                writeln!(
-                    out,
-                    "The file held other numbers before, of `{}`. Their stages are kept; with --name NAME each command has a \
-                     file of its own.",
-                    before.command
-                )?;
-            }
-        }
-        Ok(verdict(&outcome, &command))
-    }
-
-    fn plan(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<(), Failure> {
-        let (plan, runs) = (self.jobs(matches)?.plan(), runs(matches));
-        let text = match matches.get_one::<Dialect>("export") {
-            None => plan.text(runs)?,
-            Some(&dialect) => {
-                export::script(&plan, runs, &command::line(self.name, &command::run_instead_of_plan(args)), dialect)?
-            }
-        };
-        Ok(write!(out, "{text}")?)
-    }
-
-    fn trace(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<(), Failure> {
-        let words: Vec<&str> = words(matches).collect();
-        let stages = match words[..] {
-            [stage] if named_stage_dir(runs(matches), stage).join(Manifest::FILE).exists() => vec![stage.to_owned()],
-            [table, row, column] => {
-                let table = jobs::table(&self.tables, table)?;
-                let scale = scale(matches).unwrap_or_default();
-                let path = Record::path(runs(matches), table.name(), scale, label(matches));
-                let record = Record::read(&path)?;
-                let cell = record.as_ref().and_then(|record| record.cell(row, column));
-                let Some(cell) = cell else {
-                    let rows: Vec<&str> = table.rows().iter().map(Row::name).collect();
-                    let columns: Vec<&str> = table.columns().iter().map(Column::name).collect();
-                    let others = records_of(runs(matches), table.name(), Some(scale), None)?;
-                    let others: Vec<&str> = others.iter().filter_map(|record| record.name.as_deref()).collect();
-                    let message = format!(
-                        "no cell {row:?}, {column:?} in {}; rows: {}; columns: {}; names: {}",
-                        path.display(),
-                        rows.join(", "),
-                        columns.join(", "),
-                        if others.is_empty() { "none".to_owned() } else { others.join(", ") }
-                    );
-                    return Err(ConfigError::Other(message).into());
-                };
-                let value = cell.value.map_or_else(|| "no number".to_owned(), |value| value.to_string());
-                let reason = cell.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-                writeln!(out, "{}, {row}, {column}, scale {scale}: {value}{reason}", table.name())?;
-                cell.stages.clone()
-            }
-            _ => {
-                let stages = runs(matches).join("stages");
-                let message =
-                    format!("say which cell: TABLE ROW COLUMN, or the name of a stage in {}", stages.display());
-                return Err(ConfigError::Other(message).into());
-            }
-        };
-        for stage in stages {
-            write!(out, "{}", trace(runs(matches), &stage)?)?;
-        }
-        Ok(())
-    }
-
-    /// Says of the scores that were asked for, and of the stored tables' cells, whether they match; gives the exit code.
-    fn verify(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<u8, Failure> {
-        let (jobs, runs) = (self.jobs(matches)?, runs(matches));
-        let code = verify_scores(&jobs, runs, out)?;
-        let [rows, columns] = ["row", "column"].map(|what| args::selected(matches, what));
-        let wanted = |names: &[&str], name: &str| names.is_empty() || names.contains(&name);
-        let mut wrong = false;
-        for Job { table, .. } in &jobs.0 {
-            for record in records_of(runs, table.name(), Some(scale(matches).unwrap_or_default()), None)? {
-                let mut cells = collect_again(&record, table, runs)?;
-                cells.retain(|cell| wanted(&rows, &cell.row) && wanted(&columns, &cell.stored.column));
-                let matching = cells.iter().filter(|cell| cell.matches()).count();
-                let place = record.place(runs);
-                writeln!(
-                    out,
-                    "{}: {matching} of {} match their scores",
-                    place.display(),
-                    counted(cells.len(), "number")
-                )?;
-                for Collected { row, stored, collected } in cells.iter().filter(|cell| !cell.matches()) {
-                    let column = &stored.column;
-                    let (stored, collected) = (numbers(stored), numbers(collected));
-                    let other = if stored == collected { ", with other counts, speakers or p" } else { "" };
-                    writeln!(out, "  {row}, {column}: DIFFERS\n    table:  {stored}\n    scores: {collected}{other}")?;
-                    wrong = true;
-                }
-            }
-        }
-        Ok(if wrong { FAILED } else { code })
-    }
-
     fn report(&self, matches: &ArgMatches, out: &mut dyn Write) -> Result<(), Failure> {
         let names: Vec<&str> = words(matches).collect();
         let tables: Vec<&Table<C>> = match names.as_slice() {
@@ -311,18 +188,6 @@ impl<C: Config> Cli<C> {
     }
 }
 
-/// Says where two runs first differ.
-fn compare_runs([a, b]: [&Path; 2], out: &mut dyn Write) -> Result<u8, Failure> {
-    let (one, other, comparison) = compare(a, b)?;
-    writeln!(out, "{}\n{}\n", one.display(), other.display())?;
-    for (part, difference) in comparison.parts() {
-        let missing = comparison.archived && Comparison::LEFT_OUT.contains(&part);
-        let same = if missing { "left out of the archive" } else { "the same" };
-        writeln!(out, "{part:<13}  {}", difference.unwrap_or(same))?;
-    }
-    Ok(if comparison.same() { 0 } else { FAILED })
-}
-
 /// Why a command ended early.
 enum Failure {
     Error(Error),
@@ -367,89 +232,6 @@ fn show<C: Config>(jobs: &Jobs<'_, C>, out: &mut dyn Write) -> Result<(), Failur
     Ok(())
 }
 
-fn dry_run<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    for Job { table, trials, .. } in &jobs.0 {
-        let resolved = &trials[0].resolved;
-        for (row, config) in table.rows().iter().zip(&resolved.rows) {
-            writeln!(out, "# {}, scale {}: {}\n", table.name(), resolved.scale, row.name())?;
-            writeln!(out, "{}", config::to_toml(&config::tree(config)))?;
-        }
-    }
-    Ok(write!(out, "{}", jobs.plan().text(runs)?)?)
-}
-
-/// Computes the scores of what is done again, and says of each cell's stage whether they match; gives the exit code.
-fn verify_scores<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, out: &mut dyn Write) -> Result<u8, Failure> {
-    let mut seen = HashSet::new();
-    let (mut matching, mut wrong) = (0, 0);
-    for stage in jobs.goals().filter(|stage| seen.insert(stage.identity())) {
-        let name = stage.name();
-        match verify(runs, stage)? {
-            Verdict::Matches(scores) => {
-                matching += 1;
-                writeln!(out, "{name}: matches ({})", values(&scores))?;
-            }
-            Verdict::Differs { stored, computed } => {
-                wrong += 1;
-                let (stored, computed) = (values(&stored), values(&computed));
-                let parts = if stored == computed { ", with other intervals or parts" } else { "" };
-                writeln!(out, "{name}: DIFFERS\n  stored:   {stored}\n  computed: {computed}{parts}")?;
-            }
-            Verdict::NotRun => writeln!(out, "{name}: has not run")?,
-            Verdict::LeftOut(message) => writeln!(out, "{name}: cannot be computed from an archive: {message}")?,
-            Verdict::Failed(message) => {
-                wrong += 1;
-                writeln!(out, "{name}: cannot be computed again: {message}")?;
-            }
-        }
-    }
-    writeln!(out, "{matching} of {} match", counted(seen.len(), "stage"))?;
-    // Where nothing matched nothing was verified, and whoever asks for it should know.
-    Ok(if wrong == 0 && matching > 0 { 0 } else { FAILED })
-}
-
-/// Scores by name, such as "wer 12.5, cer 3".
-fn values(scores: &Scores) -> String {
-    scores.0.iter().map(|(key, score)| format!("{key} {}", score.value)).collect::<Vec<_>>().join(", ")
-}
-
-/// A cell's numbers, such as "12.5 of [12, 13], interval [11.5, 13.5]".
-fn numbers(cell: &RecordCell) -> String {
-    let value = cell.value.map_or_else(|| report::NOTHING.to_owned(), |value| value.to_string());
-    let interval = cell.interval.map_or_else(|| "no interval".to_owned(), |interval| format!("interval {interval:?}"));
-    format!("{value} of {:?}, {interval}", cell.values)
-}
-
-/// Shows what no table uses, and removes it if asked to.
-fn collect_garbage(runs: &Path, remove: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let unused = if remove { gc::remove(runs)? } else { gc::unused(runs)? };
-    for Unused { stage, status, bytes } in &unused {
-        let status = status.map_or_else(|| "no manifest".to_owned(), |status| format!("{status:?}").to_lowercase());
-        writeln!(out, "{stage}  {status}, {}", megabytes(*bytes))?;
-    }
-    let (stages, total) = (counted(unused.len(), "stage"), megabytes(unused.iter().map(|stage| stage.bytes).sum()));
-    if remove {
-        return Ok(writeln!(out, "removed {stages}, {total}")?);
-    }
-    Ok(writeln!(out, "{stages} that no table uses, {total}; `--remove` removes them")?)
-}
-
-/// Copies what is worth keeping beside the code, and says how much that is.
-fn keep(runs: &Path, to: &Path, exhibits: usize, out: &mut dyn Write) -> Result<(), Failure> {
-    let Archived { tables, stages, bytes, left, replaced } = archive(runs, to, exhibits)?;
-    let (tables, stages) = (counted(tables, "table"), counted(stages, "stage"));
-    let (size, left) = (megabytes(bytes), counted(left, "large output"));
-    writeln!(out, "{}: {tables}, {stages}, {size}; {left} left out", to.display())?;
-    for (table, command) in replaced {
-        writeln!(out, "{} held other numbers before, of `{command}`; their stages are still there", table.display())?;
-    }
-    Ok(())
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
 /// The records of a table, of one scale and name if they are given: smallest scale first, the unnamed one first.
 fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>) -> Result<Vec<Record>, Error> {
     let mut records: Vec<Record> = Record::all(runs)?.into_iter().map(|(_, record)| record).collect();
@@ -460,35 +242,4 @@ fn records_of(runs: &Path, table: &str, scale: Option<Scale>, name: Option<&str>
     });
     records.sort_by(|a, b| (a.scale, &a.name).cmp(&(b.scale, &b.name)));
     Ok(records)
-}
-
-/// Computes on as many threads as the arguments say.
-pub(crate) fn use_threads(matches: &ArgMatches) -> Result<(), ConfigError> {
-    let Some(threads) = threads(matches) else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    pool.map_err(|error| ConfigError::Other(format!("--threads {threads}: {error}")))
-}
-
-/// The first Ctrl-C asks stages to stop, the second one ends the process at once.
-pub(crate) fn on_interrupt(flag: Arc<AtomicBool>) {
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-        say("\nstopping at the next chance; press Ctrl-C again to stop at once");
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        say(format!("warning: Ctrl-C will end the run at once, without a checkpoint: {error}"));
-    }
-}
-
-fn verdict(outcome: &Outcome, command: &str) -> u8 {
-    for (stage, message) in &outcome.failed {
-        say(format!("failed: {stage}: {message}"));
-    }
-    if outcome.interrupted {
-        say(format!("interrupted; the same command continues: {command}"));
-        return INTERRUPTED;
-    }
-    if outcome.failed.is_empty() { 0 } else { FAILED }
 }

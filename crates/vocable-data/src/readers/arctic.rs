@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::convert::{Listing, Source};
+use super::listing::{Listing, Source};
 use super::text::{Lines, difference, stem};
 use crate::DataError;
 use crate::files::entries;

@@ -1,148 +1,28 @@
 //! From the recordings of any layout to 16 kHz mono WAV files and the manifest's lines: what all readers share.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
-use std::sync::Mutex;
-use std::time::UNIX_EPOCH;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use vocable_audio::{Audio, AudioError};
+use vocable_audio::Audio;
 use vocable_files::sha256;
 
+use super::checks::{Names, check_names, duration, keep_sources, take_absent, targets};
+use super::listing::{Listing, Piece, Source};
+use super::origin::{Origin, Origins, State};
 use super::{Prepared, Progress, claim, refuse, write_manifest};
 use crate::DataError;
 use crate::corpus::RATE;
-use crate::files::{file_sha256, place};
+use crate::files::place;
 use crate::manifest::Utterance;
 use crate::verify::{BadFile, TOLERANCE_SECONDS, check_duration};
 
 /// Recordings that are decoded side by side before the next ones are asked for.
 const CHUNK: usize = 256;
-/// The file that says what every recording of a prepared folder was made of.
-pub(super) const ORIGINS: &str = "sources.jsonl";
-
-/// Where a recording is: WAV, FLAC or Ogg Vorbis of any rate and number of channels.
-#[derive(Debug)]
-pub enum Sound {
-    /// A file of its own.
-    File(PathBuf),
-    /// The content of an audio file that lies inside another file.
-    Inside {
-        /// The other file.
-        file: PathBuf,
-        /// Where in it, for messages.
-        place: String,
-        /// The audio file.
-        bytes: Vec<u8>,
-    },
-    /// Something that is made of files.
-    Made(Box<dyn Make>),
-}
-
-/// A recording that is computed. Its `Debug` form tells all that it depends on: if that changes, it is made again.
-pub trait Make: fmt::Debug + Send + Sync {
-    /// The files it is made of, at least one.
-    fn files(&self) -> Vec<&Path>;
-
-    /// Makes it.
-    ///
-    /// # Errors
-    /// What reading the files gives.
-    fn make(&self) -> Result<Audio, AudioError>;
-}
-
-impl Sound {
-    fn files(&self) -> Vec<&Path> {
-        match self {
-            Self::File(file) | Self::Inside { file, .. } => vec![file],
-            Self::Made(made) => made.files(),
-        }
-    }
-
-    /// What [`Origin`] knows it by.
-    fn identity(&self) -> String {
-        match self {
-            Self::Made(made) => format!("{made:?}"),
-            _ => self.name().to_string_lossy().into_owned(),
-        }
-    }
-
-    /// What messages call it.
-    fn name(&self) -> PathBuf {
-        match self {
-            Self::File(file) => file.clone(),
-            Self::Inside { file, place, .. } => format!("{}, {place}", file.display()).into(),
-            Self::Made(made) => made.files()[0].to_owned(),
-        }
-    }
-
-    /// Decodes it, where a file is the one that its line in a list tells.
-    fn read_as_told(&mut self, utterance: &Utterance) -> Result<Audio, BadFile> {
-        if let (Self::File(file), Some(told)) = (&*self, &utterance.sha256) {
-            let found = file_sha256(file).map_err(|error| BadFile::new(file, error))?;
-            if found != *told {
-                return Err(BadFile::new(file, "its SHA-256 is not the one that its line tells"));
-            }
-        }
-        self.read()
-    }
-
-    /// Decodes it, and gives up the bytes that it had in memory.
-    fn read(&mut self) -> Result<Audio, BadFile> {
-        let name = self.name();
-        let audio = match self {
-            Self::File(file) => vocable_audio::read(file),
-            Self::Inside { bytes, .. } => vocable_audio::read_bytes(std::mem::take(bytes), &name),
-            Self::Made(made) => made.make(),
-        };
-        audio.map_err(|error| BadFile::new(&name, error))
-    }
-}
-
-/// An utterance of a recording.
-#[derive(Debug)]
-pub struct Piece {
-    /// Seconds from its first to its last sample; none is the whole recording.
-    pub span: Option<Range<f64>>,
-    /// Its line in the manifest: `audio` is the file to make, `seconds` what the corpus says of a whole recording's
-    /// duration, or 0 where it says nothing. Duration and hash become those of the file that is made.
-    pub utterance: Utterance,
-}
-
-/// A recording as a corpus has it, and the utterances in it.
-#[derive(Debug)]
-pub struct Source {
-    /// Where it is.
-    pub sound: Sound,
-    /// What is taken of it.
-    pub pieces: Vec<Piece>,
-}
-
-impl Source {
-    /// A file that holds one utterance.
-    pub fn whole(file: impl Into<PathBuf>, utterance: Utterance) -> Self {
-        Self { sound: Sound::File(file.into()), pieces: vec![Piece { span: None, utterance }] }
-    }
-}
-
-/// What a reader found in a corpus's folder.
-#[derive(Debug, Default)]
-pub struct Listing {
-    /// The recordings, in the order of the manifest.
-    pub sources: Vec<Source>,
-    /// Files that do not fit the layout: a recording without its text, a text without its recording.
-    pub bad: Vec<BadFile>,
-    /// How the parts differ from the published corpus, a line each.
-    pub missing: Vec<String>,
-    /// Published hours of the parts that are complete, by the folder that their files are prepared in.
-    pub hours: Vec<(PathBuf, f64)>,
-}
 
 /// What a preparation puts up with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,74 +81,6 @@ pub(super) fn prepare_with(
     Ok(Prepared { skipped, missing: listing.missing, ..prepared })
 }
 
-/// Takes out the sources of which a file is missing.
-pub(super) fn take_absent(sources: &mut Vec<Source>) -> Vec<BadFile> {
-    let absent = |source: &Source| -> Option<PathBuf> {
-        source.sound.files().into_iter().find(|file| !file.is_file()).map(Path::to_owned)
-    };
-    let absent: Vec<Option<PathBuf>> = sources.par_iter().map(absent).collect();
-    let mut missing = absent.iter().map(Option::is_some);
-    sources.retain(|_| !missing.next().expect("one answer per source"));
-    absent.into_iter().flatten().map(|file| BadFile::new(&file, "no such file")).collect()
-}
-
-/// Refuses ids that cannot be files' names or occur twice.
-pub(super) fn check_names(sources: &[Source]) -> Result<(), DataError> {
-    let mut names = Names::default();
-    sources.iter().try_for_each(|source| names.add(source))
-}
-
-/// The ids of utterances, and whose they are.
-#[derive(Default)]
-struct Names(HashMap<String, PathBuf>);
-
-impl Names {
-    fn add(&mut self, source: &Source) -> Result<(), DataError> {
-        for Utterance { id, audio, .. } in source.pieces.iter().map(|piece| &piece.utterance) {
-            let name = source.sound.name();
-            if !stays_inside(audio) {
-                let message = "cannot be a file's name: leave out `..`, `\\`, `:` and leading dots and slashes";
-                return Err(DataError::file(&name, format!("its id `{id}` {message}")));
-            }
-            if let Some(other) = self.0.insert(id.clone(), name.clone()) {
-                return Err(DataError::file(&name, format!("its id `{id}` is that of {}, too", other.display())));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The files that are made of sources.
-pub(super) fn targets(sources: &[Source], to: &Path) -> Vec<PathBuf> {
-    sources.iter().flat_map(|source| &source.pieces).map(|piece| to.join(&piece.utterance.audio)).collect()
-}
-
-/// Refuses to write a recording in the place of a source.
-pub(super) fn keep_sources(sources: &[Source], targets: &[PathBuf]) -> Result<(), DataError> {
-    let files = sources.par_iter().flat_map_iter(|source| source.sound.files());
-    let files: HashSet<PathBuf> = files.filter_map(|file| file.canonicalize().ok()).collect();
-    let taken = |target: &&PathBuf| target.canonicalize().is_ok_and(|target| files.contains(&target));
-    match targets.par_iter().find_first(taken) {
-        Some(target) => {
-            Err(DataError::file(target, "is a recording to prepare, and would be replaced; choose another folder"))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Share by which hours may differ from the published ones: those are rounded, and not always of the final
-/// recordings.
-const HOURS_TOLERANCE: f64 = 0.05;
-
-/// What differs between the hours of the utterances in a folder and the published ones.
-fn duration(utterances: &[Utterance], folder: &Path, published: f64) -> Option<String> {
-    let inside = utterances.iter().filter(|utterance| utterance.audio.starts_with(folder));
-    let hours = inside.fold(0.0, |hours, utterance| hours + utterance.seconds / 3600.0);
-    let part = folder.display();
-    ((hours - published).abs() > HOURS_TOLERANCE * published)
-        .then(|| format!("{part}: {hours:.2} of {published} hours"))
-}
-
 /// The same of recordings that are not known before they come: `pieces` utterances in all, of which it is known that they make the
 /// files `own`.
 pub(super) fn prepare_stream(
@@ -313,42 +125,6 @@ pub(super) struct Converted {
     pub kept: usize,
 }
 
-/// What a recording was made of: a run after a change of the corpus's lists or files keeps only what is still right.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Origin {
-    audio: String,
-    source: String,
-    span: Option<(f64, f64)>,
-    files: Vec<State>,
-}
-
-impl Origin {
-    fn new(sound: &Sound, piece: &Piece, files: &[State]) -> Self {
-        let span = piece.span.as_ref().map(|span| (span.start, span.end));
-        let audio = piece.utterance.audio.to_string_lossy().into_owned();
-        Self { audio, source: sound.identity(), span, files: files.to_vec() }
-    }
-}
-
-/// Which file it was, and in which state: one that was moved to the place of another has an older time, but not the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct State {
-    /// Whatever way led there.
-    pub path: PathBuf,
-    pub bytes: u64,
-    /// When it was last written to, in nanoseconds since 1970.
-    pub modified: u64,
-}
-
-impl State {
-    pub fn of(file: &Path) -> Result<Self, DataError> {
-        let (path, data) = (place(file)?, fs::metadata(file).map_err(DataError::io(file))?);
-        let modified = data.modified().map_err(DataError::io(file))?;
-        let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Ok(Self { path, bytes: data.len(), modified })
-    }
-}
-
 /// What ends one recording, or all.
 enum Failure {
     Bad(BadFile),
@@ -363,29 +139,14 @@ impl Target<'_> {
     ) -> Result<Converted, DataError> {
         let mut all = Converted::default();
         let mut names = Names::default();
-        let origins = self.to.join(ORIGINS);
-        let before: HashMap<String, Origin> = if self.same {
-            // An interrupted run may have left a part of a line.
-            let text = fs::read_to_string(&origins).unwrap_or_default();
-            let known = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-            known.map(|origin: Origin| (origin.audio.clone(), origin)).collect()
-        } else {
-            HashMap::new()
-        };
-        let opened = OpenOptions::new().create(true).append(true).open(&origins);
-        let log = Mutex::new(opened.map_err(DataError::io(&origins))?);
-        let note = |origin: &Origin| {
-            // A line of its own, whatever part of one an interrupted run has left.
-            let line = format!("\n{}\n", serde_json::to_string(origin).expect("names and numbers are JSON"));
-            log.lock().expect("nothing panics in here").write_all(line.as_bytes()).map_err(DataError::io(&origins))
-        };
+        let origins = Origins::open(self.to, self.same)?;
         loop {
             let chunk: Vec<Source> = sources.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
             if chunk.is_empty() {
                 return Ok(all);
             }
             chunk.iter().try_for_each(|source| names.add(source))?;
-            let converted: Vec<_> = chunk.into_par_iter().map(|source| self.source(source, &before, &note)).collect();
+            let converted: Vec<_> = chunk.into_par_iter().map(|source| self.source(source, &origins)).collect();
             for converted in converted {
                 let Converted { utterances, bad, kept } = converted?;
                 all.utterances.extend(utterances);
@@ -395,20 +156,14 @@ impl Target<'_> {
         }
     }
 
-    /// Converts a recording, and has the origin of what was not there `before` noted as soon as it is there.
-    fn source(
-        &self,
-        mut source: Source,
-        before: &HashMap<String, Origin>,
-        note: &(dyn Fn(&Origin) -> Result<(), DataError> + Sync),
-    ) -> Result<Converted, DataError> {
+    /// Converts a recording, and notes the origin of what was not there before as soon as it is there.
+    fn source(&self, mut source: Source, origins: &Origins) -> Result<Converted, DataError> {
         let (mut converted, mut audio) = (Converted::default(), None);
         // Before anything is read: what is written to meanwhile is made again the next time.
         let files = source.sound.files().into_iter().map(State::of).collect::<Result<Vec<_>, _>>()?;
         for piece in source.pieces {
             let origin = Origin::new(&source.sound, &piece, &files);
-            let same = before.get(&origin.audio) == Some(&origin);
-            let kept = if same { self.left_by_an_earlier_run(&piece) } else { None };
+            let kept = if origins.know(&origin) { self.left_by_an_earlier_run(&piece) } else { None };
             let finished = match kept {
                 Some(utterance) => {
                     converted.kept += 1;
@@ -416,7 +171,7 @@ impl Target<'_> {
                 }
                 None => match audio.get_or_insert_with(|| source.sound.read_as_told(&piece.utterance)) {
                     Ok(audio) => self.piece(audio, piece).and_then(|utterance| {
-                        note(&origin).map_err(Failure::Fatal)?;
+                        origins.note(&origin).map_err(Failure::Fatal)?;
                         Ok(utterance)
                     }),
                     Err(bad) => Err(Failure::Bad(bad.clone())),
@@ -487,15 +242,6 @@ fn cut<'a>(audio: &'a Audio, span: &Range<f64>, id: &str) -> Result<&'a [f32], B
     Ok(&audio.samples[start as usize..end as usize])
 }
 
-/// Whether a relative path names a file below the folder it is relative to, on any system, that is not hidden.
-fn stays_inside(path: &Path) -> bool {
-    let plain = |component| matches!(component, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b"."));
-    // Components leave out what does not change a path; joined again they show it.
-    let joined: PathBuf = path.components().collect();
-    let text = path.as_os_str().to_string_lossy();
-    path.components().all(plain) && !text.contains(['\\', ':', '\0']) && joined.as_os_str() == path.as_os_str()
-}
-
 /// Copies each distinct speaker-vector file, which `resolve` finds, once, and points the utterances at the copies.
 pub(super) fn copy_vectors(
     utterances: &mut [Utterance],
@@ -540,16 +286,6 @@ mod tests {
         for (start, end) in [(0.9, 1.06), (-0.1, 0.5), (0.5, 0.5), (0.5, 0.2), (1.0, 1.04), (f64::NAN, 0.5)] {
             let message = cut(start, end).unwrap_err();
             assert!(message.starts_with("talk.wav: `t1` is to be"), "{message}");
-        }
-    }
-
-    #[test]
-    fn only_names_below_the_folder_are_written_to() {
-        for good in ["wav/a.wav", "wav/train-clean-100/103/été b.wav", "a.wav"] {
-            assert!(stays_inside(Path::new(good)), "{good}");
-        }
-        for bad in ["wav/../../a", "/etc/a", "wav/.a", "wav\\a", "wav//a", "./a", "wav/a/", "c:a", "wav/./a"] {
-            assert!(!stays_inside(Path::new(bad)), "{bad}");
         }
     }
 }

@@ -9,7 +9,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::convert::{Lenience, Listing, Source, prepare_with};
+use super::convert::{Lenience, prepare_with};
+use super::listing::{Listing, Source};
 use super::text::{Lines, below};
 use super::{Prepared, Progress, keep_apart, remove};
 use crate::DataError;

@@ -2,7 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::convert::{Converted, Source, Target, check_names, copy_vectors, keep_sources, take_absent, targets};
+use super::checks::{check_names, keep_sources, take_absent, targets};
+use super::convert::{Converted, Target, copy_vectors};
+use super::listing::Source;
 use super::{MANIFEST, Prepared, Progress, claim, keep_apart, refuse};
 use crate::DataError;
 use crate::corpus::RATE;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::convert::{Listing, Piece, Sound, Source};
+use super::listing::{Listing, Piece, Sound, Source};
 use super::text::{Line, Lines, below};
 use crate::DataError;
 use crate::manifest::{Split, Utterance};

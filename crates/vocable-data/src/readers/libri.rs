@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::convert::Listing;
+use super::listing::Listing;
 use super::text::difference;
 use crate::DataError;
 use crate::files::entries;

@@ -12,8 +12,9 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::convert::{Listing, Source, State};
 use super::libri::{self, Chapter, Published};
+use super::listing::{Listing, Source};
+use super::origin::State;
 use super::text::{Lines, difference, stem};
 use super::{Progress, claim};
 use crate::DataError;

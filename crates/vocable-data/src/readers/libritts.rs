@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use super::convert::{Listing, Source};
 use super::libri::{self, Chapter, Published};
+use super::listing::{Listing, Source};
 use super::text::stem;
 use crate::files::entries;
 use crate::manifest::Utterance;

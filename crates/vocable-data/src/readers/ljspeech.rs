@@ -8,8 +8,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::convert::{Listing, Source};
 use super::libri::root;
+use super::listing::{Listing, Source};
 use super::text::{Lines, difference, stem};
 use crate::DataError;
 use crate::files::entries;

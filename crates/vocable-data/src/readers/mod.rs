@@ -17,6 +17,7 @@ use crate::manifest::{Manifest, Utterance};
 use crate::verify::BadFile;
 
 pub mod arctic;
+mod checks;
 mod convert;
 pub mod fairseq;
 pub mod fsdd;
@@ -25,16 +26,19 @@ pub mod kaldi;
 mod libri;
 pub mod librispeech;
 pub mod libritts;
+mod listing;
 pub mod ljspeech;
 pub mod mustc;
 pub mod noise;
+mod origin;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 mod text;
 pub mod voxceleb;
 pub mod wham;
 
-pub use convert::{Lenience, Listing, Make, Piece, Sound, Source, prepare};
+pub use convert::{Lenience, prepare};
+pub use listing::{Listing, Make, Piece, Sound, Source};
 
 /// The file that lists a prepared folder.
 pub const MANIFEST: &str = "manifest.jsonl";
@@ -114,7 +118,7 @@ fn claim(to: &Path, recipe: &Value, own: &[PathBuf]) -> Result<bool, DataError> 
         return Ok(true);
     }
     own.iter().try_for_each(|path| remove(path))?;
-    remove(&to.join(convert::ORIGINS))?;
+    remove(&to.join(origin::ORIGINS))?;
     write_atomically(&path, |out| writeln!(out, "{recipe:#}"))?;
     Ok(false)
 }

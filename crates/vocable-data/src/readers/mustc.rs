@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::convert::{Listing, Piece, Sound, Source};
 use super::libri::root;
+use super::listing::{Listing, Piece, Sound, Source};
 use super::text::{Lines, below, difference, stem};
 use crate::DataError;
 use crate::manifest::{Language, Split, Utterance};

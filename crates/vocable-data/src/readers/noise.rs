@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::convert::{Lenience, Listing, Source};
+use super::convert::Lenience;
+use super::listing::{Listing, Source};
 use super::{Prepared, Progress};
 use crate::DataError;
 use crate::files::entries;

@@ -14,7 +14,8 @@ use ::parquet::record::reader::RowIter;
 use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
-use super::convert::{Lenience, Piece, Sound, Source, prepare_stream};
+use super::convert::{Lenience, prepare_stream};
+use super::listing::{Piece, Sound, Source};
 use super::{Prepared, Progress};
 use crate::files::entries;
 use crate::manifest::{Split, Utterance};

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::convert::{Listing, Source};
+use super::listing::{Listing, Source};
 use super::text::{Lines, below, difference};
 use crate::DataError;
 use crate::manifest::{Split, Utterance};

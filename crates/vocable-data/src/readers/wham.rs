@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use self::mixing::{Noise, Signal};
-use super::convert::{Lenience, Listing, Piece, Sound, Source, prepare};
+use super::convert::{Lenience, prepare};
+use super::listing::{Listing, Piece, Sound, Source};
 use super::text::difference;
 use super::{Prepared, Progress};
 use crate::DataError;

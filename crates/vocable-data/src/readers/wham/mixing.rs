@@ -16,7 +16,7 @@ use zip::ZipArchive;
 
 use super::SETS;
 use crate::corpus::RATE;
-use crate::readers::convert::{Listing, Make, Piece, Sound, Source};
+use crate::readers::listing::{Listing, Make, Piece, Sound, Source};
 use crate::readers::text::{Lines, below, difference};
 use crate::{DataError, bounded};
 
