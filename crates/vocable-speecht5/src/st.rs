@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::{Language, Utterance};
+use vocable_text::SubwordKind;
 
 use crate::to_text::{MaskConfig, Normalise, TextOutput, TextTaskConfig, ToText};
 use crate::{Preset, Regularisation};
@@ -19,6 +20,9 @@ pub struct Translation {
     pub language: Language,
     /// Pieces of its vocabulary of subwords; none writes characters.
     pub pieces: Option<usize>,
+    /// How they are learned.
+    #[serde(default, skip_serializing_if = "SubwordKind::is_bpe")]
+    pub subwords: SubwordKind,
 }
 
 impl TextOutput for Translation {
@@ -51,7 +55,7 @@ impl StConfig {
             channel_mask: (!hf).then_some(MaskConfig { probability: 0.5, length: 64 }),
             freeze_encoder_updates: 0,
             suppress_special: !hf,
-            output: Translation { language: Language::German, pieces: Some(8_000) },
+            output: Translation { language: Language::German, pieces: Some(8_000), subwords: SubwordKind::Unigram },
         }
     }
 }

@@ -33,6 +33,6 @@ pub use infilling::Infilling;
 pub use normalise::{normalise, normalise_spelling};
 pub use numbers::spell_numbers;
 pub use sentencepiece::{CharModel, Encoded, UnigramModel};
-pub use subwords::Subwords;
+pub use subwords::{SubwordKind, Subwords};
 pub use tokenizer::Tokenizer;
 pub use vocabulary::{CharVocabulary, Vocabulary};

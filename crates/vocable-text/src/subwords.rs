@@ -1,12 +1,14 @@
-//! Vocabularies of word pieces, learned by byte-pair encoding (Sennrich et al. 2016) with the crate `tokenizers`.
+//! Vocabularies of word pieces, learned with the crate `tokenizers`.
 
 use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{AddedToken, Model, Trainer};
+use tokenizers::{AddedToken, Model, ModelWrapper, Trainer};
 
 use crate::error::TextError;
 use crate::normalise::normalise_spelling;
 use crate::vocabulary::{Vocabulary, is_boundary};
+
+mod unigram;
 
 /// How the beginning of a word is written.
 const SPACE: char = '▁';
@@ -14,15 +16,34 @@ const SPACE: char = '▁';
 const FIRST: u32 = 4;
 const UNK: u32 = 3;
 
+/// How pieces are learned, and a text is divided into them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubwordKind {
+    /// Byte-pair encoding (Sennrich et al. 2016): the most frequent pairs become pieces, one after the other.
+    #[default]
+    Bpe,
+    /// A unigram model (Kudo 2018), as SentencePiece's default: pieces with probabilities, of which a text is the most probable
+    /// row.
+    Unigram,
+}
+
+impl SubwordKind {
+    /// Whether it is byte-pair encoding.
+    pub fn is_bpe(&self) -> bool {
+        *self == Self::Bpe
+    }
+}
+
 /// A vocabulary of word pieces: `<s>`, `<pad>`, `</s>`, `<unk>`, the pieces, `<mask>` and `<ctc_blank>` (spec section 6.3:
 /// translation has its own).
 ///
-/// As JSON it is the model of `tokenizers`: pieces and merges.
+/// As JSON it is the model of `tokenizers`: pieces with merges or scores.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "BPE", into = "BPE")]
+#[serde(try_from = "ModelWrapper", into = "ModelWrapper")]
 pub struct Subwords {
     /// Its own identifiers: 0 for unknown characters, then the pieces.
-    model: BPE,
+    model: ModelWrapper,
     pieces: Vec<String>,
 }
 
@@ -31,32 +52,47 @@ const UNKNOWN: &str = "<unk>";
 
 impl Subwords {
     /// A vocabulary of about `pieces` pieces, special ones included, for texts like these: fewer where the texts have
-    /// fewer, and never fewer than their characters.
+    /// fewer, and never fewer than their characters. The same texts give the same vocabulary.
     ///
     /// # Errors
     /// The texts hold no word.
-    pub fn train<S: AsRef<str>>(lines: impl IntoIterator<Item = S>, pieces: usize) -> Result<Self, TextError> {
+    pub fn train<S: AsRef<str>>(
+        lines: impl IntoIterator<Item = S>,
+        kind: SubwordKind,
+        pieces: usize,
+    ) -> Result<Self, TextError> {
         let failed = |reason| TextError::Pieces { what: "the texts of a subword vocabulary".into(), reason };
         let words: Vec<String> = lines.into_iter().flat_map(|line| words(line.as_ref())).collect();
         if words.is_empty() {
             return Err(failed("hold no word".into()));
         }
-        let mut trainer = BpeTrainer::builder()
-            .vocab_size(pieces.saturating_sub(FIRST as usize + 1))
-            .special_tokens(vec![AddedToken::from(UNKNOWN, true)])
-            .show_progress(false)
-            .build();
-        trainer.feed(words.into_iter(), |word| Ok(vec![word.to_owned()])).map_err(|error| failed(error.to_string()))?;
-        let mut model = BPE::default();
-        trainer.train(&mut model).map_err(|error| failed(error.to_string()))?;
-        (model.unk_token, model.fuse_unk) = (Some(UNKNOWN.into()), true);
-        Self::try_from(model)
+        // The trainers count the piece for unknown characters, but not `<s>`, `<pad>`, `</s>`, `<mask>` and `<ctc_blank>`.
+        let size = pieces.saturating_sub(FIRST as usize + 1);
+        let model = match kind {
+            SubwordKind::Bpe => byte_pairs(words, size).map(ModelWrapper::BPE),
+            SubwordKind::Unigram => unigram::train(words, size).map(ModelWrapper::Unigram),
+        };
+        Self::try_from(model.map_err(|error| failed(error.to_string()))?)
     }
 
     /// The pieces in the order of their identifiers, from 4 on.
     pub fn pieces(&self) -> &[String] {
         &self.pieces
     }
+}
+
+/// Learns byte pairs; `size` counts the piece for unknown characters.
+fn byte_pairs(words: Vec<String>, size: usize) -> tokenizers::Result<BPE> {
+    let mut trainer = BpeTrainer::builder()
+        .vocab_size(size)
+        .special_tokens(vec![AddedToken::from(UNKNOWN, true)])
+        .show_progress(false)
+        .build();
+    trainer.feed(words.into_iter(), |word| Ok(vec![word.to_owned()]))?;
+    let mut model = BPE::default();
+    trainer.train(&mut model)?;
+    (model.unk_token, model.fuse_unk) = (Some(UNKNOWN.into()), true);
+    Ok(model)
 }
 
 /// The words of a text, each behind its boundary.
@@ -93,10 +129,10 @@ impl Vocabulary for Subwords {
     }
 }
 
-impl TryFrom<BPE> for Subwords {
+impl TryFrom<ModelWrapper> for Subwords {
     type Error = TextError;
 
-    fn try_from(model: BPE) -> Result<Self, TextError> {
+    fn try_from(model: ModelWrapper) -> Result<Self, TextError> {
         let mut pieces: Vec<(u32, String)> = model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
         pieces.sort_unstable();
         let in_order = pieces.iter().enumerate().all(|(n, (id, _))| n == *id as usize);
@@ -108,7 +144,7 @@ impl TryFrom<BPE> for Subwords {
     }
 }
 
-impl From<Subwords> for BPE {
+impl From<Subwords> for ModelWrapper {
     fn from(vocabulary: Subwords) -> Self {
         vocabulary.model
     }
@@ -133,42 +169,57 @@ mod tests {
         "das haus hat einen garten",
     ];
 
-    fn trained() -> Subwords {
-        Subwords::train(LINES, 60).unwrap()
+    fn trained() -> [Subwords; 2] {
+        [SubwordKind::Bpe, SubwordKind::Unigram].map(|kind| Subwords::train(LINES, kind, 60).unwrap())
     }
 
     #[test]
     fn texts_come_back_and_pieces_are_longer_than_characters() {
-        let vocabulary = trained();
-        assert!(vocabulary.len() <= 60, "{}", vocabulary.len());
-        for line in LINES.iter().copied().chain(["", "die hunde schlafen im haus"]) {
-            let ids = vocabulary.encode(line);
-            assert_eq!(vocabulary.decode(&ids), line);
-            assert!(ids.len() < line.chars().count().max(1), "{line}: {ids:?}");
-            assert!(ids.iter().all(|&id| (FIRST..vocabulary.mask()).contains(&id)), "{ids:?}");
+        for vocabulary in trained() {
+            assert!(vocabulary.len() <= 60, "{}", vocabulary.len());
+            for line in LINES.iter().copied().chain(["", "die hunde schlafen im haus"]) {
+                let ids = vocabulary.encode(line);
+                assert_eq!(vocabulary.decode(&ids), line);
+                assert!(ids.len() < line.chars().count().max(1), "{line}: {ids:?}");
+                assert!(ids.iter().all(|&id| (FIRST..vocabulary.mask()).contains(&id)), "{ids:?}");
+            }
+            assert_eq!(vocabulary.encode("  der   hund "), vocabulary.encode("der hund"));
         }
-        assert_eq!(vocabulary.encode("  der   hund "), vocabulary.encode("der hund"));
     }
 
     #[test]
     fn unknown_characters_are_one_token_and_specials_are_not_text() {
-        let vocabulary = trained();
-        let ids = vocabulary.encode("hund ωω haus");
-        assert_eq!(ids.iter().filter(|&&id| id == vocabulary.unk()).count(), 1, "{ids:?}");
-        let all = [0, 1, 2, 3, vocabulary.mask(), vocabulary.blank()];
-        assert_eq!(vocabulary.decode(&all), "");
-        assert_eq!(vocabulary.blank() as usize + 1, vocabulary.len());
+        for vocabulary in trained() {
+            let ids = vocabulary.encode("hund ωω haus");
+            assert_eq!(ids.iter().filter(|&&id| id == vocabulary.unk()).count(), 1, "{ids:?}");
+            let all = [0, 1, 2, 3, vocabulary.mask(), vocabulary.blank()];
+            assert_eq!(vocabulary.decode(&all), "");
+            assert_eq!(vocabulary.blank() as usize + 1, vocabulary.len());
+        }
     }
 
     #[test]
     fn it_is_kept_as_json_and_training_repeats() {
-        let vocabulary = trained();
-        let json = serde_json::to_string(&vocabulary).unwrap();
-        let again: Subwords = serde_json::from_str(&json).unwrap();
-        assert_eq!(again.encode(LINES[3]), vocabulary.encode(LINES[3]));
-        assert_eq!(trained().pieces(), vocabulary.pieces());
-        let other = r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}"#;
-        assert!(serde_json::from_str::<Subwords>(other).unwrap_err().to_string().contains("`<unk>` first"));
-        assert!(Subwords::train(["", " "], 60).unwrap_err().to_string().contains("no word"));
+        for (vocabulary, repeated) in trained().into_iter().zip(trained()) {
+            let json = serde_json::to_string(&vocabulary).unwrap();
+            let again: Subwords = serde_json::from_str(&json).unwrap();
+            assert_eq!(again.encode(LINES[3]), vocabulary.encode(LINES[3]));
+            assert_eq!(serde_json::to_string(&repeated).unwrap(), json);
+        }
+        for other in [
+            r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}"#,
+            r#"{"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["b", -1.0]]}"#,
+        ] {
+            assert!(serde_json::from_str::<Subwords>(other).unwrap_err().to_string().contains("`<unk>` first"));
+        }
+    }
+
+    #[test]
+    fn texts_without_words_teach_nothing_and_few_pieces_are_the_characters_at_least() {
+        for kind in [SubwordKind::Bpe, SubwordKind::Unigram] {
+            assert!(Subwords::train(["", " "], kind, 60).unwrap_err().to_string().contains("no word"));
+            let small = Subwords::train(LINES, kind, 0).unwrap();
+            assert_eq!(small.decode(&small.encode(LINES[2])), LINES[2]);
+        }
     }
 }

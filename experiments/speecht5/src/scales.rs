@@ -14,6 +14,7 @@ use vocable_speecht5::to_text::MaskConfig;
 use vocable_speecht5::tts::TtsConfig;
 use vocable_speecht5::vc::VcConfig;
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, recipe};
+use vocable_text::SubwordKind;
 use vocable_train::{Loading, Outcome, TrainConfig};
 
 use crate::config::{DataConfig, EvaluationConfig, Limit, Recipe, RunConfig, SecondUnits, UnitsConfig};
@@ -101,7 +102,7 @@ fn paper() -> RunConfig {
 /// Beyond sizes and lengths it differs from the paper in: `mlm_unmasked`, the deviation of initial weights, a reduced
 /// codebook, MFCC units only; smaller SpecAugment masks, seven speeds, label smoothing, the mean of the last checkpoints and no
 /// frozen encoder in recognition (forty minutes of speech are learned by heart without them), less weight of CTC in its search;
-/// the same masks and speeds and one micro-batch an update in translation; no frozen encoder in synthesis; a dropout of 0.1 in
+/// the same masks and speeds, one micro-batch an update and byte pairs in translation; no frozen encoder in synthesis; a dropout of 0.1 in
 /// synthesis, conversion and enhancement, the last two of which say at most four log-mel frames for a state of the encoder; no
 /// layer drop in any task but identification, and clipping there.
 fn mini(mut c: RunConfig) -> RunConfig {
@@ -140,7 +141,7 @@ fn mini(mut c: RunConfig) -> RunConfig {
     c.st.task.speeds = c.asr.task.speeds.clone();
     (c.st.task.time_mask, c.st.task.channel_mask) = (c.asr.task.time_mask, c.asr.task.channel_mask);
     c.st.task.regularisation = Regularisation::new(0.1, 0.1, [0.0, 0.0], 1.0);
-    c.st.task.output.pieces = Some(300);
+    (c.st.task.output.pieces, c.st.task.output.subwords) = (Some(300), SubwordKind::Bpe);
 
     short(&mut c.lm.train, 1_500, 2e-3);
     c.lm.task.model = LmConfig::mini();
@@ -201,6 +202,7 @@ fn smoke(mut c: RunConfig) -> RunConfig {
     c.units.teacher = pretrain.clone();
     c.lm.task.model = LmConfig { layers: 1, width: 32, feed_forward: 64, heads: 2, ..c.lm.task.model };
     (c.st.task.batch_samples, c.st.task.output.pieces) = (8 * 16_000, Some(60));
+    c.st.task.output.subwords = SubwordKind::Unigram;
     let (st, tts, vc, se, sid) =
         (&mut c.st.train, &mut c.tts.train, &mut c.vc.train, &mut c.se.train, &mut c.sid.train);
     for train in [&mut c.asr.train, &mut c.lm.train, st, tts, vc, se, sid] {

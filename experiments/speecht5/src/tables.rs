@@ -10,6 +10,7 @@ use vocable_objectives::Margin;
 use vocable_speecht5::se::{Noise, Noisy};
 use vocable_speecht5::tts::Text;
 use vocable_speecht5::vc::Speech;
+use vocable_text::SubwordKind;
 use vocable_train::Outcome;
 
 use crate::changes::{from_hubert, pretraining, speech};
@@ -208,9 +209,10 @@ fn translation(pipeline: &Rc<Pipeline>) -> Table<RunConfig> {
             "BLEU: {}. Beam search (beam {}), {}; the result is {}. The paper's numbers are on MuST-C.",
             BleuCounts::SIGNATURE,
             c.evaluation.translation.beam,
-            match c.st.task.output.pieces {
-                Some(pieces) => format!("{pieces} subwords at most"),
-                None => "characters".into(),
+            match (c.st.task.output.pieces, c.st.task.output.subwords) {
+                (Some(pieces), SubwordKind::Bpe) => format!("at most {pieces} byte pairs"),
+                (Some(pieces), SubwordKind::Unigram) => format!("at most {pieces} pieces of a unigram model"),
+                (None, _) => "characters".into(),
             },
             match c.st.train.outcome {
                 Outcome::Mean { .. } => format!("the mean of the last {} checkpoints", c.st.train.averaged()),

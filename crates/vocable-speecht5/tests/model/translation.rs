@@ -9,7 +9,7 @@ use vocable_random::Key;
 use vocable_speecht5::st::{StConfig, Translating, Translation};
 use vocable_speecht5::to_text::TextOutput;
 use vocable_speecht5::{ModelError, Preset, Regularisation};
-use vocable_text::{CharVocabulary, Subwords, Vocabulary};
+use vocable_text::{CharVocabulary, SubwordKind, Subwords, Vocabulary};
 use vocable_train::{BatchId, Objective};
 
 use super::small::dataset;
@@ -18,12 +18,15 @@ use super::tiny::{config, device};
 #[test]
 fn it_trains_on_and_writes_the_other_language() {
     let dataset = dataset();
-    for (language, pieces) in [(Language::German, Some(60)), (Language::French, None)] {
-        let output = Translation { language, pieces };
+    use SubwordKind::{Bpe, Unigram};
+    for (language, pieces, subwords) in
+        [(Language::German, Some(60), Unigram), (Language::German, Some(60), Bpe), (Language::French, None, Bpe)]
+    {
+        let output = Translation { language, pieces, subwords };
         let text = |index: usize| output.text(dataset.utterance(index)).unwrap();
         let texts: Vec<&str> = dataset.split(Split::Train).into_iter().map(text).collect();
         let vocabulary: Arc<dyn Vocabulary> = match pieces {
-            Some(pieces) => Arc::new(Subwords::train(&texts, pieces).unwrap()),
+            Some(pieces) => Arc::new(Subwords::train(&texts, subwords, pieces).unwrap()),
             None => Arc::new(CharVocabulary::from_lines(&texts)),
         };
         let recipe = StConfig { batch_samples: 6 * 16_000, output, ..StConfig::base(Preset::Paper) };

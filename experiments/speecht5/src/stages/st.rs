@@ -31,7 +31,7 @@ pub fn vocabulary(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>)
         let train = dataset.split(Split::Train);
         let texts = train.iter().filter_map(|&index| output.text(dataset.utterance(index)));
         match output.pieces {
-            Some(pieces) => run.write_json(VOCABULARY, &Subwords::train(texts, pieces)?)?,
+            Some(pieces) => run.write_json(VOCABULARY, &Subwords::train(texts, output.subwords, pieces)?)?,
             None => run.write_json(VOCABULARY, &CharVocabulary::from_lines(texts))?,
         }
         Ok(())

@@ -1,0 +1,69 @@
+//! Training of unigram models, with the same result on any number of threads and in any process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokenizers::AddedToken;
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+
+use super::UNKNOWN;
+
+/// By how much the trainer has the scores of characters differ that it found in longer pieces alone.
+const STEP: f64 = 1e-4;
+
+/// Learns pieces with their log-probabilities from words; `size` counts the piece for unknown characters.
+///
+/// # Errors
+/// What the trainer refuses.
+pub(super) fn train(words: Vec<String>, size: usize) -> tokenizers::Result<Unigram> {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    words.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
+    let characters: BTreeSet<char> = counts.keys().flat_map(|word| word.chars()).collect();
+    let trainer = UnigramTrainer::builder()
+        // The trainer stops at its size when it adds a piece to the characters, so that there must be room for one.
+        .vocab_size(size.max(characters.len() + 2) as u32)
+        .special_tokens(vec![AddedToken::from(UNKNOWN, true)])
+        .unk_token(Some(UNKNOWN.into()))
+        .show_progress(false)
+        .build()?;
+    // Sums are rounded by the share of each thread: one has them all.
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let mut model = Unigram::default();
+    alone.install(|| trainer.do_train(counts.into_iter().collect(), &mut model))?;
+    let mut pieces: Vec<(String, f64)> = model.iter().skip(1).cloned().collect();
+    settle(&mut pieces, characters.len());
+    Unigram::from([(UNKNOWN.to_owned(), 0.0)].into_iter().chain(pieces).collect(), Some(0), false)
+}
+
+/// Orders pieces by score, and has the order of a hash map, in which the trainer gives the lowest scores to rare characters, decide
+/// on nothing.
+fn settle(pieces: &mut [(String, f64)], characters: usize) {
+    let lowest = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
+    let below = lowest + STEP * characters as f64;
+    let mut rare: Vec<&mut (String, f64)> =
+        pieces.iter_mut().filter(|(piece, score)| piece.chars().count() == 1 && *score < below).collect();
+    let mut scores: Vec<f64> = rare.iter().map(|(_, score)| *score).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    rare.sort_by(|a, b| a.0.cmp(&b.0));
+    for ((_, score), settled) in rare.into_iter().zip(scores) {
+        *score = settled;
+    }
+    pieces.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_words_give_the_same_pieces_also_of_characters_that_are_rare() {
+        let words: Vec<String> =
+            "▁quarz ▁quarz ▁jux ▁völker ▁by ▁by ▁fjord ▁haus ▁hauses ▁im ▁im".split(' ').map(String::from).collect();
+        let scores = || train(words.clone(), 30).unwrap().iter().cloned().collect::<Vec<_>>();
+        let first = scores();
+        assert!(first.iter().any(|(piece, _)| piece.chars().count() > 2), "{first:?}");
+        assert!(first.is_sorted_by(|(_, a), (_, b)| a >= b), "{first:?}");
+        for _ in 0..5 {
+            assert_eq!(scores(), first);
+        }
+    }
+}
