@@ -21,10 +21,16 @@ impl Published {
     }
 }
 
+impl From<OwnedTensor> for Published {
+    fn from(tensor: OwnedTensor) -> Self {
+        let OwnedTensor { dtype, shape, bytes } = tensor;
+        Self { dtype, shape, bytes: Box::new(move || bytes.clone()) }
+    }
+}
+
 impl From<Tensor<'_>> for Published {
     fn from(tensor: Tensor) -> Self {
-        let OwnedTensor { dtype, shape, bytes } = tensor.into();
-        Self { dtype, shape, bytes: Box::new(move || bytes.clone()) }
+        OwnedTensor::from(tensor).into()
     }
 }
 
@@ -46,22 +52,23 @@ impl View for Published {
     }
 }
 
-/// The parameters of a module for which `name` knows a name and its layout; `taps` are those of an ungrouped convolution
-/// at a path, whose own shape does not tell.
-pub fn published<M: Module>(
+/// The parameters of a module for which `names` knows names and their layouts, under each of them; `taps` are those of an
+/// ungrouped convolution at a path, whose own shape does not tell.
+pub fn published<M: Module, N: IntoIterator<Item = (String, Layout)>>(
     module: &M,
-    name: impl Fn(&str) -> Option<(String, Layout)>,
+    names: impl Fn(&str) -> N,
     taps: impl Fn(&str) -> usize,
 ) -> Vec<(String, Published)> {
     let mut tensors = Vec::new();
     visit(module, |path, leaf| {
-        let Some((name, layout)) = name(path) else { return };
-        let ours = leaf.shape();
-        let shape = layout.published_shape(&ours, taps(path));
-        let (values, theirs) = (leaf.later(), shape.clone());
-        let bytes =
-            move || layout.publish(values(), &ours, &theirs).iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((name, Published { dtype: Dtype::F32, shape, bytes: Box::new(bytes) }));
+        for (name, layout) in names(path) {
+            let ours = leaf.shape();
+            let shape = layout.published_shape(&ours, taps(path));
+            let (values, theirs) = (leaf.later(), shape.clone());
+            let bytes =
+                move || layout.publish(values(), &ours, &theirs).iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.push((name, Published { dtype: Dtype::F32, shape, bytes: Box::new(bytes) }));
+        }
     });
     let norms: Vec<String> =
         tensors.iter().filter_map(|(name, _)| Some(name.strip_suffix("running_var")?.into())).collect();

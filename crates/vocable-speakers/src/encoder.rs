@@ -109,7 +109,7 @@ impl SpeakerEncoder {
             number.and_then(|number| self.config.layers.get(number)).map_or(1, |layer| layer.kernel)
         };
         let tensors = published(&self.model, |path| NAMES.names(path).next(), taps);
-        write_pytorch(&folder.join(WEIGHTS), &tensors)?;
+        write_pytorch(&folder.join(WEIGHTS), None, &tensors)?;
         let settings = self.settings();
         Ok(write_atomically(&folder.join(SETTINGS), |out| out.write_all(settings.as_bytes()))?)
     }

@@ -22,13 +22,20 @@ mod code {
     pub(super) const STOP: u8 = b'.';
 }
 
-/// A dictionary whose tensor number n has all of storage `n`.
-pub(crate) fn dictionary<T: View>(tensors: &[(String, T)]) -> Result<Vec<u8>, String> {
+/// A dictionary whose tensor number n has all of storage `n`, as the value of `key` in another one if there is a key.
+pub(crate) fn dictionary<T: View>(key: Option<&str>, tensors: &[(String, T)]) -> Result<Vec<u8>, String> {
     let mut program = Program(code::PROTOCOL_2.to_vec());
     program.push(&[code::EMPTY_DICT, code::MARK]);
+    if let Some(key) = key {
+        program.text(key);
+        program.push(&[code::EMPTY_DICT, code::MARK]);
+    }
     for (number, (name, tensor)) in tensors.iter().enumerate() {
         program.text(name);
         program.tensor(number, tensor).map_err(|reason| format!("tensor {name}: {reason}"))?;
+    }
+    if key.is_some() {
+        program.push(&[code::SET_ITEMS]);
     }
     program.push(&[code::SET_ITEMS, code::STOP]);
     Ok(program.0)

@@ -32,13 +32,14 @@ pub fn write_safetensors<T: View>(
 }
 
 /// Writes a dictionary of tensors as `torch.save` does, beside its final name, synced and then renamed; equal tensors give
-/// equal bytes. `torch.load(path, weights_only=True)` reads it.
+/// equal bytes. `torch.load(path, weights_only=True)` reads it. With a `key` it is that key's value in another dictionary, as
+/// trainers keep a model beside their own state.
 ///
 /// # Errors
 /// What the operating system says; a type of elements that PyTorch's storages lack.
-pub fn write_pytorch<T: View>(path: &Path, tensors: &[(String, T)]) -> Result<(), WeightsError> {
-    let program =
-        torch_save::dictionary(tensors).map_err(|reason| WeightsError::NotWeights { path: path.into(), reason })?;
+pub fn write_pytorch<T: View>(path: &Path, key: Option<&str>, tensors: &[(String, T)]) -> Result<(), WeightsError> {
+    let program = torch_save::dictionary(key, tensors)
+        .map_err(|reason| WeightsError::NotWeights { path: path.into(), reason })?;
     let write = |beside: &Path| {
         let mut archive = zip::ZipWriter::new(BufWriter::new(File::create(beside)?));
         let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -73,7 +74,7 @@ mod tests {
         fs::write(at("any"), "").unwrap();
         let tensors = || vec![("a".to_owned(), OwnedTensor::f32(vec![1], &[1.0]))];
         write_safetensors(&at("a.safetensors"), tensors(), None).unwrap();
-        write_pytorch(&at("a.pt"), &tensors()).unwrap();
+        write_pytorch(&at("a.pt"), None, &tensors()).unwrap();
         assert_eq!((mode("a.safetensors"), mode("a.pt")), (mode("any"), mode("any")));
     }
 }

@@ -151,14 +151,14 @@ fn what_is_written_as_torch_writes_is_read() {
     let source = Weights::open(fixture("weights/tensors.pt")).unwrap();
     let mut tensors: Vec<(String, OwnedTensor)> =
         source.tensors().map(|tensor| (tensor.name().to_owned(), OwnedTensor::from(tensor))).collect();
-    write_pytorch(&path, &tensors).unwrap();
+    write_pytorch(&path, None, &tensors).unwrap();
     let first = fs::read(&path).unwrap();
     assert_same(&Weights::open(&path).unwrap(), &source);
-    write_pytorch(&path, &tensors).unwrap();
+    write_pytorch(&path, None, &tensors).unwrap();
     assert_eq!(fs::read(&path).unwrap(), first, "equal tensors give equal bytes");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     tensors[0].1.dtype = Dtype::U64;
-    let wrong = write_pytorch(&path, &tensors).unwrap_err().to_string();
+    let wrong = write_pytorch(&path, None, &tensors).unwrap_err().to_string();
     assert!(wrong.contains(&tensors[0].0) && wrong.contains("U64"), "{wrong}");
 }
 

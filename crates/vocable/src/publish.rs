@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use vocable_random::Key;
-use vocable_speecht5::checkpoint::{Checkpoint, LoadReport, write_extended};
+use vocable_speecht5::checkpoint::{Checkpoint, LoadReport, write_extended, write_fairseq};
 use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, write_classifier, write_folder};
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeakerClassifier, SpeechT5, sid};
 use vocable_text::{CharVocabulary, Tokenizer};
@@ -19,8 +19,8 @@ use crate::session::{Ending, Unusable, Waiting, can_be_file, can_be_folder, same
 pub struct Import {
     /// Weights with fairseq's or transformers' names (`speecht5_base.pt`, an extended file).
     file: PathBuf,
-    /// A folder with spm_char.model and, if there are any, added_tokens.json; not needed for --extended.
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["extended", "speakers"])]
+    /// A folder with spm_char.model and, if there are any, added_tokens.json; not needed for --extended and --fairseq.
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["extended", "fairseq", "speakers"])]
     tokenizer: Option<PathBuf>,
     /// The names of a speaker classifier's speakers in the order of its classes, one a line (or fairseq's dict.txt);
     /// makes a SpeechT5ForSequenceClassification.
@@ -49,7 +49,7 @@ pub struct Export {
 /// Where a model goes, and what for.
 #[derive(Args)]
 struct Destination {
-    /// The folder to make, for transformers to load; with --extended a file.
+    /// The folder to make, for transformers to load; with --extended or --fairseq a file.
     #[arg(long, short, value_name = "OUT")]
     output: PathBuf,
     /// The class of transformers that it is for; of a model folder or a stage, its own where none is given.
@@ -59,11 +59,15 @@ struct Destination {
     /// fairseq's.
     #[arg(long)]
     extended: bool,
+    /// Write all parts into one file that `torch.load` reads, with the official code's names under `model`; the options and the
+    /// optimiser's state that fairseq's programs keep beside it are not in it.
+    #[arg(long, conflicts_with_all = ["extended", "class"])]
+    fairseq: bool,
 }
 
 impl Destination {
     fn check(&self) -> Result<(), Unusable> {
-        match self.extended {
+        match self.extended || self.fairseq {
             true => can_be_file(&self.output),
             false => can_be_folder(&self.output),
         }
@@ -316,6 +320,10 @@ impl Classifier {
             return Err(Unusable(message.into()));
         }
         let Self { model, config, labels, front_end } = self;
+        if to.fairseq {
+            write_fairseq(&to.output, model, config, None)?;
+            return Ok(format!("{}: a file in the official names", to.output.display()));
+        }
         write_classifier(&to.output, model, config, labels, front_end)?;
         Ok(format!("{}: a {}", to.output.display(), Architecture::SequenceClassification.class()))
     }
@@ -342,10 +350,14 @@ fn fresh(config: &ModelConfig, vocabulary: usize, pad: u32) -> SpeechT5 {
 fn write(whole: &Whole, to: &Destination) -> Result<String, Unusable> {
     let Whole { model, config, tokenizer, front_end, architecture, absent, source } = whole;
     let output = to.output.display();
+    let source = source.as_ref().map(|(checkpoint, report)| (checkpoint, report));
     if to.extended {
-        let source = source.as_ref().map(|(checkpoint, report)| (checkpoint, report));
         write_extended(&to.output, model, config, source)?;
         return Ok(format!("{output}: an extended file"));
+    }
+    if to.fairseq {
+        write_fairseq(&to.output, model, config, source)?;
+        return Ok(format!("{output}: a file in the official names"));
     }
     let architecture = to.class.map_or(*architecture, Architecture::from);
     if let Some(part) = architecture.parts().iter().find(|part| absent.iter().any(|absent| absent == *part)) {

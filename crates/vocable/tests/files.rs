@@ -95,6 +95,11 @@ fn import_export_import_is_bit_equal() {
     printed(&["import", &path("a.safetensors"), "--extended", "-o", &path("b.safetensors")]);
     assert_eq!(fs::read(path("a.safetensors")).unwrap(), fs::read(path("b.safetensors")).unwrap());
 
+    // The same for the official code, and back.
+    printed(&["export", &path("first"), "--fairseq", "-o", &path("whole.pt")]);
+    assert!(import(&path("whole.pt"), &path("third"), &["--as", "base", "--strict"]).status.success());
+    assert_eq!(bytes("third"), bytes("first"));
+
     // A folder of one class has not all that another one wants.
     printed(&["export", &path("first"), "--as", "asr", "-o", &path("asr")]);
     let class = |folder: &str| ModelFolder::open(path(folder)).unwrap().architecture.class();
@@ -221,6 +226,10 @@ fn a_trained_classifier_names_speakers() {
             found[0]["speaker"]
         );
     }
+
+    printed(&["export", &path("sid"), "--fairseq", "-o", &path("sid.pt")]);
+    printed(&["import", &path("sid.pt"), "--speakers", &path("names"), "-o", &path("returned")]);
+    assert!(weights("returned") == weights("sid"));
 
     assert!(complaint(&["export", &path("sid"), "--extended", "-o", &path("x")]).contains("leave --extended"));
     fs::write(path("names"), "anna\nben\n").unwrap();

@@ -13,7 +13,7 @@ use vocable_weights::{Dtype, Tensor, Weights};
 use crate::ModelError;
 
 pub use names::Format;
-pub use publish::write_extended;
+pub use publish::{write_extended, write_fairseq};
 pub use sizes::Sizes;
 pub use vocable_published::{Layout, Leaf, LoadReport, Meaning};
 
@@ -116,11 +116,11 @@ impl Checkpoint {
         Ok(vocable_published::load(&self.weights, self.format.table(), module, parts, meaning)?)
     }
 
-    /// The tensors of a report that are known but have no place in its model, under the extended format's names.
-    fn carried(&self, report: &LoadReport) -> BTreeMap<String, Tensor<'_>> {
+    /// The tensors of a report that are known but have no place in its model, under the names of a format.
+    fn carried(&self, report: &LoadReport, format: Format) -> BTreeMap<String, Tensor<'_>> {
         let tensors = report.left_out.iter().filter_map(|name| self.weights.get(name));
         let renamed = |tensor: Tensor<'_>| match self.meaning(tensor.name()) {
-            Meaning::Parameter(path) => Format::HuggingFace.names(&path).next().map(|(name, _)| name),
+            Meaning::Parameter(path) => format.names(&path).next().map(|(name, _)| name),
             _ => None,
         };
         tensors.filter_map(|tensor| Some((renamed(tensor)?, tensor))).collect()

@@ -6,7 +6,7 @@ use vocable_nets::Tokens;
 use vocable_nn::{Init, Mode};
 use vocable_objectives::quantizer::QuantizerConfig;
 use vocable_random::Key;
-use vocable_speecht5::checkpoint::{Checkpoint, Format, write_extended};
+use vocable_speecht5::checkpoint::{Checkpoint, Format, write_extended, write_fairseq};
 use vocable_speecht5::huggingface::{Architecture, ModelFolder, write_folder};
 use vocable_speecht5::pretrain::{Modalities, PretrainConfig};
 use vocable_speecht5::{ModelConfig, Preset, Pretrainer, Regularisation, SpeakerClassifier};
@@ -71,6 +71,36 @@ fn the_extended_file_of_a_fairseq_checkpoint_loses_nothing() {
     let second = out.path().join("second.safetensors");
     write_extended(&second, &again, &config, Some((&extended, &report))).unwrap();
     assert_eq!(fs::read(&second).unwrap(), fs::read(&path).unwrap());
+}
+
+#[test]
+fn a_file_in_the_official_names_is_what_the_official_code_saved() {
+    let (checkpoint, config, vocabulary) = official();
+    let (model, report) = checkpoint.load(fresh(&config, vocabulary)).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("model.pt");
+    write_fairseq(&path, &model, &config, Some((&checkpoint, &report))).unwrap();
+    let expected = tensors(&fixture("official/model.pt"));
+    let written = tensors(&path);
+    assert!(written.keys().eq(expected.keys()), "{:?}, {:?}", written.keys(), expected.keys());
+    for (name, tensor) in &expected {
+        // The device's mark has the value of memory that nobody wrote.
+        assert!(written[name] == *tensor || name.ends_with("_float_tensor"), "{name}");
+    }
+    let again = Checkpoint::open(&path).unwrap();
+    assert_eq!((again.format(), again.config(Preset::Official).unwrap()), (Format::Fairseq, config.clone()));
+    assert_eq!(parameters(&again.load(fresh(&config, vocabulary)).unwrap().0), parameters(&model));
+
+    // Without a source, the same but for what only pre-training has.
+    write_fairseq(&path, &model, &config, None).unwrap();
+    let own = tensors(&path);
+    for (name, tensor) in &expected {
+        match own.get(name) {
+            Some(own) => assert_eq!((own.dtype, &own.shape), (tensor.dtype, &tensor.shape), "{name}"),
+            None => assert!(name.starts_with("hubert_layer.") || name.starts_with("quantizer."), "{name}"),
+        }
+    }
+    assert!(own.keys().all(|name| expected.contains_key(name)), "{:?}", own.keys());
 }
 
 #[test]
