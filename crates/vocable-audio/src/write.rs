@@ -31,7 +31,7 @@ fn encode(path: &Path, samples: &[f32], rate: u32) -> Result<(), hound::Error> {
         writer.write_sample((sample * 32768.0).round() as i16)?;
     }
     writer.finalize()?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(())
 }
 
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(read(&path).unwrap().samples, [0.5]);
         let nowhere = write_wav(folder.path().join("missing/a.wav"), &[0.5], 8000).unwrap_err();
         assert!(matches!(nowhere, AudioError::Write { .. }), "{nowhere}");
-        // A folder cannot be replaced by a file, and the half-done file goes away.
+        // A folder cannot be replaced by a file.
         fs::create_dir(folder.path().join("b.wav")).unwrap();
         assert!(write_wav(folder.path().join("b.wav"), &[0.5], 8000).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);

@@ -25,7 +25,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Those of [`open`], a larger file, and what the operating system says.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let reason = format!("has more than the {limit} bytes that such a file may have");
         return Err(Error::new(ErrorKind::FileTooLarge, reason));

@@ -1,7 +1,8 @@
 //! Files of ours: under its final name a file is whole, also after a power cut.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::io::ErrorKind::{self, InvalidInput, PermissionDenied, Unsupported};
 use std::path::{Path, PathBuf};
 
 /// Writes a file whole or not at all; see [`write_with`].
@@ -17,21 +18,27 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 /// A symbolic link stays what it is: the file that it leads to is replaced.
 ///
 /// # Errors
-/// Those of [`destination`], those of `write`, and what the operating system says; nothing is left beside the path then.
+/// Those of [`destination`], those of `write`, and what the operating system says; nothing is left beside the path then. Where the
+/// disk fails as the new name is made durable, the file is in its place already.
 pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let place = destination(path)?;
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     let beside = place.with_file_name(format!(".{name}.{}.partial", std::process::id()));
     let write = || {
         write(&beside)?;
-        File::open(&beside)?.sync_all()?;
+        // Some systems sync what is open for writing alone.
+        OpenOptions::new().write(true).open(&beside)?.sync_all()?;
         fs::rename(&beside, &place)
     };
     write().inspect_err(|_| {
         // What is half done is worthless; that it may not exist either is no second error.
         let _ = fs::remove_file(&beside);
     })?;
-    sync_directory(folder(&place))
+    match sync_directory(folder(&place)) {
+        // Folders that cannot be read, and file systems that have no such thing: the file is there as they keep files.
+        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => Ok(()),
+        synced => synced,
+    }
 }
 
 /// The folder that a file lies in, `.` of a name alone.

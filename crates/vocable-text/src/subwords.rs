@@ -52,7 +52,7 @@ const UNKNOWN: &str = "<unk>";
 
 impl Subwords {
     /// A vocabulary of about `pieces` pieces, special ones included, for texts like these: fewer where the texts have
-    /// fewer, and never fewer than their characters. The same texts give the same vocabulary.
+    /// fewer, and never fewer than their characters and one piece. The same texts give the same vocabulary.
     ///
     /// # Errors
     /// The texts hold no word.
@@ -133,12 +133,19 @@ impl TryFrom<ModelWrapper> for Subwords {
     type Error = TextError;
 
     fn try_from(model: ModelWrapper) -> Result<Self, TextError> {
+        let wrong = |reason| TextError::Pieces { what: "subword vocabulary".into(), reason };
+        if !matches!(model, ModelWrapper::BPE(_) | ModelWrapper::Unigram(_)) {
+            return Err(wrong("must be a model of byte pairs or a unigram model".into()));
+        }
         let mut pieces: Vec<(u32, String)> = model.get_vocab().into_iter().map(|(piece, id)| (id, piece)).collect();
         pieces.sort_unstable();
         let in_order = pieces.iter().enumerate().all(|(n, (id, _))| n == *id as usize);
         if !in_order || pieces.first().is_none_or(|(_, piece)| piece != UNKNOWN) {
-            let reason = format!("must number its pieces from 0 on, `{UNKNOWN}` first");
-            return Err(TextError::Pieces { what: "subword vocabulary".into(), reason });
+            return Err(wrong(format!("must number its pieces from 0 on, `{UNKNOWN}` first")));
+        }
+        let unknown = model.tokenize("\u{10FFFF}").is_ok_and(|tokens| tokens.iter().all(|token| token.id == 0));
+        if !unknown {
+            return Err(wrong(format!("must write unknown characters as `{UNKNOWN}`")));
         }
         Ok(Self { pieces: pieces.into_iter().skip(1).map(|(_, piece)| piece).collect(), model })
     }
@@ -206,11 +213,16 @@ mod tests {
             assert_eq!(again.encode(LINES[3]), vocabulary.encode(LINES[3]));
             assert_eq!(serde_json::to_string(&repeated).unwrap(), json);
         }
-        for other in [
-            r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}"#,
-            r#"{"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["b", -1.0]]}"#,
+        let vocab = r#"[["<unk>", 0.0], ["b", -1.0]]"#;
+        for (other, reason) in [
+            (r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}"#.into(), "`<unk>` first"),
+            (r#"{"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["b", -1.0]]}"#.into(), "`<unk>` first"),
+            (format!(r#"{{"type": "Unigram", "unk_id": null, "vocab": {vocab}}}"#), "unknown characters"),
+            (format!(r#"{{"type": "Unigram", "unk_id": 1, "vocab": {vocab}}}"#), "unknown characters"),
+            (r#"{"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"}"#.into(), "byte pairs or a unigram"),
         ] {
-            assert!(serde_json::from_str::<Subwords>(other).unwrap_err().to_string().contains("`<unk>` first"));
+            let said = serde_json::from_str::<Subwords>(&other).unwrap_err().to_string();
+            assert!(said.contains(reason), "{other}: {said}");
         }
     }
 
@@ -220,6 +232,9 @@ mod tests {
             assert!(Subwords::train(["", " "], kind, 60).unwrap_err().to_string().contains("no word"));
             let small = Subwords::train(LINES, kind, 0).unwrap();
             assert_eq!(small.decode(&small.encode(LINES[2])), LINES[2]);
+            // What the trainers themselves call unknown characters.
+            let odd = Subwords::train(["ein <unk> <UNK>", "<unk>. <UNK>"].iter().chain(&LINES), kind, 60).unwrap();
+            assert_eq!(odd.decode(&odd.encode(LINES[2])), LINES[2]);
         }
     }
 }

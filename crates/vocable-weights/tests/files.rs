@@ -157,6 +157,10 @@ fn what_is_written_as_torch_writes_is_read() {
     write_pytorch(&path, None, &tensors).unwrap();
     assert_eq!(fs::read(&path).unwrap(), first, "equal tensors give equal bytes");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    // Beside a trainer's state.
+    write_pytorch(&path, Some("model"), &tensors).unwrap();
+    assert!(fs::read(&path).unwrap() != first);
+    assert_same(&Weights::open(&path).unwrap(), &source);
     tensors[0].1.dtype = Dtype::U64;
     let wrong = write_pytorch(&path, None, &tensors).unwrap_err().to_string();
     assert!(wrong.contains(&tensors[0].0) && wrong.contains("U64"), "{wrong}");

@@ -114,7 +114,7 @@ struct Whole {
     architecture: Architecture,
     /// Parts that no file had, and that are therefore new.
     absent: Vec<String>,
-    /// Where it came from, for an extended file to hold what the model has no place for.
+    /// Where it came from, for a file of all parts to hold what the model has no place for.
     source: Option<(Checkpoint, LoadReport)>,
 }
 
@@ -129,6 +129,9 @@ struct Classifier {
 /// Imports.
 pub fn import(options: &Import) -> Ending {
     options.destination.check()?;
+    if same_place(&options.file, &options.destination.output) {
+        return Err(Unusable(format!("{}: it would take its own place; name another", options.file.display())));
+    }
     let waiting = Waiting::new("importing");
     let written = imported(options, &waiting)?;
     drop(waiting);

@@ -104,6 +104,9 @@ fn import_export_import_is_bit_equal() {
     printed(&["export", &path("first"), "--as", "asr", "-o", &path("asr")]);
     let class = |folder: &str| ModelFolder::open(path(folder)).unwrap().architecture.class();
     assert_eq!(class("asr"), "SpeechT5ForSpeechToText");
+    printed(&["export", &path("asr"), "--fairseq", "-o", &path("asr.pt")]);
+    assert!(import(&path("asr.pt"), &path("returned"), &["--as", "asr", "--strict"]).status.success());
+    assert_eq!(bytes("returned"), bytes("asr"));
     let said = complaint(&["export", &path("asr"), "--as", "tts", "-o", &path("tts")]);
     assert!(said.contains("lacks everything of") && !Path::new(&path("tts")).exists(), "{said}");
     let said = complaint(&["import", &source, "--tokenizer", &fixture("hf/asr"), "-o", &path("none")]);

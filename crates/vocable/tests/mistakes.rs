@@ -103,6 +103,7 @@ fn mistakes_are_named_before_anything_is_written() {
         (2, with(&["import", &weights, "--tokenizer", &asr, "--as", "asr", "-o", &file], &[]), "a file is a file"),
         (2, with(&["export", &asr, "-o", &asr], &[]), "asr: it is the model itself"),
         (2, with(&["export", &asr, "-o", &weights, "--extended"], &[]), "it is a file of the model itself"),
+        (2, with(&["import", &weights, "-o", &weights, "--fairseq"], &[]), "it would take its own place"),
         (2, with(&["export", &nowhere, "-o", &out], &[]), "nowhere: there is no such folder"),
         (2, extend(&["--characters", "", "-o", &out]), "there is no character to add"),
         (2, extend(&["--from", &nothing, "-o", &out]), "there is no character to add"),

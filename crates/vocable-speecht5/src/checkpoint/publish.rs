@@ -36,8 +36,8 @@ pub fn write_extended<M: Module>(
 
 /// Writes a whole model with the official code's names, as a file that `torch.load` reads: a dictionary of tensors, the text matrix
 /// under its three names, as the value of `model`. `source` is what it is to [`write_extended`]. What the official model has but
-/// never applies (norms and a table of relative positions) is written in any case, so that its `load_state_dict` misses nothing;
-/// the options and the optimiser that fairseq's own programs expect beside `model` are not.
+/// never applies (norms and a table of relative positions) is written in any case, so that its `load_state_dict` misses nothing of
+/// the parts that this model has; the options and the optimiser that fairseq's own programs expect beside `model` are not.
 ///
 /// # Errors
 /// A folder that cannot be written.
@@ -68,7 +68,7 @@ fn never_applied(config: &ModelConfig) -> Vec<(String, OwnedTensor)> {
         tensors.push(filled(format!("{part}.embed_positions._float_tensor"), vec![1], 0.0));
     }
     for part in ["encoder", "decoder"] {
-        // Files before version 2 have their norms elsewhere.
+        // Up to version 2 fairseq takes a stack of layers to end without a norm.
         tensors.push(filled(format!("{part}.version"), vec![1], 3.0));
     }
     let Some(reach) = config.encoder_relative_position else { return tensors };
@@ -90,11 +90,16 @@ fn whole<M: Module>(
     source: Option<(&Checkpoint, &LoadReport)>,
 ) -> Vec<(String, Published)> {
     let absent: &[String] = source.map_or(&[], |(_, report)| report.absent.as_slice());
-    // Transformers ties copies as it reads them.
-    let copies = if format == Format::Fairseq { usize::MAX } else { 1 };
     let names = |path: &str| {
-        let written = !absent.iter().any(|absent| absent == part(path));
-        format.names(path).take(if written { copies } else { 0 }).collect::<Vec<_>>()
+        if absent.iter().any(|absent| absent == part(path)) {
+            return Vec::new();
+        }
+        let names = format.names(path);
+        match format {
+            // Copies are tied as they are read.
+            Format::HuggingFace => names.take(1).collect(),
+            Format::Fairseq => names.collect(),
+        }
     };
     let mut tensors = published(module, names, |path| taps(path, config));
     if let Some((checkpoint, report)) = source {
