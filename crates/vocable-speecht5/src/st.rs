@@ -20,7 +20,7 @@ pub struct Translation {
     pub language: Language,
     /// Pieces of its vocabulary of subwords; none writes characters.
     pub pieces: Option<usize>,
-    /// How they are learned.
+    /// How they are learned; as byte pairs where nothing is said.
     #[serde(default, skip_serializing_if = "SubwordKind::is_bpe")]
     pub subwords: SubwordKind,
 }
