@@ -49,6 +49,8 @@ pub struct Subwords {
 
 /// The piece for unknown characters.
 const UNKNOWN: &str = "<unk>";
+/// What is wrong with texts that teach nothing.
+const NO_WORD: &str = "hold no word";
 
 impl Subwords {
     /// A vocabulary of about `pieces` pieces, special ones included, for texts like these: fewer where the texts have
@@ -64,7 +66,7 @@ impl Subwords {
         let failed = |reason| TextError::Pieces { what: "the texts of a subword vocabulary".into(), reason };
         let words: Vec<String> = lines.into_iter().flat_map(|line| words(line.as_ref())).collect();
         if words.is_empty() {
-            return Err(failed("hold no word".into()));
+            return Err(failed(NO_WORD.into()));
         }
         // The trainers count the piece for unknown characters, but not `<s>`, `<pad>`, `</s>`, `<mask>` and `<ctc_blank>`.
         let size = pieces.saturating_sub(FIRST as usize + 1);
@@ -228,6 +230,8 @@ mod tests {
 
     #[test]
     fn texts_without_words_teach_nothing_and_few_pieces_are_the_characters_at_least() {
+        let only_unknown = Subwords::train(["<unk> <UNK>"], SubwordKind::Unigram, 60);
+        assert!(only_unknown.unwrap_err().to_string().contains("no word"));
         for kind in [SubwordKind::Bpe, SubwordKind::Unigram] {
             assert!(Subwords::train(["", " "], kind, 60).unwrap_err().to_string().contains("no word"));
             let small = Subwords::train(LINES, kind, 0).unwrap();

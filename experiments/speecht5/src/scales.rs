@@ -102,9 +102,9 @@ fn paper() -> RunConfig {
 /// Beyond sizes and lengths it differs from the paper in: `mlm_unmasked`, the deviation of initial weights, a reduced
 /// codebook, MFCC units only; smaller SpecAugment masks, seven speeds, label smoothing, the mean of the last checkpoints and no
 /// frozen encoder in recognition (forty minutes of speech are learned by heart without them), less weight of CTC in its search;
-/// the same masks and speeds, one micro-batch an update and byte pairs in translation; no frozen encoder in synthesis; a dropout of 0.1 in
-/// synthesis, conversion and enhancement, the last two of which say at most four log-mel frames for a state of the encoder; no
-/// layer drop in any task but identification, and clipping there.
+/// the same masks and speeds, one micro-batch an update and byte pairs in translation; no frozen encoder in synthesis; a dropout
+/// of 0.1 in synthesis, conversion and enhancement, the last two of which say at most four log-mel frames for a state of the
+/// encoder; no layer drop in any task but identification, and clipping there.
 fn mini(mut c: RunConfig) -> RunConfig {
     c.data.sentences = 20_000;
     c.model = ModelConfig::mini(Preset::Paper);

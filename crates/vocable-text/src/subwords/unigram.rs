@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokenizers::AddedToken;
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 
-use super::{SPACE, UNKNOWN};
+use super::{NO_WORD, SPACE, UNKNOWN};
 
 /// What the trainer calls unknown characters while it learns.
 const LEARNING: &str = "<UNK>";
@@ -15,12 +15,15 @@ const STEP: f64 = 1e-4;
 /// Learns pieces with their log-probabilities from words; `size` counts the piece for unknown characters.
 ///
 /// # Errors
-/// What the trainer refuses.
+/// What the trainer refuses: no words that it can learn from.
 pub(super) fn train(words: Vec<String>, size: usize) -> tokenizers::Result<Unigram> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     // The trainer fails on words that hold its own tokens.
     let words = words.into_iter().filter(|word| !word.contains(UNKNOWN) && !word.contains(LEARNING));
     words.for_each(|word| *counts.entry(word).or_default() += 1);
+    if counts.is_empty() {
+        return Err(NO_WORD.into());
+    }
     let characters: BTreeSet<char> = counts.keys().flat_map(|word| word.chars()).collect();
     let trainer = UnigramTrainer::builder()
         // The trainer stops at its size when it adds a piece to the characters, so that there must be room for one.
