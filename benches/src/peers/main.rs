@@ -4,9 +4,9 @@
 mod inputs;
 mod job;
 mod measure;
-mod memory;
 mod protocol;
 mod report;
+mod usage;
 mod work;
 mod worker;
 

@@ -12,15 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::Options;
 use crate::inputs::Inputs;
 use crate::job::{Job, Row};
-use crate::memory;
 use crate::protocol::{Prepared, Request, Run, Worker};
+use crate::usage;
 
 /// More rounds than asked for are made within this time.
 const ENOUGH: f64 = 12.0;
 /// Rounds at most.
 const MOST: usize = 20;
-/// A round is made again when other processes took more than this share of the machine meanwhile.
-const DISTURBED: f64 = 0.04;
+/// A round is made again when other processes took more than this share of the machine meanwhile; at most as many times as rounds
+/// are asked for.
+pub const DISTURBED: f64 = 0.04;
 /// Until the threads of one side have stopped spinning.
 const REST: Duration = Duration::from_millis(300);
 
@@ -161,10 +162,10 @@ pub fn measure(row: &Row, options: &Options) -> Result<(Measurement, BTreeMap<St
     // One run, and the share of the machine that others took.
     let mut run = |side: usize| -> Result<(Run, f64)> {
         std::thread::sleep(REST);
-        let before = memory::cpu_of_all()?;
+        let before = usage::cpu_of_all()?;
         workers[side].send(&Request::Run)?;
         let run: Run = workers[side].reply()?;
-        let others = memory::cpu_of_all()? - before - run.cpu;
+        let others = usage::cpu_of_all()? - before - run.cpu;
         let share = others / (run.seconds * cores);
         Ok((run, share))
     };
@@ -276,7 +277,8 @@ impl Known {
     }
 
     fn write(&self) -> Result<()> {
-        std::fs::write(Self::PATH, serde_json::to_string_pretty(&self.machines)? + "\n").context(Self::PATH)
+        let text = serde_json::to_string_pretty(&self.machines)? + "\n";
+        vocable_files::write(Path::new(Self::PATH), text).context(Self::PATH)
     }
 }
 

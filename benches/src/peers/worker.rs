@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use vocable_train::memory::{Memory, forget_peak, memory};
 
-use crate::memory;
 use crate::protocol::{Prepared, Request, Run};
+use crate::usage;
 use crate::work::{self, Ready};
 
 /// Serves until the input ends.
@@ -16,26 +17,30 @@ pub fn serve() -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let reply = match serde_json::from_str(&line?)? {
             Request::Prepare(job) => {
-                let base = memory::resident()?;
+                let base = in_use()?.resident;
                 let work = ready.insert(work::prepare(&job)?);
                 let versions = BTreeMap::from([("burn".to_owned(), "0.22.1".to_owned())]);
                 serde_json::to_string(&Prepared { base, weights: work.weights as u64, versions })
             }
             Request::Run => {
                 let work = ready.as_mut().context("nothing is prepared")?;
-                memory::reset_peak()?;
-                let cpu = memory::cpu()?;
+                ensure!(forget_peak(), "the peak of memory cannot be forgotten: /proc/self/clear_refs");
+                let cpu = usage::cpu()?;
                 let start = Instant::now();
                 let outcome = (work.run)();
                 let seconds = start.elapsed().as_secs_f64();
-                let peak = match memory::peak_of_programs()? {
-                    0 => memory::peak()?,
+                let peak = match usage::peak_of_programs()? {
+                    0 => in_use()?.peak,
                     programs => programs,
                 };
-                serde_json::to_string(&Run { seconds, cpu: memory::cpu()? - cpu, peak, outcome })
+                serde_json::to_string(&Run { seconds, cpu: usage::cpu()? - cpu, peak, outcome })
             }
         };
         println!("{}", reply?);
     }
     Ok(())
+}
+
+fn in_use() -> Result<Memory> {
+    memory().context("memory is counted by Linux's /proc alone")
 }

@@ -1,9 +1,13 @@
 //! Files of ours: under its final name a file is whole, also after a power cut.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::io::ErrorKind::{self, InvalidInput, PermissionDenied, Unsupported};
 use std::path::{Path, PathBuf};
+
+/// How names of files end that are being written; they begin with a dot.
+const PARTIAL: &str = ".partial";
 
 /// Writes a file whole or not at all; see [`write_with`].
 ///
@@ -14,7 +18,8 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// Has `write` make a file under a name beside that of `path`, syncs and renames it, so that nothing partial ever has the final
-/// name, and an older file of that name is there until the new one is.
+/// name, and an older file of that name is there until the new one is. The name beside is no other call's: of several that write
+/// one path at a time, the last to end wins.
 /// A symbolic link stays what it is: the file that it leads to is replaced.
 ///
 /// # Errors
@@ -22,8 +27,9 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 /// disk fails as the new name is made durable, the file is in its place already.
 pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let place = destination(path)?;
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    let beside = place.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    // Processes may have the same number, in containers that share a folder; and a file's name may leave no room for more.
+    let process = std::process::id();
+    let beside = place.with_file_name(format!(".{process}-{:016x}{PARTIAL}", RandomState::new().hash_one(process)));
     let write = || {
         write(&beside)?;
         // Some systems sync what is open for writing alone.
@@ -34,11 +40,28 @@ pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> i
         // What is half done is worthless; that it may not exist either is no second error.
         let _ = fs::remove_file(&beside);
     })?;
-    match sync_directory(folder(&place)) {
-        // Folders that cannot be read, and file systems that have no such thing: the file is there as they keep files.
-        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => Ok(()),
-        synced => synced,
+    sync_directory(folder(&place))
+}
+
+/// Removes what writers that were killed left half-written in a folder, in which nobody may be writing now. A folder that is not
+/// there has nothing to remove.
+///
+/// # Errors
+/// What the operating system says.
+pub fn remove_partial(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b".") && name.ends_with(PARTIAL.as_bytes()) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+        }
     }
+    Ok(())
 }
 
 /// The folder that a file lies in, `.` of a name alone.
@@ -46,12 +69,19 @@ pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes what was created, renamed and removed in a folder as durable as the files in it. Only Unix can and needs to.
+/// Makes what was created, renamed and removed in a folder as durable as the files in it. Only Unix can and needs to. Where the
+/// folder may be written to but not read, or its file system syncs no folders, it stays as durable as it is.
 ///
 /// # Errors
-/// What the operating system says.
+/// What else the operating system says.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => Ok(()),
+        synced => synced,
+    }
 }
 
 /// The file that writing to a path is to replace or make: the path itself, or what it leads to as a symbolic link.
@@ -115,6 +145,64 @@ mod tests {
             assert!(error.contains(reason), "{}: {error}", path.display());
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["file", ".hidden", "file.partial"] {
+            fs::write(dir.path().join(name), "kept").unwrap();
+        }
+        let mut left = PathBuf::new();
+        let failed = write_with(&dir.path().join("file"), |beside| {
+            left = beside.to_owned();
+            Err(io::Error::other("killed"))
+        });
+        assert!(failed.is_err());
+        // As a process that is killed meanwhile leaves it.
+        fs::write(&left, "half of it").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+        remove_partial(dir.path()).unwrap();
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".hidden", "file", "file.partial"]);
+        remove_partial(&dir.path().join("nowhere")).unwrap();
+    }
+
+    #[test]
+    fn two_writers_of_one_file_do_not_mix() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, contents) = (&dir.path().join("file"), &["a".repeat(10_000), "b".repeat(20_000)]);
+        std::thread::scope(|scope| {
+            for content in contents {
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        write(path, content).unwrap();
+                        let found = fs::read_to_string(path).unwrap();
+                        assert!(contents.contains(&found), "{} bytes", found.len());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_file_systems_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n".repeat(250));
+        write(&path, "whole").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn folders_that_cannot_be_synced_are_left_as_they_are() {
+        // Linux says EINVAL of those of /proc.
+        assert!(File::open("/proc").unwrap().sync_all().is_err());
+        sync_directory(Path::new("/proc")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(sync_directory(&dir.path().join("nowhere")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Times every operation, forward and backward, fused and composed, on the shapes of a small speech encoder.
+//! Times what a small speech encoder is made of, forward and backward, fused and composed: the convolutions before it as a
+//! whole, GELU, softmax, dropout, layer norm, a linear layer, the positional convolution and attention.
 //!
-//! `cargo run --release --example speed [rounds [name]]`. The figure is the fastest of some rounds, of all operations or
+//! `cargo run --release --example speed [rounds [name]]`. The figure is the fastest of some rounds, of all of these or
 //! of those whose name contains `name`.
 
 use std::time::{Duration, Instant};

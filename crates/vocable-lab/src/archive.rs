@@ -13,11 +13,12 @@ use crate::html::exhibits::exhibit_files;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
+use crate::score::Scores;
 use crate::stage_run::{EXHIBITS, METRICS};
 
 /// Files of a stage that are kept as they are, beside its outputs.
 const KEPT: [&str; 2] = ["config.toml", "log.txt"];
-/// Outputs of more bytes are weights and features, which stay where they are.
+/// Outputs of more bytes are weights and features, which stay where they are. Scores are kept however many items they are of.
 const LARGEST: u64 = 256 * 1024;
 
 /// What was copied.
@@ -65,9 +66,10 @@ pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Erro
 /// Copies what is kept of a stage, unless more of it is there: all of it, or a run that is not at its end.
 fn keep_stage(from: &Path, to: &Path, exhibits: usize, archived: &mut Archived) -> Result<(), Error> {
     let mut manifest = Manifest::read(from)?.ok_or_else(|| Error::Missing(from.to_owned()))?;
-    if Manifest::read(to)?.is_some_and(|there| there.left_out.is_empty()) {
+    if Manifest::read(to)?.is_some_and(|there| !there.archived) {
         return Ok(());
     }
+    manifest.archived = true;
     let outputs = to.join("outputs");
     create_dir(&outputs)?;
     for path in KEPT.map(|name| from.join(name)).iter().filter(|path| path.exists()) {
@@ -78,7 +80,7 @@ fn keep_stage(from: &Path, to: &Path, exhibits: usize, archived: &mut Archived) 
     }
     for path in entries(&from.join("outputs")).into_iter().filter(|path| name(path) != EXHIBITS) {
         let found = fs::metadata(&path).map_err(Error::file("read", &path))?;
-        if found.is_dir() || found.len() > LARGEST {
+        if found.is_dir() || found.len() > LARGEST && !Scores::FILES.map(OsStr::new).contains(&name(&path)) {
             manifest.left_out.push(name(&path).to_string_lossy().into_owned());
             archived.left += 1;
         } else {

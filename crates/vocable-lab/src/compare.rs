@@ -10,7 +10,7 @@ use vocable_weights::Weights;
 use crate::config::{self, Change};
 use crate::error::Error;
 use crate::manifest::Manifest;
-use crate::plan::named_stage_dir;
+use crate::plan::{named_stage_dir, stage_dirs};
 use crate::stage_run::{EXHIBITS, METRICS};
 
 /// Fields of a record that tell how long it took and where, not what came out.
@@ -77,7 +77,7 @@ impl Comparison {
 /// [`Error::Compare`] for a directory that holds no run, [`Error`] when a file cannot be read.
 pub fn compare(a: &Path, b: &Path) -> Result<(PathBuf, PathBuf, Comparison), Error> {
     if Manifest::read(a)?.is_some() && Manifest::read(b)?.is_some() {
-        return Ok((a.to_owned(), b.to_owned(), compare_stages(a, b)?));
+        return Ok((a.to_owned(), b.to_owned(), compare_stages(a, b, &mut Alike::new())?));
     }
     let (of_a, of_b) = (stages(a)?, stages(b)?);
     let kind_of = |name: &str| name.rsplit_once('-').map_or(name, |(kind, _)| kind).to_owned();
@@ -93,10 +93,10 @@ pub fn compare(a: &Path, b: &Path) -> Result<(PathBuf, PathBuf, Comparison), Err
     let mut pairs: Vec<(usize, String, String)> =
         of_a.keys().filter_map(|name| Some((depth(&of_a, name), name.clone(), twin(name)?))).collect();
     pairs.sort();
-    let mut last = None;
+    let (mut alike, mut last) = (Alike::new(), None);
     for (_, one, other) in pairs {
         let (one, other) = (named_stage_dir(a, &one), named_stage_dir(b, &other));
-        let comparison = compare_stages(&one, &other)?;
+        let comparison = compare_stages(&one, &other, &mut alike)?;
         let differs = !comparison.whatever_code().same();
         last = Some((one, other, comparison));
         if differs {
@@ -109,9 +109,9 @@ pub fn compare(a: &Path, b: &Path) -> Result<(PathBuf, PathBuf, Comparison), Err
 /// The stages of a runs directory by their names.
 fn stages(runs: &Path) -> Result<BTreeMap<String, Manifest>, Error> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(runs.join("stages")).into_iter().flatten().flatten() {
-        if let Some(manifest) = Manifest::read(&entry.path())? {
-            found.insert(entry.file_name().to_string_lossy().into_owned(), manifest);
+    for dir in stage_dirs(runs) {
+        if let Some(manifest) = Manifest::read(&dir)? {
+            found.insert(dir.file_name().unwrap_or_default().to_string_lossy().into_owned(), manifest);
         }
     }
     if found.is_empty() {
@@ -127,23 +127,30 @@ fn depth(stages: &BTreeMap<String, Manifest>, name: &str) -> usize {
     inputs.map(|input| 1 + depth(stages, input)).max().unwrap_or(0)
 }
 
-fn compare_stages(a: &Path, b: &Path) -> Result<Comparison, Error> {
+/// Pairs of stages that were compared and are the same, whatever code made them: many stages are made from one.
+type Alike = BTreeSet<(PathBuf, PathBuf)>;
+
+fn compare_stages(a: &Path, b: &Path, alike: &mut Alike) -> Result<Comparison, Error> {
     let read = |dir: &Path| {
         let reason = || "holds no manifest.json of a stage".to_owned();
         Manifest::read(dir)?.ok_or_else(|| Error::Compare { path: dir.to_owned(), reason: reason() })
     };
     let (one, other) = (read(a)?, read(b)?);
     let left_out: Vec<&str> = one.left_out.iter().chain(&other.left_out).map(String::as_str).collect();
-    let archived = !left_out.is_empty();
-    Ok(Comparison {
+    let archived = one.archived || other.archived;
+    let comparison = Comparison {
         configuration: configuration(a, b, &one, &other)?,
-        data: data(a, b, &one, &other)?,
+        data: data(a, b, &one, &other, alike)?,
         code: code(&one, &other),
         step: if archived { None } else { step(a, b)? },
         tensor: if archived { None } else { tensor(a, b)? },
-        outputs: outputs(a, b, &left_out)?,
+        outputs: outputs(a, b, archived, &left_out)?,
         archived,
-    })
+    };
+    if comparison.whatever_code().same() {
+        alike.insert((a.to_owned(), b.to_owned()));
+    }
+    Ok(comparison)
 }
 
 fn configuration(a: &Path, b: &Path, one: &Manifest, other: &Manifest) -> Result<Option<String>, Error> {
@@ -179,23 +186,23 @@ fn named(changes: &[Change]) -> Option<String> {
 }
 
 /// The first difference of the inputs, those of their inputs first.
-fn data(a: &Path, b: &Path, one: &Manifest, other: &Manifest) -> Result<Option<String>, Error> {
+fn data(a: &Path, b: &Path, one: &Manifest, other: &Manifest, alike: &mut Alike) -> Result<Option<String>, Error> {
     let names: BTreeSet<&String> = one.inputs.keys().chain(other.inputs.keys()).collect();
     for name in names {
         let (Some(left), Some(right)) = (one.inputs.get(name), other.inputs.get(name)) else {
             return Ok(Some(format!("only one of them has an input `{name}`")));
         };
-        let (left_dir, right_dir) = (a.with_file_name(left), b.with_file_name(right));
-        if left_dir == right_dir {
+        let dirs = (a.with_file_name(left), b.with_file_name(right));
+        if dirs.0 == dirs.1 || alike.contains(&dirs) {
             continue;
         }
-        if !(left_dir.exists() && right_dir.exists()) {
+        if !(dirs.0.exists() && dirs.1.exists()) {
             if left != right {
                 return Ok(Some(format!("{name}: {left} → {right}")));
             }
             continue;
         }
-        if let Some(first) = compare_stages(&left_dir, &right_dir)?.whatever_code().first() {
+        if let Some(first) = compare_stages(&dirs.0, &dirs.1, alike)?.whatever_code().first() {
             return Ok(Some(format!("{name} ({left}, {right}): {first}")));
         }
     }
@@ -282,20 +289,21 @@ fn first_tensor(a: &Weights, b: &Weights) -> Option<String> {
         }
         let (Ok(x), Ok(y)) = (one.to_f32(), other.to_f32()) else { return Some(format!("{name}: other values")) };
         let pairs = x.iter().zip(&y).filter(|(x, y)| x.to_bits() != y.to_bits());
+        // Unlike `max`, this does not pass over what is not a number.
+        let larger = |a: f32, b: f32| if a.total_cmp(&b).is_lt() { b } else { a };
         let (count, largest) =
-            pairs.fold((0, 0.0_f32), |(count, largest), (x, y)| (count + 1, largest.max((x - y).abs())));
+            pairs.fold((0, 0.0), |(count, largest), (x, y)| (count + 1, larger(largest, (x - y).abs())));
         Some(format!("{name}: {count} of {} values, by {largest:.3e} at most", x.len()))
     })
 }
 
 /// The first output without tensors that differs. Those that an archive left out are passed over, as are exhibits then, of which
 /// it keeps some.
-fn outputs(a: &Path, b: &Path, left_out: &[&str]) -> Result<Option<String>, Error> {
+fn outputs(a: &Path, b: &Path, archived: bool, left_out: &[&str]) -> Result<Option<String>, Error> {
     let (a, b) = (a.join("outputs"), b.join("outputs"));
     let (of_a, of_b) = (files(&a), files(&b));
-    let compared = |name: &&PathBuf| {
-        left_out.is_empty() || !left_out.iter().chain(&[EXHIBITS]).any(|missing| name.starts_with(missing))
-    };
+    let shown = archived.then_some(&EXHIBITS);
+    let compared = |name: &&PathBuf| !left_out.iter().chain(shown).any(|missing| name.starts_with(missing));
     for name in of_a.union(&of_b).filter(compared) {
         if !(of_a.contains(name) && of_b.contains(name)) {
             return Ok(Some(format!("only one of them has {}", name.display())));

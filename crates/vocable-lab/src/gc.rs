@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::files::entries;
 use crate::manifest::{Manifest, Status};
-use crate::plan::named_stage_dir;
+use crate::plan::{named_stage_dir, stage_dirs};
 use crate::record::Record;
 use crate::runner::presence;
 
@@ -64,7 +64,7 @@ pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
     // Of work without a number a record names every stage, some of which an archive leaves out.
     used.extend(records.iter().flat_map(|(_, record)| record.begun.iter().cloned()));
     let mut unused = Vec::new();
-    for dir in entries(&runs.join("stages")) {
+    for dir in stage_dirs(runs) {
         let stage = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !used.contains(&stage) {
             unused.push(Unused {

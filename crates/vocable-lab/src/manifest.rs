@@ -133,7 +133,10 @@ pub struct Manifest {
     pub runs: u32,
     /// Why it failed.
     pub error: Option<String>,
-    /// Outputs that were too large to keep, where this is a stage of an [archive](crate::archive::archive).
+    /// Whether this is a stage of an [archive](crate::archive::archive), with thin curves, a part of its exhibits and no checkpoints.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// Outputs that were too large to keep there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
     /// The command and the code of its last run.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::files::entries;
 use crate::grid::Grid;
 use crate::manifest::{Manifest, Status};
 use crate::progress::{about, counted, seconds};
@@ -143,6 +144,13 @@ pub(crate) fn input_dirs(runs: &Path, stage: &Stage) -> BTreeMap<&'static str, P
 /// The directory of the stage of a name under a runs directory.
 pub(crate) fn named_stage_dir(runs: &Path, name: &str) -> PathBuf {
     runs.join("stages").join(name)
+}
+
+/// The directories of the stages under a runs directory, sorted by name.
+pub(crate) fn stage_dirs(runs: &Path) -> Vec<PathBuf> {
+    let mut dirs = entries(&runs.join("stages"));
+    dirs.retain(|dir| dir.is_dir());
+    dirs
 }
 
 /// Where a stage stands under a runs directory.

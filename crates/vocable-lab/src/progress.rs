@@ -68,8 +68,8 @@ struct Task {
     label: String,
     total: u64,
     begun: Instant,
-    /// Where it stood at the first step seen, so that a resumed loop's speed is not overestimated.
-    first: Option<u64>,
+    /// When the first step was seen and where it stood then, so that a resumed loop's speed is not overestimated.
+    first: Option<(Instant, u64)>,
     printed: Instant,
     bar: ProgressBar,
 }
@@ -105,7 +105,7 @@ impl Progress {
         let Some(task) = task.as_mut() else { return };
         task.bar.set_position(n);
         task.bar.set_message(message.to_string());
-        let first = *task.first.get_or_insert(n);
+        let (since, first) = *task.first.get_or_insert((Instant::now(), n));
         let due = |every| n == task.total || task.printed.elapsed() >= every;
         if !self.style.line_every().is_some_and(due) {
             return;
@@ -113,7 +113,8 @@ impl Progress {
         task.printed = Instant::now();
         let elapsed = task.begun.elapsed().as_secs_f64();
         let done = n - first.min(n);
-        let left = (done > 0).then(|| elapsed * task.total.saturating_sub(n) as f64 / done as f64);
+        let left =
+            (done > 0).then(|| since.elapsed().as_secs_f64() * task.total.saturating_sub(n) as f64 / done as f64);
         let (stage, label, total) = (&self.stage, &task.label, task.total);
         if self.style == Style::Json {
             let message = message.to_string();

@@ -78,11 +78,7 @@ impl Runner {
     /// # Errors
     /// [`Error`] when the state of a stage cannot be read. A failing stage is no error; it is in the [`Outcome`].
     pub fn run(&self, plan: &Plan) -> Result<Outcome, Error> {
-        for name in ["stages", "tables"] {
-            create_dir(&self.runs.join(name))?;
-        }
-        let presence = presence(&self.runs)?;
-        presence.lock_shared().map_err(Error::file("lock", &self.runs))?;
+        let _at_work = self.at_work()?;
         // Several bars would write over each other.
         let style = if self.jobs > 1 && self.style == Style::Tui { Style::Plain } else { self.style };
         let board = Board::new(plan, &plan.states(&self.runs)?, self.jobs, style);
@@ -100,6 +96,19 @@ impl Runner {
             }
         });
         Ok(board.outcome())
+    }
+
+    /// Says to others that a run is at work under the runs directory, for as long as the result lives; makes the directory.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn at_work(&self) -> Result<File, Error> {
+        for name in ["stages", "tables"] {
+            create_dir(&self.runs.join(name))?;
+        }
+        let presence = presence(&self.runs)?;
+        presence.lock_shared().map_err(Error::file("lock", &self.runs))?;
+        Ok(presence)
     }
 
     /// Works on a plan, beside others if there are any, until nothing is left to begin.
@@ -183,9 +192,14 @@ impl Runner {
             wall_seconds,
             runs: before.map_or(0, |manifest| manifest.runs) + 1,
             error: None,
+            archived: false,
             left_out: Vec::new(),
             provenance: self.provenance.clone(),
         };
+        // The stage is locked, so whoever left them is not there any more.
+        for folder in [dir, &dir.join("outputs")] {
+            vocable_files::remove_partial(folder).map_err(Error::file("clean", folder))?;
+        }
         write_atomic(&dir.join("config.toml"), config::to_toml(stage.config()).as_bytes())?;
         manifest.write(dir)?;
         Ok(manifest)

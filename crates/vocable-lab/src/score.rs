@@ -216,6 +216,9 @@ impl Scores {
     /// The name of the file beside it with the sentences, by key.
     pub const SENTENCES: &'static str = "sentences.json";
 
+    /// All files that scores are kept in.
+    pub const FILES: [&'static str; 4] = [Self::FILE, Self::PARTS, Self::SPEAKERS, Self::SENTENCES];
+
     /// No scores yet.
     pub fn new() -> Self {
         Self::default()
@@ -260,12 +263,21 @@ impl Scores {
     /// Reads these files from a stage's `outputs` directory; `None` if the stage wrote no scores.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::Damaged`].
+    /// [`Error::File`]; [`Error::Damaged`], also where the files are not of the same items.
     pub fn read(outputs: &Path) -> Result<Option<Self>, Error> {
         let Some(mut scores) = read_json::<Self>(&outputs.join(Self::FILE))? else { return Ok(None) };
         scores.take(outputs, Self::PARTS, |score, parts| score.parts = parts)?;
         scores.take(outputs, Self::SPEAKERS, |score, speakers| score.speakers = speakers)?;
         scores.take(outputs, Self::SENTENCES, |score, sentences| score.sentences = sentences)?;
+        for (key, score) in &scores.0 {
+            let (parts, speakers, sentences) = (score.parts.count(), score.speakers.len(), score.sentences.len());
+            if [speakers, sentences].iter().any(|&count| count != 0 && count != parts) {
+                let reason =
+                    format!("`{key}` has parts of {parts} items, {speakers} speakers and {sentences} sentences");
+                let path = outputs.join(Self::PARTS);
+                return Err(Error::Damaged { path, source: serde::de::Error::custom(reason) });
+            }
+        }
         Ok(Some(scores))
     }
 
@@ -291,6 +303,19 @@ mod tests {
     use vocable_random::Key;
 
     use super::*;
+
+    #[test]
+    fn files_of_other_items_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let score = Score::new(1.0, 2).parts(vec![0.5, 1.5]).speakers(vec!["a".into(), "b".into()]);
+        Scores::new().with("mcd", score).write(dir.path()).unwrap();
+        assert!(Scores::read(dir.path()).is_ok());
+        std::fs::remove_file(dir.path().join(Scores::PARTS)).unwrap();
+        let error = Scores::read(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("parts.json is damaged"), "{error}");
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(reason.contains("`mcd` has parts of 0 items, 2 speakers"), "{reason}");
+    }
 
     #[test]
     fn scores_read_back_and_must_be_finite() {

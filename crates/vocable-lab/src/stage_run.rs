@@ -182,9 +182,10 @@ impl Metrics {
     pub fn continue_after(path: &Path, step: u64) -> Result<Self, Error> {
         match fs::read_to_string(path) {
             Ok(text) => {
+                // Of curves that an archive thinned, steps are means.
                 let keep = |line: &&str| {
                     let line: Option<Value> = serde_json::from_str(line).ok();
-                    line.is_some_and(|line| line["step"].as_u64().is_none_or(|at| at <= step))
+                    line.is_some_and(|line| line["step"].as_f64().is_none_or(|at| at <= step as f64))
                 };
                 let kept: String = text.lines().filter(keep).flat_map(|line| [line, "\n"]).collect();
                 if kept != text {

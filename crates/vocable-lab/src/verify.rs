@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use crate::config::Config;
 use crate::error::Error;
 use crate::manifest::Manifest;
-use crate::plan::{input_dirs, named_stage_dir, stage_dir, state};
+use crate::plan::{input_dirs, stage_dir, state};
 use crate::progress::Progress;
 use crate::record::{Record, RecordCell};
 use crate::runner::attempt;
@@ -83,29 +83,19 @@ impl Collected {
     }
 }
 
-/// Collects every cell of a stored table again that is made of scores. Of scores whose parts an [archive](crate::archive::archive)
-/// left out, only the values can be.
+/// Collects every cell of a stored table again that is made of scores.
 ///
 /// # Errors
 /// [`Error`] when a manifest or a score file cannot be read, or a score that the table names is not there.
 pub fn collect_again<C: Config>(record: &Record, table: &Table<C>, runs: &Path) -> Result<Vec<Collected>, Error> {
     let mut all = Vec::new();
     for column in table.columns() {
-        let cells = record.collect_again(column, runs)?;
-        let mut left_out = false;
-        for stage in cells.iter().flat_map(|cell| &cell.stages) {
-            let manifest = Manifest::read(&named_stage_dir(runs, stage))?;
-            left_out |= manifest.is_none_or(|manifest| !manifest.left_out.is_empty());
-        }
-        for (row, computed) in record.rows.iter().zip(cells) {
+        for (row, computed) in record.rows.iter().zip(record.collect_again(column, runs)?) {
             let stored = row.cells.iter().find(|cell| cell.column == column.name() && !cell.stages.is_empty());
             let Some(stored) = stored.cloned() else { continue };
             // Why there is no number of some seed is no number.
             let reason = stored.reason.clone();
-            let collected = match left_out {
-                false => RecordCell { reason, ..computed },
-                true => RecordCell { value: computed.value, values: computed.values, ..stored.clone() },
-            };
+            let collected = RecordCell { reason, ..computed };
             all.push(Collected { row: row.name.clone(), stored, collected });
         }
     }

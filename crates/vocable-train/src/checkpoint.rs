@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -78,21 +78,29 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// In one line, a file that is missing, altered or cannot be read.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let read = |name: &str| fs::read(path.join(name)).map_err(|error| format!("cannot read {name}: {error}"));
-        let sums = String::from_utf8(read(SUMS)?).map_err(|_| format!("{SUMS} is not text"))?;
+    /// [`TrainError::Checkpoint`] where a file is missing or altered, [`TrainError::Io`] where one cannot be read: the checkpoint
+    /// may be intact then.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let damaged = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
+        let read = |name: &str| {
+            let file = path.join(name);
+            fs::read(&file).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => damaged(format!("cannot read {name}: {error}")),
+                _ => TrainError::io("read", &file)(error),
+            })
+        };
+        let sums = String::from_utf8(read(SUMS)?).map_err(|_| damaged(format!("{SUMS} is not text")))?;
         let sums: BTreeMap<&str, &str> =
             sums.lines().filter_map(|line| line.split_once("  ")).map(|(sum, name)| (name, sum)).collect();
         let checked = |name: &str| {
             let bytes = read(name)?;
             match sums.get(name) {
                 Some(&sum) if sum == sha256(&bytes) => Ok(bytes),
-                Some(_) => Err(format!("{name} does not match its checksum ({} bytes)", bytes.len())),
-                None => Err(format!("{SUMS} does not list {name}")),
+                Some(_) => Err(damaged(format!("{name} does not match its checksum ({} bytes)", bytes.len()))),
+                None => Err(damaged(format!("{SUMS} does not list {name}"))),
             }
         };
-        let state = serde_json::from_slice(&checked(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
+        let state = serde_json::from_slice(&checked(STATE)?).map_err(|error| damaged(format!("{STATE}: {error}")))?;
         Ok(Self { path: path.to_path_buf(), state, model: checked(MODEL)?, optimiser: checked(OPTIMISER)? })
     }
 
@@ -247,7 +255,8 @@ impl Checkpoints {
     /// Damaged ones that are newer are reported with the reason and set aside as `damaged-step-…`.
     ///
     /// # Errors
-    /// What the file system refuses, and that all are damaged: starting over silently would throw a run away.
+    /// What the file system refuses, a checkpoint that cannot be read among it: it may be intact, and nothing is set aside. That
+    /// all are damaged: starting over silently would throw a run away.
     pub fn newest_intact(&self, mut damaged: impl FnMut(&Path, &str)) -> Result<Option<Checkpoint>, TrainError> {
         let mut newer = Vec::new();
         for update in self.updates()?.into_iter().rev() {
@@ -259,10 +268,11 @@ impl Checkpoints {
                     }
                     return Ok(Some(checkpoint));
                 }
-                Err(reason) => {
+                Err(TrainError::Checkpoint { reason, .. }) => {
                     damaged(&path, &reason);
                     newer.push(path);
                 }
+                Err(error) => return Err(error),
             }
         }
         if newer.is_empty() {
@@ -277,12 +287,9 @@ impl Checkpoints {
     /// The result of a finished run of `config` whose last weights are `module`'s.
     ///
     /// # Errors
-    /// A checkpoint that the outcome needs is missing or damaged.
+    /// A checkpoint that the outcome needs is missing, damaged or cannot be read.
     pub fn outcome<M: Module>(&self, config: &TrainConfig, module: M) -> Result<M, TrainError> {
-        let read = |update: usize| {
-            let path = self.path(update);
-            Checkpoint::read(&path).map_err(|reason| TrainError::Checkpoint { path, reason })
-        };
+        let read = |update: usize| Checkpoint::read(&self.path(update));
         match &config.outcome {
             Outcome::Last => Ok(module),
             Outcome::Best(_) => match read(config.updates)?.state.best {
@@ -448,6 +455,20 @@ mod tests {
         let error = checkpoints.newest_intact(|_, _| {}).err().unwrap().to_string();
         assert!(error.contains("none of the 2 checkpoints"), "{error}");
         assert_eq!(checkpoints.updates().unwrap(), [5, 10], "nothing is moved");
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_read_is_an_error_and_no_damage() {
+        for name in [MODEL, OPTIMISER, STATE, SUMS] {
+            let (_directory, checkpoints) = saved(&[5, 10]);
+            // A folder is there and cannot be read as a file, by whomever.
+            let file = checkpoints.path(10).join(name);
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(&file).unwrap();
+            let error = checkpoints.newest_intact(|_, reason| panic!("{reason}")).unwrap_err();
+            assert!(matches!(&error, TrainError::Io { path, .. } if *path == file), "{name}: {error}");
+            assert_eq!(checkpoints.updates().unwrap(), [5, 10], "nothing is moved");
+        }
     }
 
     #[test]

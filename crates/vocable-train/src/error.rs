@@ -91,7 +91,7 @@ pub enum TrainError {
         ranks: Vec<usize>,
     },
 
-    /// A checkpoint does not belong to this run, or none is intact.
+    /// A checkpoint is damaged or does not belong to this run, or none is intact.
     #[error("{}: {reason}", path.display())]
     Checkpoint {
         /// The checkpoint, or the directory that holds all of them.

@@ -9,17 +9,29 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 
 use crate::ranks::Ranks;
 
+/// What a program ends with that panics.
+const PANICKED: i32 = 101;
+
 /// The processes that `mpirun` started together.
 ///
-/// If one of them dies, `mpirun` ends the others and says which one it was; what is saved continues.
+/// If one of them dies or panics, `mpirun` ends the others and says which one it was; what is saved continues.
 pub struct Mpi {
     world: SimpleCommunicator,
 }
 
-/// Keeps a process in its MPI job; MPI ends when it is dropped.
+/// Keeps a process in its MPI job; MPI ends when it is dropped. A panic that unwinds through it ends the whole job.
 #[must_use = "MPI ends when this is dropped"]
 pub struct Joined {
     _universe: Universe,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The others may be exchanging and would wait for this one, which would wait for them at the end of MPI.
+            SimpleCommunicator::world().abort(PANICKED);
+        }
+    }
 }
 
 impl Mpi {

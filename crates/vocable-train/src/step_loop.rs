@@ -66,6 +66,9 @@ pub enum Event<'a> {
 /// pure function of the update, so a run that was interrupted or killed ends bit for bit as if it had not been, on
 /// devices whose arithmetic is deterministic.
 ///
+/// The caller keeps every other run out of `directory` (`vocable-lab` locks a stage's): nothing here does, and a second one would
+/// remove the checkpoint that the first is writing and cut its records off.
+///
 /// Batches are prepared on other threads ahead of their turn, as [`TrainConfig::loading`] says.
 ///
 /// Utterances whose files cannot be used any more are left out of their batches and recorded, up to
@@ -539,8 +542,7 @@ fn newest_intact(
     };
     let found = ranks::exchange(ranks, checkpoint.as_ref().map(|checkpoint| checkpoint.state.update))?[0];
     if let (Some(update), None) = (found, &checkpoint) {
-        let path = checkpoints.path(update);
-        checkpoint = Some(Checkpoint::read(&path).map_err(|reason| TrainError::Checkpoint { path, reason })?);
+        checkpoint = Some(Checkpoint::read(&checkpoints.path(update))?);
     }
     Ok((checkpoints, checkpoint))
 }

@@ -3,6 +3,7 @@
 use vocable_random::{Key, hash32};
 
 use super::Kernel;
+use super::attention::rows;
 use super::buffer::{Array, Parts};
 use super::level::{Level, vectorised};
 
@@ -73,7 +74,7 @@ impl Kernel<2> for DropoutAdd {
             if let Some(dropout) = &self.dropout {
                 dropout.apply(start, y);
             }
-            add(self.level, &x[start..], y);
+            rows::add(self.level, &x[start..], y);
         };
         (y.rewrite(Parts::rows(x.len(), 1), rewrite).0, ())
     }
@@ -84,14 +85,6 @@ impl Kernel<2> for DropoutAdd {
             None => gradient,
         };
         [x.then(|| gradient.clone()), y.then(|| dropped(gradient))]
-    }
-}
-
-vectorised! {
-    fn add<const FMA>(x: &[f32], y: &mut [f32]) {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y += x;
-        }
     }
 }
 

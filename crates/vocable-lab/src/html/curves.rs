@@ -261,15 +261,31 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(group).map(mean).collect()
 }
 
-/// Runs of the same settings point by point, as far as all of them go.
+/// Runs of the same settings step by step, as far as all of them go, at the steps of the one with the fewest points.
 fn together(lines: &[&[(f64, f64)]]) -> Vec<[f64; 4]> {
-    let length = lines.iter().map(|line| line.len()).min().unwrap_or(0);
-    let point = |at: usize| {
-        let values = || lines.iter().map(|line| line[at].1);
-        let mean = values().sum::<f64>() / lines.len() as f64;
-        [lines[0][at].0, mean, values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max)]
+    let Some(end) = lines.iter().map(|line| line.last().map_or(f64::NEG_INFINITY, |last| last.0)).reduce(f64::min)
+    else {
+        return Vec::new();
     };
-    (0..length).map(point).collect()
+    // A run under way is not as long as the others and therefore thinned less.
+    let reached = |line: &&[(f64, f64)]| line.partition_point(|point| point.0 <= end);
+    let coarsest = lines.iter().copied().min_by_key(|line| reached(line)).unwrap_or_default();
+    let point = |&(step, _): &(f64, f64)| {
+        let values = || lines.iter().map(|line| value_at(line, step));
+        let mean = values().sum::<f64>() / lines.len() as f64;
+        [step, mean, values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max)]
+    };
+    coarsest[..reached(&coarsest)].iter().map(point).collect()
+}
+
+/// The value of a line of at least one point at a step, between two of its points on the straight line between them.
+fn value_at(line: &[(f64, f64)], step: f64) -> f64 {
+    let after = line.partition_point(|point| point.0 < step).min(line.len() - 1);
+    let (before, after) = (line[after.saturating_sub(1)], line[after]);
+    if after.0 <= step || after.0 == before.0 {
+        return after.1;
+    }
+    before.1 + (after.1 - before.1) * (step - before.0) / (after.0 - before.0)
 }
 
 #[cfg(test)]
@@ -285,6 +301,14 @@ mod tests {
         let (a, b) = ([(1.0, 2.0), (2.0, 4.0), (3.0, 5.0)], [(1.0, 4.0), (2.0, 4.0)]);
         assert_eq!(together(&[&a, &b]), [[1.0, 3.0, 2.0, 4.0], [2.0, 4.0, 4.0, 4.0]]);
         assert!(together(&[]).is_empty());
+        // One that is half as far has been thinned half as much.
+        let half = thin(&long[..800]);
+        let both = together(&[&thinned, &half]);
+        assert_eq!(both.len(), 80);
+        assert!(both.iter().zip(&thinned).all(|(point, one)| point[0] == one.0), "{both:?}");
+        let steps: Vec<(f64, f64)> = long.iter().map(|point| (point.0, point.0)).collect();
+        let both = together(&[&thin(&steps), &thin(&steps[..800])]);
+        assert!(both.iter().all(|point| (point[3] - point[2]).abs() < 1e-9), "each at its own step: {both:?}");
     }
 
     #[test]

@@ -117,9 +117,12 @@ fn a_killed_run_continues_and_ends_like_one_that_was_not() {
     assert_eq!(before["status"], "running");
     assert!(!grind.join("outputs/powder.json").exists());
     killed.run(&["plan", "warm", SLOW[2], SLOW[3]]).ends(0).says("partial");
+    let half = grind.join("outputs/.powder.json.1.partial");
+    fs::write(&half, "5").unwrap();
 
     killed.run(&SLOW).ends(0).says("continues");
     whole.run(&SLOW).ends(0);
+    assert!(!half.exists(), "what was half written is removed");
     let resumed = starts(&grind);
     assert_eq!((resumed.len(), resumed[0]), (2, 0));
     assert!(resumed[1] >= 10 && resumed[1] < 60, "it resumed after step {}", resumed[1]);

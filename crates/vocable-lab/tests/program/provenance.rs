@@ -163,12 +163,37 @@ fn nothing_is_removed_while_a_run_is_at_work() {
 }
 
 #[test]
+fn a_stage_that_an_archive_has_all_outputs_of_is_still_one_of_an_archive() {
+    let coffee = Coffee::new();
+    coffee.run(&["run", "warm", "grind.steps=400"]).ends(0);
+    coffee.run(&["archive", "--to", "kept", "--exhibits", "0"]).ends(0).says(" MB; 0 large outputs left out");
+    // Curves are thinned there, which is no difference, and its outputs are read as they are.
+    let alike = coffee.run(&["diff", "runs", "kept"]).ends(0);
+    assert!(!alike.out.contains("→"), "{}", alike.out);
+    coffee
+        .run(&["run", "warm", "grind.steps=400", "brew.temperature=80", "--runs", "kept"])
+        .ends(0)
+        .says("1 done before");
+    // More of it can be kept later.
+    let brew = coffee.stages("brew")[0].file_name().unwrap().to_owned();
+    let exhibit = coffee.dir.path().join("kept/stages").join(brew).join("outputs/exhibits/aroma.txt");
+    assert!(!exhibit.exists());
+    coffee.run(&["archive", "--to", "kept", "--exhibits", "5"]).ends(0);
+    assert!(exhibit.exists());
+}
+
+#[test]
 fn an_archive_tells_what_the_runs_tell() {
     let (coffee, other) = (Coffee::new(), Coffee::new());
     coffee.run(&["run", "warm", "cups"]).ends(1);
-    // Weights are too large to keep.
+    // Weights are too large to keep; scores never are.
     for grind in coffee.stages("grind") {
         fs::write(grind.join("outputs/weights"), vec![0; 300 * 1024]).unwrap();
+    }
+    for taste in coffee.stages("taste") {
+        let parts = taste.join("outputs/parts.json");
+        let spaces = " ".repeat(300 * 1024);
+        fs::write(&parts, fs::read_to_string(&parts).unwrap() + &spaces).unwrap();
     }
     coffee.run(&["archive", "--to", "kept"]).ends(0).says("kept: 2 tables, ").says(" MB; 2 large outputs left out");
     let kept = coffee.dir.path().join("kept");
@@ -221,6 +246,7 @@ fn an_archive_tells_what_the_runs_tell() {
     let grind = next.dir.path().join("runs/stages").join(planned(&next));
     let metrics = || fs::read(grind.join("metrics.jsonl")).unwrap();
     let before = metrics();
+    assert_eq!(before.iter().filter(|&&byte| byte == b'\n').count(), 20, "the curve is that of the new run alone");
     bring(&next);
     assert!(metrics() == before, "of a stage that is whole not even the curves are replaced");
     // Of a table of the same name it says whether that held other numbers; the same ones once more are none.

@@ -44,7 +44,7 @@ vectorised! {
 
 vectorised! {
     /// Adds one slice to another.
-    pub(super) fn add<const FMA>(from: &[f32], to: &mut [f32]) {
+    pub(in crate::fused) fn add<const FMA>(from: &[f32], to: &mut [f32]) {
         for (to, from) in to.iter_mut().zip(from) {
             *to += from;
         }

@@ -1,37 +1,23 @@
-//! Memory and processor time as Linux counts them, in bytes and seconds.
+//! Processor time and the memory of other programs, as Linux counts them, in seconds and bytes.
 
 use anyhow::{Context, Result};
-use nix::sys::resource::{UsageWho, getrusage};
-
-fn status(field: &str) -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("memory is counted by Linux's /proc alone")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
-    let kilobytes: u64 = line.trim_start_matches(':').trim_end_matches("kB").trim().parse()?;
-    Ok(kilobytes * 1024)
-}
-
-/// Resident now.
-pub fn resident() -> Result<u64> {
-    status("VmRSS")
-}
-
-/// Most that was resident since the last reset.
-pub fn peak() -> Result<u64> {
-    status("VmHWM")
-}
-
-/// Forgets the peak.
-pub fn reset_peak() -> Result<()> {
-    std::fs::write("/proc/self/clear_refs", "5").context("/proc/self/clear_refs")
-}
 
 /// Clock ticks a second, the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
 
 /// Most that any program was resident with that this process has run and waited for.
+#[cfg(unix)]
 pub fn peak_of_programs() -> Result<u64> {
+    use nix::sys::resource::{UsageWho, getrusage};
+
     let kilobytes = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
     Ok(u64::try_from(kilobytes)? * 1024)
+}
+
+/// Most that any program was resident with: not counted here.
+#[cfg(not(unix))]
+pub fn peak_of_programs() -> Result<u64> {
+    anyhow::bail!("the memory of programs is counted by Unix alone")
 }
 
 /// Processor time of this process so far, threads and finished programs included.
