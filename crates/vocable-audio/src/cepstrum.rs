@@ -33,13 +33,14 @@ pub fn mel_cepstrum(log_mel: &Frames, order: usize) -> Frames {
 /// The frames of a log10-mel spectrogram whose power lies less than `decibels` below the mean power of all frames.
 ///
 /// Distances are measured on such frames (20 dB in the ESPnet conversion recipe), or digital silence, whose logarithm is
-/// arbitrary, would decide them. Power is the sum of the squared band magnitudes. At least the loudest frame stays.
+/// arbitrary, would decide them. Power is the sum of the squared band magnitudes. At least the loudest frame stays, and where a
+/// value is no number, all frames.
 pub fn drop_quiet_frames(log_mel: &Frames, decibels: f64) -> Frames {
     let powers: Vec<f64> =
         log_mel.rows().map(|row| row.iter().map(|&value| 10.0_f64.powf(2.0 * f64::from(value))).sum()).collect();
     let mean = powers.iter().sum::<f64>() / powers.len().max(1) as f64;
     let threshold = mean * 10.0_f64.powf(-decibels.max(0.0) / 10.0);
-    let kept = log_mel.rows().zip(&powers).filter(|&(_, &power)| power >= threshold);
+    let kept = log_mel.rows().zip(&powers).filter(|&(_, &power)| power >= threshold || threshold.is_nan());
     Frames { data: kept.flat_map(|(row, _)| row).copied().collect(), width: log_mel.width }
 }
 

@@ -1,5 +1,6 @@
 //! Log filter-bank energies as SpeechBrain computes them.
 
+use crate::band::Band;
 use crate::stft::{Padding, Taper};
 use crate::{Frames, Stft};
 
@@ -15,12 +16,6 @@ const RANGE: f64 = 80.0;
 pub struct Fbank {
     stft: Stft,
     bands: Vec<Band>,
-}
-
-/// One triangular filter: its first bin and its weights from there on.
-struct Band {
-    start: usize,
-    weights: Vec<f64>,
 }
 
 impl Fbank {
@@ -45,11 +40,8 @@ impl Fbank {
     pub fn fbank(&self, samples: &[f32]) -> Frames {
         let mut data = Vec::with_capacity(self.frames(samples.len()) * self.bands.len());
         self.stft.for_each_frame(samples, |spectrum| {
-            data.extend(self.bands.iter().map(|Band { start, weights }| {
-                let inside = spectrum[*start..].iter().zip(weights);
-                let energy: f64 = inside.map(|(value, weight)| value.norm_sqr() * weight).sum();
-                10.0 * energy.max(FLOOR).log10()
-            }));
+            let energies = self.bands.iter().map(|band| band.sum(spectrum, |value| value.norm_sqr()));
+            data.extend(energies.map(|energy| 10.0 * energy.max(FLOOR).log10()));
         });
         let lowest = data.iter().copied().fold(f64::NEG_INFINITY, f64::max) - RANGE;
         Frames { data: data.into_iter().map(|value| value.max(lowest) as f32).collect(), width: self.bands.len() }
@@ -66,9 +58,7 @@ fn mel_bands(rate: f64, bins: usize, bands: usize) -> Vec<Band> {
         .map(|band| {
             let (centre, width) = (point(band), point(band) - point(band - 1));
             let weight = |bin: usize| 1.0 - (bin as f64 * top / (bins - 1) as f64 - centre).abs() / width;
-            let start = (0..bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            let weights = (start..bins).map(weight).take_while(|&weight| weight > 0.0).collect();
-            Band { start, weights }
+            Band::new(bins, weight)
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod band;
 mod cepstrum;
 mod error;
 mod fbank;

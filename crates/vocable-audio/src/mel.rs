@@ -1,5 +1,6 @@
 //! Log-mel spectrograms.
 
+use crate::band::Band;
 use crate::{Frames, Stft};
 
 /// What a log-mel spectrogram is made of; the default is the one of neural vocoders at 16 kHz.
@@ -34,12 +35,6 @@ pub struct LogMel {
     config: LogMelConfig,
     stft: Stft,
     bands: Vec<Band>,
-}
-
-/// One triangular filter: its first bin and its weights from there on.
-struct Band {
-    start: usize,
-    weights: Vec<f64>,
 }
 
 impl Default for LogMel {
@@ -78,11 +73,11 @@ impl LogMel {
         let mut magnitudes = vec![0.0; self.stft.bins()];
         self.stft.for_each_frame(samples, |spectrum| {
             magnitudes.iter_mut().zip(spectrum).for_each(|(m, value)| *m = value.norm_sqr().sqrt());
-            data.extend(self.bands.iter().map(|band| {
-                let inside = &magnitudes[band.start..band.start + band.weights.len()];
-                let sum: f64 = inside.iter().zip(&band.weights).map(|(m, weight)| m * weight).sum();
-                sum.max(self.config.floor).log10() as f32
-            }));
+            data.extend(
+                self.bands
+                    .iter()
+                    .map(|band| band.sum(&magnitudes, |&magnitude| magnitude).max(self.config.floor).log10() as f32),
+            );
         });
         Frames { data, width: self.bands.len() }
     }
@@ -92,7 +87,7 @@ impl LogMel {
         let bins = self.stft.bins();
         let mut matrix = vec![0.0; self.bands.len() * bins];
         for (row, band) in matrix.chunks_exact_mut(bins).zip(&self.bands) {
-            row[band.start..band.start + band.weights.len()].copy_from_slice(&band.weights);
+            band.write(row);
         }
         matrix
     }
@@ -113,9 +108,7 @@ fn mel_bands(config: &LogMelConfig) -> Vec<Band> {
                 let fall = (right - hertz(bin)) / (right - centre);
                 rise.min(fall).max(0.0) * 2.0 / (right - left)
             };
-            let start = (0..bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            let weights = (start..bins).map(weight).take_while(|&weight| weight > 0.0).collect();
-            Band { start, weights }
+            Band::new(bins, weight)
         })
         .collect()
 }

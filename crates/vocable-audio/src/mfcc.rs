@@ -6,6 +6,7 @@ use std::sync::Arc;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::Frames;
+use crate::band::Band;
 
 const CEPSTRA: usize = 13;
 const BANDS: usize = 23;
@@ -26,12 +27,6 @@ pub struct Mfcc {
     /// The liftered cosine transform `[CEPSTRA, BANDS]`.
     transform: Vec<[f64; BANDS]>,
     fft: Arc<dyn RealToComplex<f64>>,
-}
-
-/// One triangular filter over the power spectrum: its first bin and its weights from there on.
-struct Band {
-    start: usize,
-    weights: Vec<f64>,
 }
 
 impl Mfcc {
@@ -66,11 +61,8 @@ impl Mfcc {
         for start in (0..frames).map(|index| index * self.shift) {
             self.fill(&samples[start..start + self.window.len()], &mut frame);
             self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).expect("planned sizes");
-            let log_energies: [f64; BANDS] = std::array::from_fn(|band| {
-                let Band { start, weights } = &self.bands[band];
-                let energy: f64 = weights.iter().zip(&spectrum[*start..]).map(|(w, value)| w * value.norm_sqr()).sum();
-                energy.max(FLOOR).ln()
-            });
+            let log_energies: [f64; BANDS] =
+                std::array::from_fn(|band| self.bands[band].sum(&spectrum, |value| value.norm_sqr()).max(FLOOR).ln());
             data.extend(
                 self.transform.iter().map(|row| {
                     row.iter().zip(&log_energies).map(|(cosine, energy)| cosine * energy).sum::<f64>() as f32
@@ -141,9 +133,7 @@ fn mel_bands(rate: f64, transform_length: usize) -> Vec<Band> {
                 position.min(2.0 - position)
             };
             // Kaldi leaves out the last bin, at half the rate.
-            let bins = transform_length / 2;
-            let start = (0..bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            Band { start, weights: (start..bins).map(weight).take_while(|&weight| weight > 0.0).collect() }
+            Band::new(transform_length / 2, weight)
         })
         .collect()
 }

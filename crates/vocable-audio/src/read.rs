@@ -140,7 +140,7 @@ impl Stream {
         let source: Box<dyn MediaSource> = match open_end {
             Some(end) => {
                 let mut file = Vec::new();
-                source.read_to_end(&mut file).map_err(failed(path))?;
+                source.take(end.bytes()).read_to_end(&mut file).map_err(failed(path))?;
                 end.close(&mut file);
                 Box::new(Cursor::new(file))
             }

@@ -23,8 +23,11 @@ pub fn dtw(left: usize, right: usize, mut cost: impl FnMut(usize, usize) -> f64)
         for j in 0..right {
             let corner = if i > 0 && j > 0 { above[j - 1] } else { f64::INFINITY };
             let before = if j > 0 { row[j - 1] } else { f64::INFINITY };
+            // Along the edges there is one way, whatever the costs: some may be infinite.
             let (best, from) = match (i, j) {
                 (0, 0) => (0.0, Step::Both),
+                (0, _) => (before, Step::Right),
+                (_, 0) => (above[0], Step::Left),
                 _ if corner <= above[j] && corner <= before => (corner, Step::Both),
                 _ if above[j] <= before => (above[j], Step::Left),
                 _ => (before, Step::Right),
@@ -97,6 +100,15 @@ mod tests {
                     assert!(di <= 1 && dj <= 1 && di + dj > 0);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn costs_that_are_no_numbers_leave_a_path() {
+        for odd in [f64::INFINITY, f64::NAN] {
+            let path = dtw(3, 2, |_, _| odd);
+            assert_eq!((path.pairs[0], path.pairs[path.pairs.len() - 1]), ((0, 0), (2, 1)));
+            assert!(!path.cost.is_finite());
         }
     }
 

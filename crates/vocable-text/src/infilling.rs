@@ -52,7 +52,7 @@ impl Infilling {
     /// A pure function of its arguments: fold the epoch and the index of the sample into the key.
     ///
     /// # Panics
-    /// A parameter is out of its range: `mask_ratio` or `mask_random` not in [0, 1], `poisson_lambda` not positive.
+    /// A parameter is out of its range: `mask_ratio` or `mask_random` not in [0, 1], `poisson_lambda` not in (0, 100).
     pub fn infill(&self, tokens: &[u32], key: Key) -> Vec<u32> {
         assert!((0.0..=1.0).contains(&self.mask_ratio), "mask_ratio is {}, not in [0, 1]", self.mask_ratio);
         let inner = tokens.len().saturating_sub(2);
@@ -116,13 +116,14 @@ impl Infilling {
     }
 }
 
-/// Poisson probabilities up to the first below 1e-7, as officially (the mode lies far before that).
+/// Poisson probabilities up to the first below 1e-7 behind the mean, as officially; where the mean is above 16, those before it
+/// are as small.
 fn truncated_poisson(lambda: f64) -> WeightedIndex<f64> {
     assert!(lambda > 0.0 && lambda < 100.0, "poisson_lambda is {lambda}, not in (0, 100)");
     let mut weights = vec![(-lambda).exp()];
     for k in 1..128 {
         let previous = weights[k - 1];
-        if previous < 1e-7 {
+        if previous < 1e-7 && k as f64 > lambda {
             break;
         }
         weights.push(previous * lambda / k as f64);
@@ -141,6 +142,17 @@ mod tests {
 
     fn sequence(inner: usize) -> Vec<u32> {
         (0..inner as u32 + 2).map(|index| 3000 + index).collect()
+    }
+
+    #[test]
+    fn spans_of_any_mean_are_drawn() {
+        for mean in [0.01, 3.5, 16.0, 16.2, 40.0, 90.0] {
+            let noise = Infilling { poisson_lambda: mean, ..NOISE };
+            // One budget after another is met by a span or two of such a mean, and cut.
+            let lengths = noise.span_lengths(100_000, &mut Key::new(3).rng());
+            let found = 100_000.0 / lengths.len() as f64;
+            assert!((found - mean).abs() < 0.1 * mean, "{found} in place of {mean}");
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::{CharVocabulary, TextError};
 const MODEL: &str = "spm_char.model";
 const ADDED: &str = "added_tokens.json";
 const SETTINGS: &str = "tokenizer_config.json";
+/// Identifiers behind the model's that tokens may be added under; published models add two.
+const ROOM: usize = 1 << 16;
 
 /// Texts into identifiers and back, as transformers' `SpeechT5Tokenizer` does (spec section 3.3).
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +28,7 @@ impl Tokenizer {
     /// Reads `spm_char.model` and, if it is there, `added_tokens.json` of a model's folder.
     ///
     /// # Errors
-    /// A file that cannot be read, is of another kind, or gives an identifier twice.
+    /// A file that cannot be read, is of another kind, gives an identifier twice, or one far behind all others.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, TextError> {
         let folder = folder.as_ref();
         let model = CharModel::read(folder.join(MODEL))?;
@@ -44,6 +46,13 @@ impl Tokenizer {
                 }
                 if (id as usize) < model.len() || model.id(&token).is_some() {
                     return Err(wrong(format!("`{token}` as {id} contradicts {MODEL}")));
+                }
+                // All before it have a place in a table.
+                if id as usize - model.len() >= ROOM {
+                    return Err(wrong(format!(
+                        "`{token}` as {id} is far behind {MODEL}, which ends at {}",
+                        model.len()
+                    )));
                 }
                 if let Some(other) = added.insert(id, token.clone()) {
                     return Err(wrong(format!("`{other}` and `{token}` are both {id}")));
@@ -153,15 +162,5 @@ impl From<&CharVocabulary> for Tokenizer {
         let model = CharModel::new(vocabulary.characters()).expect("a vocabulary has each character once");
         let last = vocabulary.pieces()[model.len()..].iter().cloned();
         Self { added: (model.len() as u32..).zip(last).collect(), model }
-    }
-}
-
-impl TryFrom<&Tokenizer> for CharVocabulary {
-    type Error = TextError;
-
-    /// Fails where the identifiers are in another order than a [`CharVocabulary`]'s.
-    fn try_from(tokenizer: &Tokenizer) -> Result<Self, TextError> {
-        let pieces = tokenizer.model.pieces().map(str::to_owned).chain(tokenizer.added.values().cloned());
-        Self::try_from(pieces.collect::<Vec<_>>())
     }
 }

@@ -97,7 +97,9 @@ impl CharVocabulary {
     pub fn from_lines<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> Self {
         let mut counts: HashMap<char, u64> = HashMap::new();
         for line in lines {
-            for c in normalise_spelling(line.as_ref()).chars().filter(|c| !is_boundary(*c)) {
+            let line = normalise_spelling(line.as_ref());
+            // Of white space the rules leave U+0085 alone, which a list of lines could not name.
+            for c in line.chars().filter(|c| !is_boundary(*c) && !c.is_whitespace()) {
                 *counts.entry(c).or_default() += 1;
             }
         }
@@ -121,7 +123,7 @@ impl CharVocabulary {
     /// `.vocab` list of a SentencePiece character model. The special pieces may be listed or not.
     ///
     /// # Errors
-    /// The file cannot be read, a piece is longer than a character, or a character is listed twice.
+    /// The file cannot be read, a piece is longer than a character, a character is listed twice, or `▁` is not before them all.
     pub fn read_list(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
         let text = files::read_text(path)?;
@@ -130,6 +132,13 @@ impl CharVocabulary {
             let Some(piece) = line.split_whitespace().next() else {
                 continue;
             };
+            if piece == FIRST[SPACE as usize] && !characters.is_empty() {
+                let reason = format!(
+                    "line {}: `{piece}` stands behind characters, whose numbers would be others here",
+                    index + 1
+                );
+                return Err(TextError::Pieces { what: path.display().to_string(), reason });
+            }
             if FIRST.contains(&piece) || LAST.contains(&piece) {
                 continue;
             }
@@ -358,6 +367,22 @@ mod tests {
         // Private characters, which no text has.
         let filler = |id: usize| char::from_u32(0xe000 + id as u32).expect("a private character");
         CharVocabulary::from_characters((5..79).map(|id| known.get(&id).copied().unwrap_or(filler(id)))).unwrap()
+    }
+
+    #[test]
+    fn white_space_of_every_kind_is_no_character() {
+        let white: String = (0..=char::MAX as u32).filter_map(char::from_u32).filter(|c| c.is_whitespace()).collect();
+        let vocabulary = CharVocabulary::from_lines([format!("a{white}b")]);
+        assert_eq!(vocabulary.characters().collect::<String>(), "ab");
+    }
+
+    #[test]
+    fn a_list_whose_numbers_would_be_others_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dict.txt");
+        fs::write(&path, "e 60\n▁ 50\nt 40\n").unwrap();
+        let message = CharVocabulary::read_list(&path).unwrap_err().to_string();
+        assert!(message.contains("dict.txt") && message.contains("line 2: `▁` stands behind characters"), "{message}");
     }
 
     #[test]

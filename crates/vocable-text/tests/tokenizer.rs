@@ -95,7 +95,7 @@ fn a_vocabulary_and_its_tokenizer_give_the_same_identifiers() {
     tokenizer.save(folder.path()).unwrap();
     let read = Tokenizer::open(folder.path()).unwrap();
     assert_eq!(read.len(), vocabulary.len());
-    assert_eq!(CharVocabulary::try_from(&read).unwrap(), vocabulary);
+    assert_eq!(CharVocabulary::open(folder.path()).unwrap(), vocabulary);
     for text in ["the fox", " a  ½ naïve\tfox ", "É▁x", "", "ﬁx ＡＢ", "quick\u{200b}ly \u{7f}brown\u{85}fox"]
     {
         assert_eq!(read.encode(text).ids, vocabulary.encode(text), "{text:?}");

@@ -20,6 +20,11 @@ pub struct OpenEnd {
 }
 
 impl OpenEnd {
+    /// How many bytes of the file there are up to the last sample.
+    pub fn bytes(&self) -> u64 {
+        self.place + 4 + u64::from(self.length)
+    }
+
     /// The file with the true lengths in its header.
     pub fn close(&self, file: &mut [u8]) {
         let place = self.place as usize;

@@ -6,7 +6,7 @@
 //! all voices of `test-clean` are new ones, too. Transcripts are lower-cased.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
@@ -131,7 +131,7 @@ pub fn prepare_text(from: &Path, to: &Path, partial: bool, progress: &dyn Progre
     let packed = from.extension().is_some_and(|extension| extension == "gz");
     if claim(to, &recipe, std::slice::from_ref(&path))? && path.exists() {
         progress.step("counting", 1);
-        let lines = fs::read(&path).map_err(DataError::io(&path))?.iter().filter(|&&byte| byte == b'\n').count();
+        let lines = count_lines(bounded::open(&path)?).map_err(DataError::io(&path))?;
         progress.done();
         return finished(lines, partial);
     }
@@ -191,5 +191,19 @@ fn finished(lines: usize, partial: bool) -> Result<PreparedText, DataError> {
         Ok(PreparedText { lines, missing })
     } else {
         Err(DataError::Incomplete(missing))
+    }
+}
+
+/// Line feeds in a file of any size.
+fn count_lines(file: File) -> std::io::Result<usize> {
+    let (mut reader, mut lines) = (BufReader::with_capacity(1 << 20, file), 0);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(lines);
+        }
+        lines += bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let read = bytes.len();
+        reader.consume(read);
     }
 }

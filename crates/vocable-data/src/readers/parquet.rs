@@ -63,7 +63,9 @@ pub fn prepare_all(
     let from = parts.first().map(|(_, path)| path.as_path()).unwrap_or(Path::new("."));
     let rows = tables.iter().fold(0, |sum: usize, table| sum.saturating_add(table.rows));
     let sources = tables.into_iter().flatten();
-    prepare_stream("parquet", from, sources, rows, &[], to, lenience, progress, |_| Ok(()))
+    // What rows are called is not known before they are read.
+    let own = [to.join("wav")];
+    prepare_stream("parquet", from, sources, rows, &own, to, lenience, progress, |_| Ok(()))
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
