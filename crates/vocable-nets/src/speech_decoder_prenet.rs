@@ -44,11 +44,7 @@ impl SpeechDecoderPrenetConfig {
             alpha: Param::from_tensor(Tensor::ones([1], init.device())),
             speaker: linear("speaker", width + speaker, width),
             dropout: self.dropout,
-            noise: match self.noise {
-                PrenetNoise::Independent => 1,
-                PrenetNoise::Consistent => 2,
-                PrenetNoise::Off => 0,
-            },
+            noise: self.noise,
             last_relu: self.last_relu,
             positional_dropout: self.positional_dropout,
         }
@@ -70,7 +66,8 @@ pub struct SpeechDecoderPrenet {
     /// `spkembs_layer`.
     pub speaker: Linear,
     dropout: f64,
-    noise: usize,
+    #[module(skip)]
+    noise: PrenetNoise,
     last_relu: bool,
     positional_dropout: f64,
 }
@@ -109,13 +106,13 @@ impl SpeechDecoderPrenet {
 
     fn always_drop(&self, x: Tensor<3>, key: Key) -> Tensor<3> {
         match self.noise {
-            1 => vocable_kernels::dropout(x, self.dropout, key),
-            2 => {
+            PrenetNoise::Independent => vocable_kernels::dropout(x, self.dropout, key),
+            PrenetNoise::Consistent => {
                 let [_, time, width] = x.dims();
                 let mask = vocable_kernels::dropout(Tensor::ones([1, time, width], &x.device()), self.dropout, key);
                 x * mask
             }
-            _ => x,
+            PrenetNoise::Off => x,
         }
     }
 }

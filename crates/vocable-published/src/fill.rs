@@ -1,5 +1,7 @@
 //! Walks over the parameters of a model, to fill them or to look at them.
 
+use std::path::Path;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use vocable_weights::WeightsError;
@@ -20,9 +22,13 @@ pub(crate) struct Filled {
 
 type Found<'a> = Result<Option<(vocable_weights::Tensor<'a>, Layout)>, WeightsError>;
 
-/// Fills every parameter for which `find` knows a published tensor.
-pub(crate) fn fill<'a, M: Module>(module: M, find: impl FnMut(&str) -> Found<'a>) -> Result<(M, Filled), WeightsError> {
-    let mut filler = Filler { find, path: Vec::new(), filled: Filled::default(), error: None };
+/// Fills every parameter for which `find` knows a tensor of `file`.
+pub(crate) fn fill<'a, M: Module>(
+    module: M,
+    file: &Path,
+    find: impl FnMut(&str) -> Found<'a>,
+) -> Result<(M, Filled), WeightsError> {
+    let mut filler = Filler { file, find, path: Vec::new(), filled: Filled::default(), error: None };
     let module = module.map(&mut filler);
     match filler.error {
         Some(error) => Err(error),
@@ -30,14 +36,15 @@ pub(crate) fn fill<'a, M: Module>(module: M, find: impl FnMut(&str) -> Found<'a>
     }
 }
 
-struct Filler<F> {
+struct Filler<'f, F> {
+    file: &'f Path,
     find: F,
     path: Vec<String>,
     filled: Filled,
     error: Option<WeightsError>,
 }
 
-impl<'a, F: FnMut(&str) -> Found<'a>> Filler<F> {
+impl<'a, F: FnMut(&str) -> Found<'a>> Filler<'_, F> {
     /// The published values of a parameter of shape `ours`, in our order.
     fn values(&mut self, path: &str, ours: &[usize]) -> Result<Option<Vec<f32>>, WeightsError> {
         let Some((tensor, layout)) = (self.find)(path)? else {
@@ -50,12 +57,22 @@ impl<'a, F: FnMut(&str) -> Found<'a>> Filler<F> {
             self.filled.misfits.push(path.to_owned());
             return Ok(None);
         }
+        let values = tensor.floats()?;
+        if !finite(&values) {
+            let reason = format!("{} holds a value that is not finite", tensor.name());
+            return Err(WeightsError::NotWeights { path: self.file.into(), reason });
+        }
         self.filled.filled.push(path.to_owned());
-        Ok(Some(layout.arrange(&tensor.floats()?, tensor.shape(), ours)))
+        Ok(Some(layout.arrange(&values, tensor.shape(), ours)))
     }
 }
 
-impl<'a, F: FnMut(&str) -> Found<'a>> ModuleMapper for Filler<F> {
+/// Whether all values are finite; looked at without a branch, which costs a fraction of reading them.
+fn finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |all, value| all & value.is_finite())
+}
+
+impl<'a, F: FnMut(&str) -> Found<'a>> ModuleMapper for Filler<'_, F> {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }

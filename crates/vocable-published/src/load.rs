@@ -72,7 +72,7 @@ impl LoadReport {
 /// [`Names::meaning`].
 ///
 /// # Errors
-/// A tensor that holds no floating-point numbers; copies of one parameter that differ.
+/// A tensor that holds no floating-point numbers, or one that is not finite; copies of one parameter that differ.
 pub fn load<M: Module>(
     weights: &Weights,
     names: &Names,
@@ -80,7 +80,7 @@ pub fn load<M: Module>(
     without: &[&str],
     meaning: impl Fn(&str) -> Meaning,
 ) -> Result<(M, LoadReport), WeightsError> {
-    let (module, filled) = fill(module, |path| match without.contains(&names.part(path)) {
+    let (module, filled) = fill(module, weights.path(), |path| match without.contains(&names.part(path)) {
         true => Ok(None),
         false => unique(weights, names, path),
     })?;

@@ -50,8 +50,8 @@ pub struct ModelConfig {
     pub prenet_noise: PrenetNoise,
     /// Whether its third layer ends in a ReLU (table D5).
     pub prenet_last_relu: bool,
-    /// Dropout after positions in the text pre-nets and the speech-decoder pre-net, in training; the same in every recipe
-    /// (spec section 4.12).
+    /// Dropout after positions in the text-encoder pre-net and the speech-decoder pre-net, in training; the same in every
+    /// recipe (spec section 4.12).
     pub positional_dropout: f64,
     /// Channels of the post-net's residual stack.
     pub postnet_channels: usize,
@@ -99,7 +99,7 @@ const LARGEST: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Regularisation {
-    /// Dropout of sub-layer outputs and of the encoder input.
+    /// Dropout of sub-layer outputs, of the encoder input, after the text-decoder pre-net and before the CTC head.
     pub dropout: f64,
     /// Dropout of attention weights.
     pub attention: f64,
@@ -422,10 +422,22 @@ impl ModelConfig {
                 self.reduction,
                 &init.fold("speech_decoder_postnet"),
             ),
-            ctc_dropout: regularisation.dropout,
-            positional_dropout: self.positional_dropout,
+            dropout: regularisation.dropout,
             padding_rule: self.padding_rule,
             extractor: self.extractor(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_decoder_prenet_drops_by_the_recipe_and_not_by_the_positions() {
+        let config = ModelConfig { positional_dropout: 0.0, ..ModelConfig::mini(Preset::Paper) };
+        let regularisation = Regularisation::new(0.3, 0.0, [0.0, 0.0], 1.0);
+        let model = config.init(16, 1, &regularisation, Key::new(1), &Device::flex());
+        assert_eq!(model.text_decoder_prenet().dropout, 0.3);
     }
 }

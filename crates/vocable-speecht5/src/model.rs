@@ -28,8 +28,8 @@ pub struct SpeechT5 {
     pub speech_decoder_prenet: SpeechDecoderPrenet,
     /// Decoder states into mel frames.
     pub speech_decoder_postnet: SpeechDecoderPostnet,
-    pub(crate) ctc_dropout: f64,
-    pub(crate) positional_dropout: f64,
+    /// Dropout of the recipe, before the CTC head and in the text-decoder pre-net.
+    pub(crate) dropout: f64,
     #[module(skip)]
     pub(crate) padding_rule: PaddingRule,
     #[module(skip)]
@@ -119,12 +119,12 @@ impl SpeechT5 {
 
     /// CTC logits of encoder states: `[batch, frames, vocabulary]` (spec section 4.3).
     pub fn ctc_logits(&self, states: Tensor<3>, mode: Mode) -> Tensor<3> {
-        self.ctc.forward(Dropout(self.ctc_dropout).forward(states, mode))
+        self.ctc.forward(Dropout(self.dropout).forward(states, mode))
     }
 
     /// Tokens into the decoder.
     pub fn text_decoder_prenet(&self) -> TextDecoderPrenet {
-        TextDecoderPrenet { dropout: self.positional_dropout }
+        TextDecoderPrenet { dropout: self.dropout }
     }
 
     /// Teacher-forced text: decoder input tokens and a memory → logits `[batch, tokens, vocabulary]`.

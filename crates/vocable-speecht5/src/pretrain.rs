@@ -72,8 +72,9 @@ pub struct SpeechPart {
     pub label_width: usize,
     /// Weight of the masked prediction L_mlm.
     pub mlm: f64,
-    /// Weight of the same prediction at the frames that are not masked (`pred_nomask_weight`): 0 in every published
-    /// run; short runs learn to hear faster with it. Scaled by `mlm`, so that a weight of zero there removes both.
+    /// Weight of the same prediction at the frames that are not masked: 0 in every published run; short runs learn to hear faster
+    /// with it. The two are means of their own frames, where the official `pred_nomask_weight` weighs a sum that all frames share.
+    /// Scaled by `mlm`, so that a weight of zero there removes both.
     pub mlm_unmasked: f64,
     /// Weight of the mean square of the convolutional features (table D25).
     pub feature_penalty: f64,

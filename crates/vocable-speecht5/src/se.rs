@@ -81,7 +81,7 @@ impl SeConfig {
             input: Noisy {
                 noise: Noise::Babble,
                 snr: [-3.0, 6.0],
-                speaker: SpeakerFrom::Utterance,
+                speaker: SpeakerFrom::Noisy,
                 predict: Prediction::Target,
             },
         }
@@ -182,6 +182,10 @@ impl SpeechInput for Noisy {
 
     fn encode(&self, model: &SpeechT5, waveforms: &Waveforms, mode: Mode) -> (Tensor<3>, Vec<usize>) {
         Speech {}.encode(model, waveforms, mode)
+    }
+
+    fn guided_positions(&self, model: &SpeechT5, waveforms: &Waveforms, lengths: &[usize]) -> Vec<usize> {
+        Speech {}.guided_positions(model, waveforms, lengths)
     }
 
     fn guide<'a>(&self, data: &'a NoisyData) -> Option<(Prediction, &'a [Frames])> {

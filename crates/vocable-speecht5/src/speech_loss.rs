@@ -56,14 +56,15 @@ impl SpeechLoss {
         }
     }
 
-    /// Decodes the target of a `task` over a memory (`[batch, time, width]`, valid up to `lengths`); `noise` drives the
-    /// pre-net's always-on dropout (off without a key).
+    /// Decodes the target of a `task` over a memory (`[batch, time, width]`, valid up to `lengths`), of which guided attention
+    /// counts `positions`; `noise` drives the pre-net's always-on dropout (off without a key).
     pub(crate) fn pass(
         &self,
         task: &str,
         model: &SpeechT5,
         memory: Tensor<3>,
         lengths: &[usize],
+        positions: &[usize],
         target: &SpeechTarget,
         noise: Option<Key>,
         mode: Mode,
@@ -91,7 +92,7 @@ impl SpeechLoss {
             .add(&name("stop"), self.stop, stop);
         // Layer drop may have skipped every layer.
         if guided && !decoded.cross_weights.is_empty() {
-            let guide = guided_attention_loss(&decoded.cross_weights, &target.steps, lengths, self.guided_heads);
+            let guide = guided_attention_loss(&decoded.cross_weights, &target.steps, positions, self.guided_heads);
             losses = losses.add(&name("guided_attention"), self.guided_attention, guide);
         }
         SpeechPass { losses, memory, states: decoded.states, output }

@@ -41,8 +41,8 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
         dataset.split(split).into_iter().map(Pair::same).collect()
     }
 
-    /// Whether an input can be encoded, and is short enough to train on apart from its samples: a recording that is heard
-    /// must not be shorter than the receptive field.
+    /// Whether an input can be encoded, and is short enough for the task apart from its samples: a recording that is heard must
+    /// not be shorter than the receptive field.
     fn fits(&self, model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
         dataset.makes_a_frame(&model.extractor(), pair.source)
     }
@@ -61,6 +61,11 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
 
     /// Encoder states `[batch, time, width]` and their valid lengths.
     fn encode(&self, model: &SpeechT5, batch: &Self::Batch, mode: Mode) -> (Tensor<3>, Vec<usize>);
+
+    /// Encoder positions of each input that guided attention counts: as many as are valid, unless said otherwise.
+    fn guided_positions(&self, _model: &SpeechT5, _batch: &Self::Batch, lengths: &[usize]) -> Vec<usize> {
+        lengths.to_vec()
+    }
 
     /// Log-mels that predictions are relative to, of as many frames as the targets.
     fn guide<'a>(&self, _data: &'a Self::Data) -> Option<(Prediction, &'a [Frames])> {
@@ -127,7 +132,8 @@ impl<I: SpeechInput> SpeechTaskConfig<I> {
     /// The losses of one batch; `noise` drives the pre-net's always-on dropout (off without a key).
     pub fn pass(&self, model: &SpeechT5, batch: &SpeechBatch<I::Batch>, noise: Option<Key>, mode: Mode) -> SpeechPass {
         let (memory, lengths) = self.input.encode(model, &batch.input, mode);
-        self.loss.pass(I::TASK, model, memory, &lengths, &batch.target, noise, mode)
+        let positions = self.input.guided_positions(model, &batch.input, &lengths);
+        self.loss.pass(I::TASK, model, memory, &lengths, &positions, &batch.target, noise, mode)
     }
 }
 
@@ -234,9 +240,11 @@ impl<I: SpeechInput> ToSpeech<I> {
         Ok(Self { config, model, dataset, pairs, notes, key, device })
     }
 
-    /// Pairs to score: at most as many as the recipe says.
+    /// Pairs to score, of those whose input can be encoded: at most as many as the recipe says.
     pub fn test(&self, split: Split) -> Vec<Pair> {
-        sample(&self.config.input.pairs(&self.dataset, split), self.config.test_pairs)
+        let mut pairs = self.config.input.pairs(&self.dataset, split);
+        pairs.retain(|&pair| self.config.input.fits(&self.model, &self.dataset, pair));
+        sample(&pairs, self.config.test_pairs)
     }
 
     /// What the encoder hears of a pair in [`generate`](Self::generate) (16 kHz), if it hears.
@@ -376,16 +384,21 @@ impl<I: SpeechInput> ToSpeech<I> {
         let guide = input.guide(&data.input);
         let guide = guide.and_then(|(kind, mels)| Guide::new(kind, self.target(mels, &data.voices, device).frames));
         let target = self.target(&data.mels, &data.voices, device).guided(guide);
-        let (memory, lengths) = match frozen {
+        let (batch, memory, lengths) = match frozen {
             // Without a graph from the start: what a detached one holds would stay in memory.
             true => {
                 let batch = input.batch(&data.input, &device.clone().inner());
                 let (memory, lengths) = input.encode(&model.valid(), &batch, mode);
-                (constant_beside(memory, &target.frames), lengths)
+                (batch, constant_beside(memory, &target.frames), lengths)
             }
-            false => input.encode(model, &input.batch(&data.input, device), mode),
+            false => {
+                let batch = input.batch(&data.input, device);
+                let (memory, lengths) = input.encode(model, &batch, mode);
+                (batch, memory, lengths)
+            }
         };
-        self.config.loss.pass(I::TASK, model, memory, &lengths, &target, Some(noise), mode).losses
+        let positions = input.guided_positions(model, &batch, &lengths);
+        self.config.loss.pass(I::TASK, model, memory, &lengths, &positions, &target, Some(noise), mode).losses
     }
 }
 

@@ -49,7 +49,7 @@ pub trait TextOutput: Clone + Debug + Send + Sync + 'static {
 pub struct TextTaskConfig<O> {
     /// Dropouts.
     pub regularisation: Regularisation,
-    /// Samples of a micro-batch (`max_tokens`); longer utterances are left out.
+    /// Samples of a micro-batch (`max_tokens`); a longer utterance is one by itself.
     pub batch_samples: usize,
     /// Utterances of a micro-batch at most.
     pub batch_items: usize,

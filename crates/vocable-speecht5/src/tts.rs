@@ -24,7 +24,7 @@ pub type TtsBatch = SpeechBatch<Tokens>;
 pub struct Text {
     /// Whether `</s>` follows the text (table D11).
     pub append_eos: bool,
-    /// Longer texts are left out of training, in tokens with the end.
+    /// Longer texts are left out, in tokens with the end.
     pub max_tokens: usize,
 }
 

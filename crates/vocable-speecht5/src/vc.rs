@@ -18,6 +18,9 @@ use crate::speech_loss::SpeechLoss;
 use crate::to_speech::{LONGEST, Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
 use crate::{ModelError, Preset, Regularisation, SpeechT5};
 
+/// Ordered pairs of the recordings of one sentence that are looked at, at most: all of a hundred recordings.
+const MOST_PAIRS: usize = 10_000;
+
 /// The conversion recipe, apart from the step loop's part.
 pub type VcConfig = SpeechTaskConfig<Speech>;
 /// A batch of utterances with what they become.
@@ -57,7 +60,8 @@ impl SpeechInput for Speech {
     type Batch = Waveforms;
 
     /// All ordered pairs of utterances of a split with the same text in different voices; one without a text says nothing
-    /// that another is known to say.
+    /// that another is known to say. Of a sentence that more than a hundred recordings say it is those of 10,000 pairs, the same
+    /// random choice every time.
     fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair> {
         let mut by_text: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for index in dataset.split(split) {
@@ -66,13 +70,12 @@ impl SpeechInput for Speech {
                 by_text.entry(text).or_default().push(index);
             }
         }
+        let voice = |index: usize| &dataset.utterance(index).speaker;
         let mut pairs = Vec::new();
-        for same in by_text.values() {
-            for &source in same {
-                let others =
-                    same.iter().filter(|&&other| dataset.utterance(other).speaker != dataset.utterance(source).speaker);
-                pairs.extend(others.map(|&target| Pair { source, target }));
-            }
+        for (&text, same) in &by_text {
+            let both = places(same.len(), Key::new(0).fold("pairs").fold(text)).into_iter();
+            let both = both.map(|[source, target]| Pair { source: same[source], target: same[target] });
+            pairs.extend(both.filter(|pair| voice(pair.source) != voice(pair.target)));
         }
         pairs
     }
@@ -98,5 +101,42 @@ impl SpeechInput for Speech {
         let masks = SpeechMasks::default();
         let encoded = model.encode_speech(waveforms.samples.clone(), &waveforms.lengths, None, &masks, mode);
         (encoded.states, encoded.lengths)
+    }
+
+    /// The frames that the convolutions make, whatever the padding rule (spec section 6.2).
+    fn guided_positions(&self, model: &SpeechT5, waveforms: &Waveforms, _lengths: &[usize]) -> Vec<usize> {
+        waveforms.lengths.iter().map(|&samples| model.extractor.frames(samples)).collect()
+    }
+}
+
+/// All ordered pairs of `count` places, by the first and then by the second; [`MOST_PAIRS`] that the key draws where there are more.
+fn places(count: usize, key: Key) -> Vec<[usize; 2]> {
+    let all = count * count;
+    let mut chosen: Vec<usize> = match all <= MOST_PAIRS {
+        true => (0..all).collect(),
+        false => rand::seq::index::sample(&mut key.rng(), all, MOST_PAIRS).into_vec(),
+    };
+    chosen.sort_unstable();
+    chosen.into_iter().map(|pair| [pair / count, pair % count]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_all_in_order_up_to_a_hundred_recordings_and_a_choice_beyond() {
+        let all = |count: usize| (0..count).flat_map(|a| (0..count).map(move |b| [a, b])).collect::<Vec<_>>();
+        for count in [0, 1, 4, 100] {
+            assert_eq!(places(count, Key::new(1)), all(count));
+        }
+        let chosen = places(3_000, Key::new(1));
+        assert_eq!(chosen.len(), MOST_PAIRS);
+        assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.as_flattened().iter().all(|&place| place < 3_000));
+        let sources: std::collections::HashSet<usize> = chosen.iter().map(|pair| pair[0]).collect();
+        // A recording is missed with a chance of e^-3.3.
+        assert!(sources.len() > 2_700, "{}", sources.len());
+        assert_eq!(places(3_000, Key::new(1)), chosen);
+        assert_ne!(places(3_000, Key::new(2)), chosen);
     }
 }

@@ -11,6 +11,9 @@ use vocable_weights::{Weights, read_array, read_settings};
 use crate::vocoder::{Generator, Normaliser};
 use crate::{HifiGan, HifiGanConfig, ParallelWaveGan, ParallelWaveGanConfig, Vocoder, VocoderError};
 
+/// What transformers calls the model of a [`TransformersConfig`]: until version 5, and from then on.
+const MODEL_TYPES: [&str; 2] = ["hifigan", "speecht5_hifigan"];
+
 /// Transformers' `SpeechT5HifiGanConfig`.
 #[derive(Deserialize)]
 #[serde(default)]
@@ -97,7 +100,7 @@ pub(crate) fn open(folder: &Path, device: &Device) -> Result<Vocoder, VocoderErr
     let (path, config) = configuration(folder)?;
     let wrong = |message: String| VocoderError::Invalid { path: path.clone(), message };
     match (config["model_type"].as_str(), config.get("generator_params")) {
-        (Some("speecht5_hifigan"), _) => transformers(folder, &path, config, device),
+        (Some(name), _) if MODEL_TYPES.contains(&name) => transformers(folder, &path, config, device),
         (_, Some(_)) => trainer(folder, &path, config, device),
         (Some(other), None) => Err(wrong(format!("it is for a model of type {other:?}, which is no vocoder"))),
         (None, None) => Err(wrong("it has neither model_type (transformers) nor generator_params".into())),

@@ -78,11 +78,14 @@ impl<'a> Reader<'a> {
         Self { weights, device, taken: HashSet::new() }
     }
 
-    /// Shape and values of a tensor, if the file has it.
+    /// Shape and values of a tensor, if the file has it; all of them finite.
     pub(crate) fn take(&mut self, name: &str) -> Read<Option<(Vec<usize>, Vec<f32>)>> {
         let Some(tensor) = self.weights.get(name) else { return Ok(None) };
         self.taken.insert(name.to_owned());
         let values = tensor.to_f32().map_err(|error| error.to_string())?;
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(format!("{name} holds a value that is not finite"));
+        }
         Ok(Some((tensor.shape().to_vec(), values)))
     }
 

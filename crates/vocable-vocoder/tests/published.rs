@@ -145,6 +145,20 @@ fn both_spellings_of_weight_norm_are_the_plain_weights() {
     }
 }
 
+/// The folders that transformers wrote before version 5, `microsoft/speecht5_hifigan` among them.
+#[test]
+fn the_older_name_of_the_model_is_read() {
+    let (plain, folder) = (fixture("hf/hifigan"), tempfile::tempdir().unwrap());
+    let config = fs::read_to_string(plain.join("config.json")).unwrap();
+    let older = config.replacen("\"speecht5_hifigan\"", "\"hifigan\"", 1);
+    assert_ne!(older, config);
+    fs::write(folder.path().join("config.json"), older).unwrap();
+    fs::copy(plain.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let frames = Frames::new((0..12 * 80).map(|i| (i as f32 * 0.7).sin() - 2.0).collect(), 80);
+    let vocoder = Vocoder::open(folder.path(), &Device::flex()).unwrap();
+    assert_eq!(vocoder.samples(&frames, Key::new(1)), open("hf/hifigan").samples(&frames, Key::new(1)));
+}
+
 #[test]
 fn without_a_network_phases_are_estimated() {
     let vocoder = Vocoder::griffin_lim(LogMel::default());
@@ -206,19 +220,20 @@ fn what_does_not_fit_is_named() {
     // A tensor too many, of another shape, or missing.
     fs::write(folder.path().join("config.json"), &config).unwrap();
     let weights = Weights::open(&from).unwrap();
-    let alter = |name: &str, shape: Option<Vec<usize>>| {
+    let alter_to = |name: &str, shape: Option<Vec<usize>>, value: f32| {
         let mut tensors: Vec<(String, OwnedTensor)> = weights
             .tensors()
             .filter(|tensor| tensor.name() != name)
             .map(|tensor| (tensor.name().to_owned(), OwnedTensor::from(tensor)))
             .collect();
         if let Some(shape) = shape {
-            let values = vec![0.0; shape.iter().product()];
+            let values = vec![value; shape.iter().product()];
             tensors.push((name.to_owned(), OwnedTensor::f32(shape, &values)));
         }
         write_safetensors(&folder.path().join("model.safetensors"), tensors, None).unwrap();
         message(folder.path())
     };
+    let alter = |name: &str, shape: Option<Vec<usize>>| alter_to(name, shape, 0.0);
     let found = alter("conv_mid.weight", Some(vec![2]));
     assert!(found.contains("model.safetensors: it holds conv_mid.weight, for which this generator"), "{found}");
     assert!(alter("conv_post.weight", None).contains("it has no weight of conv_post"));
@@ -226,6 +241,8 @@ fn what_does_not_fit_is_named() {
     assert!(alter("conv_post.weight", Some(vec![1, 3, 7])).contains("but 2 channels come in"));
     assert!(alter("conv_post.weight", Some(vec![1, 2, 6])).contains("6 taps with dilation 1"));
     assert!(alter("scale", Some(vec![7])).contains("its mean has 80 values, its scale 7"));
+    let found = alter_to("conv_post.bias", Some(vec![1]), f32::NAN);
+    assert!(found.contains("model.safetensors: conv_post.bias holds a value that is not finite"), "{found}");
     let error = Vocoder::open(folder.path().join("none"), &Device::flex()).err().unwrap();
     assert!(matches!(error, VocoderError::Invalid { .. }));
 }

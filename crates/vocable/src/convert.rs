@@ -33,7 +33,8 @@ pub fn run(options: &Convert) -> Ending {
     let outputs = Outputs::new(options.speech.output(), &inputs, "wav")?;
     let mels = options.speech.mel().map(|to| Outputs::new(to, &inputs, "safetensors")).transpose()?;
     mels.iter().try_for_each(|mels| outputs.apart_from(mels))?;
-    let mut reporter = Reporter::new(options.speech.json, inputs.len());
+    [Some(&outputs), mels.as_ref()].into_iter().flatten().try_for_each(|to| to.spare(options.speech.speaker()))?;
+    let mut reporter = Reporter::of_files(options.speech.json, inputs.len());
     for (number, input) in inputs.iter().enumerate() {
         let started = Instant::now();
         let written = convert(&model, &speaking, input, number, &reporter).and_then(|spoken| {

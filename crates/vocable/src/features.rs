@@ -81,7 +81,10 @@ pub fn run(options: &Features) -> Ending {
         (Some(_), _) => return Err(Unusable("--clusters is for units".into())),
         (None, _) => None,
     };
-    let mut reporter = Reporter::new(options.json, inputs.len());
+    let mut reporter = match options.kind {
+        Kind::Units => Reporter::new(options.json, inputs.len()),
+        Kind::Mel | Kind::Mfcc | Kind::States => Reporter::of_files(options.json, inputs.len()),
+    };
     for (number, input) in inputs.iter().enumerate() {
         let output = outputs.as_ref().map(|outputs| outputs.of(number));
         if let Err(error) = one(&extractor, input, output, clusters.as_ref(), &reporter) {

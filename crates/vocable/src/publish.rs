@@ -1,5 +1,6 @@
 //! `vocable import` and `vocable export`: models from and to published files.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,11 +9,11 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use vocable_random::Key;
 use vocable_speecht5::checkpoint::{Checkpoint, LoadReport, write_extended, write_fairseq};
-use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, write_classifier, write_folder};
+use vocable_speecht5::huggingface::{Architecture, FrontEnd, ModelFolder, Settings, write_classifier, write_folder};
 use vocable_speecht5::{ModelConfig, Preset, Regularisation, SpeakerClassifier, SpeechT5, sid};
 use vocable_text::{CharVocabulary, Tokenizer};
 
-use crate::session::{Ending, Unusable, Waiting, can_be_file, can_be_folder, same_place, say};
+use crate::session::{Ending, Unusable, Waiting, apart, can_be_file, can_be_folder, same_place, say};
 
 /// Options of `import`.
 #[derive(Args)]
@@ -110,6 +111,7 @@ struct Whole {
     config: ModelConfig,
     tokenizer: Option<Tokenizer>,
     front_end: FrontEnd,
+    settings: Settings,
     /// What it was for.
     architecture: Architecture,
     /// Parts that no file had, and that are therefore new.
@@ -124,19 +126,36 @@ struct Classifier {
     config: ModelConfig,
     labels: Vec<String>,
     front_end: FrontEnd,
+    settings: Settings,
 }
 
 /// Imports.
 pub fn import(options: &Import) -> Ending {
     options.destination.check()?;
-    if same_place(&options.file, &options.destination.output) {
+    let output = &options.destination.output;
+    if same_place(&options.file, output) {
         return Err(Unusable(format!("{}: it would take its own place; name another", options.file.display())));
+    }
+    if lies_in(&options.file, output) {
+        let message = "what is imported lies in it, where the model's files would be replaced; name another folder";
+        return Err(Unusable(format!("{}: {message}", output.display())));
+    }
+    for read in [Some(&options.file), options.tokenizer.as_ref(), options.speakers.as_ref()].into_iter().flatten() {
+        apart(read, output)?;
+        if lies_in(output, read) {
+            return Err(Unusable(format!("{}: it is a file of what is read; name another", output.display())));
+        }
     }
     let waiting = Waiting::new("importing");
     let written = imported(options, &waiting)?;
     drop(waiting);
     say(written);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file that is there lies in a folder, not deeper.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    file.is_file() && same_place(vocable_files::folder(file), folder)
 }
 
 /// What was written.
@@ -163,10 +182,11 @@ fn imported(options: &Import, waiting: &Waiting) -> Result<String, Unusable> {
         names.iter().for_each(|name| waiting.warn(&format!("{}: it {what} {name}", options.file.display())));
     }
     let absent = report.absent.clone();
-    let front_end = FrontEnd::default();
+    // What lies beside the weights, where their folder is named.
+    let (front_end, settings) = (FrontEnd::read(&options.file)?, Settings::read(&options.file)?);
     let architecture = Architecture::Base;
     let source = Some((checkpoint, report));
-    write(&Whole { model, config, tokenizer, front_end, architecture, absent, source }, &options.destination)
+    write(&Whole { model, config, tokenizer, front_end, settings, architecture, absent, source }, &options.destination)
 }
 
 /// Exports.
@@ -177,7 +197,7 @@ pub fn export(options: &Export) -> Ending {
         return Err(Unusable(format!("{}: it is the model itself; name another folder", from.display())));
     }
     let output = &options.destination.output;
-    if output.is_file() && output.parent().is_some_and(|folder| same_place(folder, from)) {
+    if lies_in(output, from) {
         return Err(Unusable(format!("{}: it is a file of the model itself; name another", output.display())));
     }
     let waiting = Waiting::new("exporting");
@@ -205,20 +225,29 @@ fn exported(options: &Export) -> Result<String, Unusable> {
 }
 
 fn of_folder(folder: ModelFolder) -> Result<Whole, Unusable> {
-    let ModelFolder { config, architecture, tokenizer, front_end, checkpoint, .. } = folder;
+    let ModelFolder { path, config, architecture, tokenizer, front_end, checkpoint, .. } = folder;
+    let settings = Settings::read(path)?;
     let model = config.model().map_err(Unusable)?;
     let (loaded, report) = checkpoint.load(fresh(&model, config.vocab_size, config.pad_token_id))?;
     report.strict(architecture.parts(), checkpoint.path())?;
     let absent = report.absent.clone();
     let source = Some((checkpoint, report));
-    Ok(Whole { model: loaded, config: model, tokenizer, front_end, architecture, absent, source })
+    Ok(Whole { model: loaded, config: model, tokenizer, front_end, settings, architecture, absent, source })
 }
 
 fn of_stage(stage: Stage) -> Result<Whole, Unusable> {
     let model = vocable_train::load_model(stage.fresh(), &stage.output("model.safetensors"))?;
     let Stage { config, vocabulary, architecture, .. } = stage;
-    let (tokenizer, front_end) = (Some(Tokenizer::from(&vocabulary)), FrontEnd::default());
-    Ok(Whole { model, config, tokenizer, front_end, architecture, absent: Vec::new(), source: None })
+    Ok(Whole {
+        model,
+        config,
+        tokenizer: Some(Tokenizer::from(&vocabulary)),
+        front_end: FrontEnd::default(),
+        settings: Settings::default(),
+        architecture,
+        absent: Vec::new(),
+        source: None,
+    })
 }
 
 /// A finished stage of training, with the vocabulary of the stage that prepared its corpus.
@@ -277,7 +306,8 @@ impl Stage {
 impl Classifier {
     fn of_folder(folder: ModelFolder) -> Result<Self, Unusable> {
         let (model, labels) = folder.load_classifier(&Device::flex())?;
-        Ok(Self { model, labels, config: folder.model_config().clone(), front_end: folder.front_end })
+        let settings = Settings::read(&folder.path)?;
+        Ok(Self { model, labels, config: folder.model_config().clone(), front_end: folder.front_end, settings })
     }
 
     fn of_stage(stage: &Stage) -> Result<Self, Unusable> {
@@ -287,17 +317,16 @@ impl Classifier {
         let labels = sid::labels(&speakers);
         let model = Self::fresh(stage.fresh(), &stage.config, &labels);
         let model = vocable_train::load_model(model, &stage.output("model.safetensors"))?;
-        Ok(Self { model, labels, config: stage.config.clone(), front_end: FrontEnd::default() })
+        let (front_end, settings) = (FrontEnd::default(), Settings::default());
+        Ok(Self { model, labels, config: stage.config.clone(), front_end, settings })
     }
 
     fn of_checkpoint(checkpoint: &Checkpoint, config: ModelConfig, names: &Path) -> Result<Self, Unusable> {
-        let text = String::from_utf8_lossy(&read(names)?).into_owned();
-        // fairseq's dictionaries have a count behind each name.
-        let name = |line: &'_ str| match line.trim().rsplit_once(' ') {
-            Some((name, count)) if count.parse::<u64>().is_ok() => name.to_owned(),
-            _ => line.trim().to_owned(),
-        };
-        let labels = sid::labels(&text.lines().map(name).filter(|name| !name.is_empty()).collect::<Vec<_>>());
+        let labels = sid::labels(&speakers(&String::from_utf8_lossy(&read(names)?)));
+        if let Some(label) = repeated(&labels) {
+            let message = format!("two classes would be called {label:?}; give each speaker a name of its own");
+            return Err(Unusable(format!("{}: {message}", names.display())));
+        }
         let sizes = checkpoint.sizes()?;
         let classes = sizes.classes.ok_or_else(|| {
             Unusable(format!("{}: it holds no speaker classifier; leave --speakers out", checkpoint.path().display()))
@@ -310,7 +339,7 @@ impl Classifier {
         let core = fresh(&config, sizes.vocabulary.unwrap_or(labels.len()), 1);
         let (model, report) = checkpoint.load(Self::fresh(core, &config, &labels))?;
         report.strict(Architecture::SequenceClassification.parts(), checkpoint.path())?;
-        Ok(Self { model, labels, config, front_end: FrontEnd::default() })
+        Ok(Self { model, labels, config, front_end: FrontEnd::default(), settings: Settings::default() })
     }
 
     fn fresh(core: SpeechT5, config: &ModelConfig, labels: &[String]) -> SpeakerClassifier {
@@ -322,14 +351,35 @@ impl Classifier {
             let message = "a speaker classifier goes into a folder of its own class; leave --extended and --as out";
             return Err(Unusable(message.into()));
         }
-        let Self { model, config, labels, front_end } = self;
+        let Self { model, config, labels, front_end, settings } = self;
         if to.fairseq {
             write_fairseq(&to.output, model, config, None)?;
             return Ok(format!("{}: a file in the official names", to.output.display()));
         }
-        write_classifier(&to.output, model, config, labels, front_end)?;
+        write_classifier(&to.output, model, config, labels, front_end, settings)?;
         Ok(format!("{}: a {}", to.output.display(), Architecture::SequenceClassification.class()))
     }
+}
+
+/// The names of speakers in a list, one a line. fairseq's dictionaries have a count behind each, which no name keeps; where some
+/// lines have none, or what is before the numbers is no name of its own, the numbers are part of the names.
+fn speakers(list: &str) -> Vec<String> {
+    let lines = || list.lines().map(str::trim).filter(|line| !line.is_empty());
+    let counted = |line: &'_ str| {
+        let (name, count) = line.rsplit_once(' ')?;
+        count.parse::<u64>().is_ok().then(|| name.to_owned())
+    };
+    let names: Option<Vec<String>> = lines().map(counted).collect();
+    match names {
+        Some(names) if repeated(&names).is_none() => names,
+        _ => lines().map(str::to_owned).collect(),
+    }
+}
+
+/// The first name that is there twice.
+fn repeated(names: &[String]) -> Option<&String> {
+    let mut seen = HashSet::new();
+    names.iter().find(|name| !seen.insert(*name))
 }
 
 /// Optional parts that are off are stored as "none".
@@ -351,7 +401,7 @@ fn fresh(config: &ModelConfig, vocabulary: usize, pad: u32) -> SpeechT5 {
 }
 
 fn write(whole: &Whole, to: &Destination) -> Result<String, Unusable> {
-    let Whole { model, config, tokenizer, front_end, architecture, absent, source } = whole;
+    let Whole { model, config, tokenizer, front_end, settings, architecture, absent, source } = whole;
     let output = to.output.display();
     let source = source.as_ref().map(|(checkpoint, report)| (checkpoint, report));
     if to.extended {
@@ -369,6 +419,23 @@ fn write(whole: &Whole, to: &Destination) -> Result<String, Unusable> {
     }
     let tokenizer =
         tokenizer.as_ref().ok_or_else(|| Unusable("the model has no tokenizer; give --tokenizer".into()))?;
-    write_folder(&to.output, architecture, model, config, tokenizer, front_end)?;
+    write_folder(&to.output, architecture, model, config, tokenizer, front_end, settings)?;
     Ok(format!("{output}: a {}", architecture.class()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_no_part_of_names_and_other_numbers_are() {
+        for (list, names) in [
+            ("anna 20\nben of the hill 7\n\nspeaker 3 7\n", &["anna", "ben of the hill", "speaker 3"][..]),
+            ("speaker 1\nspeaker 2\n", &["speaker 1", "speaker 2"]),
+            ("anna\n  speaker 2 \n", &["anna", "speaker 2"]),
+            ("\n", &[]),
+        ] {
+            assert_eq!(speakers(list), names);
+        }
+    }
 }

@@ -1,18 +1,20 @@
 //! `vocable score`: how near hypotheses are to references.
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use vocable_audio::{Frames, LogMel, distance_cepstrum};
 use vocable_metrics::{
-    BleuCounts, Bootstrap, EditCounts, Interval, LogMelCepstralDistance, aligned_errors, character_errors,
-    log_mel_cepstral_distance, word_errors,
+    BleuCounts, Bootstrap, EditCounts, Interval, aligned_errors, character_errors, log_mel_cepstral_distance,
+    word_errors,
 };
 use vocable_random::Key;
 use vocable_text::normalise;
 
-use crate::session::{Ending, Recordings, Reporter, Unusable, standard_text};
+use crate::session::{Ending, Input, Recordings, Reporter, Unusable, standard_text};
 
 /// Options of `score`.
 #[derive(Args)]
@@ -21,7 +23,7 @@ pub struct Score {
     metric: Metric,
     /// References: a text with one on each line, - for standard input; for `mcd` a recording, folder or glob.
     reference: String,
-    /// Hypotheses in the same order.
+    /// Hypotheses in the same order; of several recordings those with the references' names, in any format.
     hypothesis: String,
     /// Lower-case texts and drop their punctuation first.
     #[arg(long)]
@@ -112,7 +114,10 @@ fn bootstrap() -> Bootstrap {
 fn texts(options: &Score) -> Result<Vec<(String, String)>, Unusable> {
     let [references, hypotheses] = [&options.reference, &options.hypothesis].map(|path| lines(path, options.normalise));
     let (references, hypotheses) = (references?, hypotheses?);
-    same(references.len(), hypotheses.len(), "lines")?;
+    if references.len() != hypotheses.len() {
+        let (lines, others) = (references.len(), hypotheses.len());
+        return Err(Unusable(format!("{lines} lines of references, but {others} of hypotheses")));
+    }
     if references.is_empty() {
         return Err(Unusable(format!("{}: there is no line to score", options.reference)));
     }
@@ -179,29 +184,49 @@ fn is_punctuation(c: char) -> bool {
     ascii || matches!(c, '¡' | '¿' | '«' | '»' | '‐'..='‘' | '‚'..='‧' | '、'..='〃' | '〈'..='】')
 }
 
-fn same(references: usize, hypotheses: usize, what: &str) -> Result<(), Unusable> {
-    match references == hypotheses {
-        true => Ok(()),
-        false => Err(Unusable(format!("{references} {what} of references, but {hypotheses} of hypotheses"))),
+/// Recordings side by side: two that were named, or those of the same stem among several, in the references' order.
+fn pairs<'a>(references: &'a [Input], hypotheses: &'a [Input]) -> Result<Vec<(&'a Input, &'a Input)>, Unusable> {
+    if let ([reference], [hypothesis]) = (references, hypotheses) {
+        return Ok(vec![(reference, hypothesis)]);
     }
+    let (of_references, of_hypotheses) = (by_stem(references)?, by_stem(hypotheses)?);
+    let alone = |inputs: &'a [Input], others: &HashMap<&OsStr, &Input>| {
+        inputs.iter().find(|input| !others.contains_key(input.stem()))
+    };
+    let (reference, hypothesis) = (alone(references, &of_hypotheses), alone(hypotheses, &of_references));
+    if let Some((input, others)) = reference.zip(Some("hypotheses")).or(hypothesis.zip(Some("references"))) {
+        let message = format!("there is none of this name among the {others}; recordings are paired by their names");
+        return Err(Unusable(format!("{}: {message}", input.name)));
+    }
+    Ok(references.iter().map(|reference| (reference, of_hypotheses[reference.stem()])).collect())
+}
+
+/// Recordings by their stems, each of which may be there once.
+fn by_stem(inputs: &[Input]) -> Result<HashMap<&OsStr, &Input>, Unusable> {
+    let mut found = HashMap::new();
+    for input in inputs {
+        if let Some(other) = found.insert(input.stem(), input) {
+            let message = format!("{} has the same name, but recordings are paired by their names", other.name);
+            return Err(Unusable(format!("{}: {message}", input.name)));
+        }
+    }
+    Ok(found)
 }
 
 fn distances(options: &Score) -> Result<Figure, Unusable> {
     let log_mel = LogMel::default();
-    let cepstra = |files: &str| -> Result<Vec<Frames>, Unusable> {
-        let inputs = Recordings::named(vec![files.into()]).expand()?;
-        let cepstrum = |input: &crate::session::Input| {
-            let (samples, _) = input.samples(log_mel.config().rate).map_err(Unusable)?;
-            Ok(distance_cepstrum(&log_mel.log_mel(&samples)))
-        };
-        inputs.iter().map(cepstrum).collect()
+    let recordings = |files: &str| Recordings::named(vec![files.into()]).expand();
+    let (references, hypotheses) = (recordings(&options.reference)?, recordings(&options.hypothesis)?);
+    let cepstrum = |input: &Input| -> Result<Frames, Unusable> {
+        let (samples, _) = input.samples(log_mel.config().rate).map_err(Unusable)?;
+        Ok(distance_cepstrum(&log_mel.log_mel(&samples)))
     };
-    let (references, hypotheses) = (cepstra(&options.reference)?, cepstra(&options.hypothesis)?);
-    same(references.len(), hypotheses.len(), "recordings")?;
-    let distance = |(a, b): (&Frames, &Frames)| -> LogMelCepstralDistance {
-        log_mel_cepstral_distance(&a.data, &b.data, a.width, false)
+    let distance = |(reference, hypothesis): (&Input, &Input)| -> Result<f64, Unusable> {
+        let (a, b) = (cepstrum(reference)?, cepstrum(hypothesis)?);
+        Ok(log_mel_cepstral_distance(&a.data, &b.data, a.width, false).decibels)
     };
-    let decibels: Vec<f64> = references.iter().zip(&hypotheses).map(|pair| distance(pair).decibels).collect();
+    let decibels: Vec<f64> =
+        pairs(&references, &hypotheses)?.into_iter().map(distance).collect::<Result<_, Unusable>>()?;
     let n = decibels.len();
     let value = (n > 0).then(|| decibels.iter().sum::<f64>() / n as f64);
     let interval = bootstrap().interval(&decibels[..]);

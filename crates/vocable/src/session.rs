@@ -1,6 +1,7 @@
 //! What all commands share: how they end, what they say on the way, the files they are given and those they write.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,11 @@ pub struct Input {
 impl Input {
     fn of(path: PathBuf) -> Self {
         Self { name: path.display().to_string(), path, _kept: None }
+    }
+
+    /// The name of the file without its folder and its extension.
+    pub fn stem(&self) -> &OsStr {
+        self.path.file_stem().unwrap_or_default()
     }
 
     /// Samples of the recording at `rate` Hz, one at least, and its duration in seconds.
@@ -153,7 +159,7 @@ impl Outputs {
         can_be_folder(to)?;
         let name = |input: &Input| match &input._kept {
             Some(_) => to.join("stdin").with_extension(extension),
-            None => to.join(input.path.file_stem().unwrap_or_default()).with_added_extension(extension),
+            None => to.join(input.stem()).with_added_extension(extension),
         };
         let paths: Vec<PathBuf> = inputs.iter().map(name).collect();
         let mut taken = HashMap::new();
@@ -165,6 +171,11 @@ impl Outputs {
         }
         std::fs::create_dir_all(to).map_err(|error| Unusable(format!("{}: {error}", to.display())))?;
         Self(paths).beside(inputs)
+    }
+
+    /// Refuses results that would take the place of a file that is read beside the inputs.
+    pub fn spare(&self, read: &Path) -> Result<(), Unusable> {
+        self.0.iter().try_for_each(|output| apart(read, output))
     }
 
     /// None of the results may take the place of an input.
@@ -195,6 +206,14 @@ impl Outputs {
 /// Whether both paths lead to the same file or folder, whether it is there or not.
 pub fn same_place(one: &Path, other: &Path) -> bool {
     place(one) == place(other)
+}
+
+/// Refuses a result that would take the place of what is read.
+pub fn apart(read: &Path, output: &Path) -> Result<(), Unusable> {
+    match same_place(read, output) {
+        true => Err(Unusable(format!("{}: the result would overwrite what is read; name another", output.display()))),
+        false => Ok(()),
+    }
 }
 
 /// Where a path leads to, whether it is there or not; in a folder that is not there, the path itself.
@@ -232,13 +251,21 @@ pub fn say(line: impl Display) {
 
 /// The same with text that has its ends of lines.
 pub fn say_bytes(text: &[u8]) {
+    if !printed(text) {
+        std::process::exit(0);
+    }
+}
+
+/// Prints text that has its ends of lines, and says whether anyone still reads it.
+fn printed(text: &[u8]) -> bool {
     let mut out = std::io::stdout();
-    if let Err(error) = out.write_all(text).and_then(|()| out.flush()) {
-        if error.kind() == ErrorKind::BrokenPipe {
-            std::process::exit(0);
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => false,
+        Err(error) => {
+            eprintln!("error: standard output: {error}");
+            std::process::exit(1);
         }
-        eprintln!("error: standard output: {error}");
-        std::process::exit(1);
     }
 }
 
@@ -270,26 +297,37 @@ impl Drop for Waiting {
 /// Prints results, counts failures, and shows how far it is where someone is looking.
 pub struct Reporter {
     json: bool,
+    /// Whether the results are files, which are made whether anyone reads what is printed of them or not.
+    files: bool,
     bar: Option<ProgressBar>,
     failed: usize,
 }
 
 impl Reporter {
-    /// For `count` inputs; `json` prints objects.
+    /// For `count` inputs whose results are what is printed; `json` prints objects.
     pub fn new(json: bool, count: usize) -> Self {
         let watched = count > 1 && std::io::stderr().is_terminal();
         let bar = watched.then(|| {
             let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta:>4}").expect("a fixed template");
             ProgressBar::new(count as u64).with_style(style)
         });
-        Self { json, bar, failed: 0 }
+        Self { json, files: false, bar, failed: 0 }
+    }
+
+    /// For `count` inputs whose results are files.
+    pub fn of_files(json: bool, count: usize) -> Self {
+        Self { files: true, ..Self::new(json, count) }
     }
 
     /// A result: its object, or its line for readers.
     pub fn done(&self, object: &Value, line: &str) {
-        self.print(|| match self.json {
-            true => say(object),
-            false => say(line),
+        let text = if self.json { format!("{object}\n") } else { format!("{line}\n") };
+        self.print(|| {
+            if self.files {
+                printed(text.as_bytes());
+            } else {
+                say_bytes(text.as_bytes());
+            }
         });
     }
 

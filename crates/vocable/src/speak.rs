@@ -11,7 +11,7 @@ use vocable_text::spell_numbers;
 
 use crate::model::Model;
 use crate::sentences::parts;
-use crate::session::{Ending, Reporter, Unusable, can_be_file, same_place, standard_text};
+use crate::session::{Ending, Reporter, Unusable, apart, can_be_file, same_place, standard_text};
 use crate::speech::{Speaking, SpeechOptions, Spoken};
 
 /// Options of `speak`.
@@ -36,8 +36,11 @@ pub struct Speak {
 
 /// Speaks, reports and says how the program ends.
 pub fn run(options: &Speak) -> Ending {
-    let outputs = [Some(options.speech.output()), options.speech.mel()];
-    outputs.into_iter().flatten().try_for_each(can_be_file)?;
+    let read = [Some(options.speech.speaker()), options.file.as_deref()];
+    for output in [Some(options.speech.output()), options.speech.mel()].into_iter().flatten() {
+        can_be_file(output)?;
+        read.into_iter().flatten().try_for_each(|read| apart(read, output))?;
+    }
     if options.speech.mel().is_some_and(|mel| same_place(mel, options.speech.output())) {
         return Err(Unusable(format!("{}: both --output and --mel", options.speech.output().display())));
     }
@@ -46,7 +49,7 @@ pub fn run(options: &Speak) -> Ending {
     let (name, text) = text(options)?;
     let text = if options.spell_numbers { spell_numbers(&text) } else { text };
     let (tokenizer, config) = (model.tokenizer()?, &model.folder.config);
-    let mut reporter = Reporter::new(options.speech.json, 1);
+    let mut reporter = Reporter::of_files(options.speech.json, 1);
     let encoded = tokenizer.encode(&text);
     for character in &encoded.unknown {
         reporter.warn(&format!("no token for {character:?} (U+{:04X})", u32::from(*character)));
@@ -55,14 +58,19 @@ pub fn run(options: &Speak) -> Ending {
         return Err(Unusable(format!("{name}: there is nothing to say")));
     }
     let started = Instant::now();
+    let most = config.max_text_positions;
     // The end token counts.
-    let fits = |text: &str| tokenizer.encode(text).ids.len() < config.max_text_positions;
+    let fits = |text: &str| tokenizer.encode(text).ids.len() < most;
     let parts: Vec<Spoken> = parts(&text, fits)
         .into_iter()
         .enumerate()
         .map(|(part, text)| {
             let mut ids = tokenizer.encode(text).ids;
             ids.push(config.eos_token_id);
+            if ids.len() > most {
+                let count = ids.len();
+                reporter.warn(&format!("{name}: a word of {count} tokens, but the model was made for {most} at most"));
+            }
             let tokens = Tokens::new(&[ids], config.pad_token_id, &model.device);
             speaking.speak(&model.model.encode_text(&tokens, Mode::Eval), 0, part)
         })

@@ -136,11 +136,11 @@ pub fn run(what: &Speakers) -> Ending {
     }
 }
 
-/// A recording's vector, as the options want it.
-fn vector(encoder: &SpeakerEncoder, options: &Embed, samples: &[f32]) -> Result<Vec<f32>, String> {
+/// A recording's vector: of length 1, or as it is where it is to be `raw`.
+fn vector(encoder: &SpeakerEncoder, samples: &[f32], raw: bool) -> Result<Vec<f32>, String> {
     let vector = encoder.embed(samples).map_err(|error| error.to_string())?;
     match vector.iter().all(|value| value.is_finite()) {
-        true => Ok(if options.raw { vector } else { unit(&vector) }),
+        true => Ok(if raw { vector } else { unit(&vector) }),
         false => Err("its vector holds a value that is not finite".into()),
     }
 }
@@ -149,11 +149,12 @@ fn embed(options: &Embed) -> Ending {
     let encoder = SpeakerEncoder::open(&options.model, &Device::flex())?;
     let inputs = Recordings::named(options.files.clone()).expand()?;
     let outputs = Outputs::new(&options.output, &inputs, "npy")?;
-    let mut reporter = Reporter::new(options.json, inputs.len());
+    let mut reporter = Reporter::of_files(options.json, inputs.len());
     for (number, input) in inputs.iter().enumerate() {
         let output = outputs.of(number);
         let written = input.samples(RATE).and_then(|(samples, seconds)| {
-            let vector = vector(&encoder, options, &samples).map_err(|error| format!("{}: {error}", input.name))?;
+            let vector = vector(&encoder, &samples, options.raw);
+            let vector = vector.map_err(|error| format!("{}: {error}", input.name))?;
             speaker::write(output, &vector).map_err(|error| error.to_string())?;
             Ok((vector.len(), seconds))
         });
@@ -189,13 +190,13 @@ fn embed_manifest(options: &Embed, path: &Path) -> Ending {
     }
     let corpus = Corpus::new(manifest).keep(0);
     let utterances = &corpus.manifest().utterances;
-    let mut reporter = Reporter::new(options.json, utterances.len());
+    let mut reporter = Reporter::of_files(options.json, utterances.len());
     let mut embedded = Vec::with_capacity(utterances.len());
     for (index, utterance) in utterances.iter().enumerate() {
         let recording = corpus.manifest().resolve(&utterance.audio);
         let file = vector_file(&utterance.id);
         let written = corpus.audio(index).map_err(|error| error.to_string()).and_then(|samples| {
-            let vector = vector(&encoder, options, &samples);
+            let vector = vector(&encoder, &samples, options.raw);
             let vector = vector.map_err(|error| format!("{}: {error}", recording.display()))?;
             speaker::write(&options.output.join(&file), &vector).map_err(|error| error.to_string())?;
             std::path::absolute(&recording).map_err(|error| error.to_string())
@@ -233,11 +234,11 @@ fn verify(options: &Verify) -> Ending {
     for index in indices {
         let utterance = &utterances[index];
         let embedded = corpus.audio(index).map_err(|error| error.to_string()).and_then(|samples| {
-            let named = |error| format!("{}: {error}", corpus.manifest().resolve(&utterance.audio).display());
-            encoder.embed(&samples).map_err(named)
+            let named = |error: String| format!("{}: {error}", corpus.manifest().resolve(&utterance.audio).display());
+            vector(&encoder, &samples, false).map_err(named)
         });
         match embedded {
-            Ok(vector) => heard.push((&utterance.speaker, unit(&vector))),
+            Ok(vector) => heard.push((&utterance.speaker, vector)),
             Err(error) => reporter.failed(&error),
         }
         reporter.step();

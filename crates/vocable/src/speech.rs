@@ -70,6 +70,10 @@ impl SpeechOptions {
         &self.precision
     }
 
+    pub fn speaker(&self) -> &Path {
+        &self.speaker
+    }
+
     pub fn output(&self) -> &Path {
         &self.output
     }

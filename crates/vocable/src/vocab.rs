@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use vocable_random::Key;
-use vocable_speecht5::huggingface::{ModelFolder, write_folder};
+use vocable_speecht5::huggingface::{ModelFolder, Settings, write_folder};
 
 use crate::session::{Ending, Unusable, Waiting, can_be_folder, same_place, say};
 
@@ -72,7 +72,9 @@ pub fn run(Vocab::Extend(options): &Vocab) -> Ending {
     let (extended, before) = tokenizer.extended(&characters)?;
     let init = folder.model_config().initial(Key::new(options.seed), &device);
     let model = model.with_vocabulary(&before, &init);
-    write_folder(&options.output, folder.architecture, &model, folder.model_config(), &extended, &folder.front_end)?;
+    let ModelFolder { architecture, front_end, .. } = &folder;
+    let settings = Settings::read(&options.model)?;
+    write_folder(&options.output, *architecture, &model, folder.model_config(), &extended, front_end, &settings)?;
     let added: String = characters.iter().collect();
     drop(waiting);
     let (tokens, new) = (extended.len(), characters.len());

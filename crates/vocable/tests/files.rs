@@ -235,6 +235,12 @@ fn a_trained_classifier_names_speakers() {
     assert!(weights("returned") == weights("sid"));
 
     assert!(complaint(&["export", &path("sid"), "--extended", "-o", &path("x")]).contains("leave --extended"));
+    let import = ["import", &path("all.safetensors"), "--speakers", &path("names"), "-o", &path("x")];
+    for twice in ["anna\nben\nanna\n", "anna 1\nben 2\nanna 1\n"] {
+        fs::write(path("names"), twice).unwrap();
+        let said = complaint(&import);
+        assert!(said.contains("names: two classes would be called \"anna"), "{said}");
+    }
     fs::write(path("names"), "anna\nben\n").unwrap();
     let import = ["import", &path("all.safetensors"), "--speakers", &path("names"), "-o", &path("x")];
     assert!(complaint(&import).contains("names: 2 speakers, where 3 are classified"));
@@ -256,6 +262,11 @@ fn characters_are_added() {
     assert!(said.contains("52 tokens, 2 of them new: äß"), "{said}");
     let (old, new) = (ModelFolder::open(&asr).unwrap(), ModelFolder::open(path("a")).unwrap());
     assert_eq!((old.config.vocab_size, new.config.vocab_size), (50, 52));
+    // All else is said as before.
+    let lengths = |folder: &ModelFolder| (folder.config.max_text_positions, folder.config.max_speech_positions);
+    assert_eq!((lengths(&new), &new.config.other), (lengths(&old), &old.config.other));
+    let generation = |folder: &str| fs::read(Path::new(folder).join("generation_config.json")).unwrap();
+    assert_eq!(generation(&path("a")), generation(&asr));
     assert!(new.tokenizer.as_ref().unwrap().encode("äß").unknown.is_empty());
     let file = fixture("hf/asr_0.wav");
     assert_eq!(objects(&["transcribe", "--model", &path("a"), &file, "--max-tokens", "4", "--json"]).len(), 1);
@@ -360,6 +371,19 @@ fn scores_are_those_of_the_metrics() {
     let distance = |a: &str, b: &str| objects(&["score", "mcd", a, b, "--json"])[0]["value"].as_f64().unwrap();
     assert_eq!(distance(&one, &one), 0.0);
     assert!(distance(&one, &two) > 1.0);
+    // Several are paired by their names, wherever they lie.
+    for (to, from) in [("a/1.wav", &one), ("a/2.wav", &two), ("b/2.wav", &two), ("b/deep/1.wav", &one)] {
+        fs::create_dir_all(Path::new(&path(to)).parent().unwrap()).unwrap();
+        fs::copy(from, path(to)).unwrap();
+    }
+    assert_eq!(distance(&path("a"), &path("b")), 0.0);
+    fs::rename(path("b/deep/1.wav"), path("b/3.wav")).unwrap();
+    let said = complaint(&["score", "mcd", &path("a"), &path("b")]);
+    assert!(said.contains("a/1.wav: there is none of this name among the hypotheses"), "{said}");
+    assert!(complaint(&["score", "mcd", &one, &path("b")]).contains("asr_0.wav: there is none of this name"));
+    fs::rename(path("b/3.wav"), path("b/deep/2.wav")).unwrap();
+    let said = complaint(&["score", "mcd", &path("a"), &path("b")]);
+    assert!(said.contains("b/deep/2.wav: ") && said.contains("b/2.wav has the same name"), "{said}");
     fs::write(path("short"), "stop\n").unwrap();
     assert!(complaint(&["score", "wer", &path("truth"), &path("short")]).contains("2 lines of references, but 1"));
 }

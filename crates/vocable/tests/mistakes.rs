@@ -26,6 +26,7 @@ impl Desk {
         vocable_audio::write_wav(desk.path("short.wav"), &[0.1; 100], 16_000).unwrap();
         vocable_audio::write_wav(desk.path("one sample.wav"), &[0.1], 44_100).unwrap();
         vocable_data::speaker::write(Path::new(&desk.path("no voice.npy")), &[f32::NAN; 16]).unwrap();
+        fs::copy(golden("vc_speaker.safetensors"), desk.path("voice.safetensors")).unwrap();
         desk
     }
 
@@ -51,6 +52,7 @@ fn mistakes_are_named_before_anything_is_written() {
     let [asr, tts, vc] = ["asr", "tts", "vc"].map(golden);
     let (weights, wav) = (golden("asr/model.safetensors"), golden("asr_0.wav"));
     let [voice, other] = ["tts_speaker.safetensors", "vc_speaker.safetensors"].map(golden);
+    let own = desk.path("voice.safetensors");
     let transcribe = |model: &str, file: &str| ["transcribe", "--model", model, file].map(str::to_owned).to_vec();
     let with = |start: &[&str], more: &[&str]| [start, more].concat().into_iter().map(str::to_owned).collect();
     let speak = |more: &[&str]| with(&["speak", "--model", &tts, "--speaker", &voice, "the fox"], more);
@@ -87,6 +89,21 @@ fn mistakes_are_named_before_anything_is_written() {
             with(&["speak", "--model", &tts, "--speaker", &desk.path("no voice.npy"), "-o", &out, "a"], &[]),
             "no voice.npy: a speaker vector holds a value that is not finite",
         ),
+        (
+            2,
+            with(&["speak", "--model", &tts, "--speaker", &voice, "--file", &file, "-o", &file], &[]),
+            "a file: the result would overwrite what is read",
+        ),
+        (
+            2,
+            with(&["speak", "--model", &tts, "--speaker", &own, "-o", &out, "--mel", &own, "a"], &[]),
+            "voice.safetensors: the result would overwrite what is read",
+        ),
+        (
+            2,
+            with(&["convert", "--model", &vc, "--speaker", &own, "-o", &out, "--mel", &own, &wav], &[]),
+            "voice.safetensors: the result would overwrite what is read",
+        ),
         (1, with(&["features", "mfcc", &short, "-o", &out], &[]), "short.wav: 100 samples are too few for a frame"),
         (1, with(&["features", "mel", &one, "-o", &out], &[]), "one sample.wav: 1 samples at 44100 Hz are too few for"),
         (
@@ -105,6 +122,22 @@ fn mistakes_are_named_before_anything_is_written() {
         (2, with(&["export", &asr, "-o", &weights, "--extended"], &[]), "it is a file of the model itself"),
         (2, with(&["import", &weights, "-o", &weights, "--fairseq"], &[]), "it would take its own place"),
         (2, with(&["export", &nowhere, "-o", &out], &[]), "nowhere: there is no such folder"),
+        (
+            2,
+            with(&["import", &weights, "--tokenizer", &asr, "--as", "asr", "-o", &asr], &[]),
+            "asr: what is imported lies in it",
+        ),
+        (
+            2,
+            with(&["import", &golden("vc/model.safetensors"), "--tokenizer", &asr, "--as", "vc", "-o", &asr], &[]),
+            "asr: the result would overwrite what is read",
+        ),
+        (
+            2,
+            with(&["import", &weights, "--speakers", &file, "--fairseq", "-o", &file], &[]),
+            "a file: the result would overwrite what is read",
+        ),
+        (2, with(&["import", &asr, "--extended", "-o", &weights], &[]), "it is a file of what is read"),
         (2, extend(&["--characters", "", "-o", &out]), "there is no character to add"),
         (2, extend(&["--from", &nothing, "-o", &out]), "there is no character to add"),
         (2, extend(&["--characters", "e", "-o", &out]), "it has 'e' already"),
@@ -192,6 +225,21 @@ fn a_closed_pipe_is_no_fault() {
         assert!(output.status.success() && said.is_empty(), "{arguments:?}: {said}");
     }
     assert!(Path::new(&out).join("config.json").exists() && Path::new(&extended).join("config.json").exists());
+}
+
+/// Where results are files, all of them are made, and what failed has failed.
+#[test]
+fn a_closed_pipe_stops_no_files() {
+    let desk = Desk::new();
+    let (one, two, out) = (golden("asr_0.wav"), golden("asr_1.wav"), desk.path("out"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let arguments = ["features", "mel", &one, "none.wav", &two, "-o", &out];
+    let output = command(&arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("none.wav: no such file"), "{said}");
+    assert!(["asr_0.safetensors", "asr_1.safetensors"].iter().all(|name| Path::new(&out).join(name).exists()));
 }
 
 #[test]

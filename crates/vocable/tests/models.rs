@@ -361,6 +361,11 @@ fn long_texts_are_said_in_parts_and_without_a_vocoder_it_is_said() {
     let output = vocable(&[&arguments[..9], &["a \u{1f98a} b"]].concat());
     assert!(output.status.success() && text(&output.stderr).contains("no token for '🦊' (U+1F98A)"));
     assert!(text(&output.stdout).contains("Griffin-Lim"), "{}", text(&output.stdout));
+    // What cannot be split is said, with a warning.
+    let output = vocable(&[&arguments[..9], &["thethethethethe fox"]].concat());
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.starts_with("warning: text: a word of "), "{said}");
+    assert!(said.contains("tokens, but the model was made for 12 at most") && said.lines().count() == 1, "{said}");
 }
 
 #[test]

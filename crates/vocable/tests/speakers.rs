@@ -60,6 +60,23 @@ fn vectors_of_recordings_are_written() {
 }
 
 #[test]
+fn vectors_that_are_not_finite_are_errors_with_the_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manifest, model) = (short_manifest(folder.path()), folder.path().join("model"));
+    let mut encoder = SpeakerEncoder::open(fixture("speakers/spkrec"), &Device::flex()).unwrap();
+    // Finite weights whose sums are not.
+    let output = &mut encoder.model.output;
+    output.weight = output.weight.clone().map(|weight| weight * 1e36);
+    output.bias = output.bias.take().map(|bias| bias.map(|bias| bias.zeros_like() + f32::MAX));
+    encoder.save(&model).unwrap();
+    let (model, wav, out) = (model.display().to_string(), fixture("hf/asr_0.wav"), folder.path().join("voice.npy"));
+    let said = complaint(1, &["speakers", "embed", "--model", &model, &wav, "-o", out.to_str().unwrap()]);
+    assert!(said.contains("asr_0.wav: its vector holds a value that is not finite") && !out.exists(), "{said}");
+    let said = complaint(2, &["speakers", "verify", "--model", &model, "--manifest", &manifest]);
+    assert!(said.contains(": its vector holds a value that is not finite"), "{said}");
+}
+
+#[test]
 fn what_is_trained_on_a_manifest_embeds_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

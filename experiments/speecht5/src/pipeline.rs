@@ -54,8 +54,8 @@ struct Known {
     parallel: [bool; 2],
     /// Utterances of each split, in the order of [`Split::ALL`].
     sizes: [usize; 4],
-    /// Whether every utterance has a text.
-    transcribed: bool,
+    /// Utterances of each split that have a text, in the same order.
+    transcribed: [usize; 4],
     /// Splits with an utterance that has a translation, and into what.
     translated: Vec<(Split, Language)>,
     /// Whether two voices are trained on and one of them is tested.
@@ -66,8 +66,17 @@ struct Known {
 
 impl Known {
     fn size(&self, split: Split) -> usize {
-        Split::ALL.iter().zip(self.sizes).find(|(other, _)| **other == split).map_or(0, |(_, size)| size)
+        of_split(self.sizes, split)
     }
+
+    fn transcribed(&self, split: Split) -> usize {
+        of_split(self.transcribed, split)
+    }
+}
+
+/// The number of a split among those of all.
+fn of_split(numbers: [usize; 4], split: Split) -> usize {
+    Split::ALL.iter().zip(numbers).find(|(other, _)| **other == split).map_or(0, |(_, number)| number)
 }
 
 /// The file that a configuration means by a manifest.
@@ -108,9 +117,8 @@ impl Pipeline {
     /// The stage that scores recognition on a test split.
     pub fn asr_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
         for needed in [Split::Train, split] {
-            self.needs(c, needed)?;
+            self.needs_texts(c, needed)?;
         }
-        self.needs_texts(c)?;
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
         let lm = fused(c).then(|| lm::stage(c, &prepare, &self.datasets));
@@ -144,7 +152,7 @@ impl Pipeline {
         if !fused(c) {
             return Err(Unavailable("this row has no language model".into()));
         }
-        self.needs(c, split)?;
+        self.needs_texts(c, split)?;
         let prepare = self.prepare(c)?;
         Ok(lm::score(c, &prepare, &lm::stage(c, &prepare, &self.datasets), split, &self.datasets))
     }
@@ -158,7 +166,8 @@ impl Pipeline {
     /// The stage that scores a task that ends in speech by what a recogniser makes of it: the same for every row, that of
     /// the full model.
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        self.needs_texts(c)?;
+        self.needs_texts(c, Split::Train)?;
+        self.needs_every_text(c, Split::TestClean)?;
         let (heard, decode) = self.speech::<I>(c)?;
         let mut judge = c.clone();
         (judge.pretrain, judge.from_hubert, judge.initial_decoder) = (Some(c.units.teacher.clone()), false, false);
@@ -180,9 +189,9 @@ impl Pipeline {
     fn speech<I: SpeechTask>(&self, c: &RunConfig) -> Result<(Heard, Arc<Stage>), Unavailable> {
         for needed in [Split::Train, Split::TestClean] {
             self.needs(c, needed)?;
-        }
-        if I::READS {
-            self.needs_texts(c)?;
+            if I::READS {
+                self.needs_texts(c, needed)?;
+            }
         }
         if I::SAYS_AGAIN {
             self.needs_parallel(c)?;
@@ -211,10 +220,21 @@ impl Pipeline {
         }
     }
 
-    fn needs_texts(&self, c: &RunConfig) -> Result<(), Unavailable> {
-        match self.known(&c.data.manifest)?.transcribed {
-            true => Ok(()),
-            false => Err(Unavailable("the corpus has utterances without a text".into())),
+    /// Utterances without a text are left out of what needs one.
+    fn needs_texts(&self, c: &RunConfig, split: Split) -> Result<(), Unavailable> {
+        self.needs(c, split)?;
+        match self.known(&c.data.manifest)?.transcribed(split) {
+            0 => Err(Unavailable(format!("no utterance of the `{split}` split has a text"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said without a text can be scored by its sound, but not by its words.
+    fn needs_every_text(&self, c: &RunConfig, split: Split) -> Result<(), Unavailable> {
+        let known = self.known(&c.data.manifest)?;
+        match known.size(split) - known.transcribed(split) {
+            0 => Ok(()),
+            count => Err(Unavailable(format!("{count} utterances of the `{split}` split have no text"))),
         }
     }
 
@@ -416,7 +436,9 @@ impl Pipeline {
             seconds: seconds / train.len().max(1) as f64,
             parallel: [parallel(Split::Train), parallel(Split::TestClean)],
             sizes: Split::ALL.map(|split| manifest.split(split).len()),
-            transcribed: utterances.iter().all(|utterance| !utterance.text.is_empty()),
+            transcribed: Split::ALL.map(|split| {
+                manifest.split(split).into_iter().filter(|&index| !utterances[index].text.is_empty()).count()
+            }),
             translated,
             identifiable: trained.len() > 1 && !tested.is_empty(),
             verifiable: tested.len() > 1 && tested.values().any(|&count| count > 1),

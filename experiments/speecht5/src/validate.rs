@@ -11,7 +11,7 @@ use vocable_speecht5::se::Noise;
 use vocable_speecht5::sid::SidConfig;
 use vocable_speecht5::to_speech::SpeechTaskConfig;
 use vocable_speecht5::to_text::TextTaskConfig;
-use vocable_speecht5::{ModelConfig, Regularisation};
+use vocable_speecht5::{ModelConfig, Regularisation, SpeechLoss};
 use vocable_train::TrainConfig;
 
 use crate::config::{EvaluationConfig, Recipe, RunConfig, UnitsConfig};
@@ -124,6 +124,7 @@ fn pretraining(name: &str, recipe: &Recipe<PretrainConfig>, model: &ModelConfig)
         return wrong(format!("{at} has neither speech nor text; to start from initial weights set pretrain=none"));
     }
     positive(&at, &[("accumulate", task.accumulate)])?;
+    weights(&at, &[("diversity", task.diversity), ("codebook", task.codebook)])?;
     if let Some(found) = &task.quantizer {
         quantizer(&format!("{at}.quantizer"), found, model)?;
     }
@@ -154,12 +155,22 @@ fn masked_prediction(at: &str, part: &SpeechPart) -> Checked {
     for (key, samples) in sizes {
         range(&format!("{at}.{key}"), samples, &allowed, samples >= TWO_FRAMES)?;
     }
-    positive(at, &[("mask_length", part.mask_length)])
+    positive(at, &[("mask_length", part.mask_length)])?;
+    let terms = [
+        ("mlm", part.mlm),
+        ("mlm_unmasked", part.mlm_unmasked),
+        ("feature_penalty", part.feature_penalty),
+        ("spectrogram", part.spectrogram),
+        ("stop", part.stop),
+        ("stop_positive", part.stop_positive),
+    ];
+    weights(at, &terms)
 }
 
 fn infilling(at: &str, part: &TextPart) -> Checked {
     shares(at, &[("mask_ratio", part.mask_ratio.into()), ("mask_random", part.mask_random)])?;
-    range(&format!("{at}.poisson_lambda"), part.poisson_lambda, "must be above 0", part.poisson_lambda > 0.0)
+    let lambda = part.poisson_lambda;
+    range(&format!("{at}.poisson_lambda"), lambda, "must be above 0 and below 100", lambda > 0.0 && lambda < 100.0)
 }
 
 /// A task that ends in text.
@@ -167,7 +178,8 @@ fn text_task<O>(name: &str, recipe: &Recipe<TextTaskConfig<O>>) -> Checked {
     let (task, at) = (&recipe.task, format!("{name}.task"));
     heard(&at, &[("batch_samples", task.batch_samples)])?;
     positive(&at, &[("batch_items", task.batch_items), ("micro_batches", task.micro_batches)])?;
-    shares(&at, &[("token_dropout", task.token_dropout)])?;
+    shares(&at, &[("token_dropout", task.token_dropout), ("label_smoothing", task.label_smoothing)])?;
+    weights(&at, &[("cross_entropy", task.cross_entropy), ("ctc", task.ctc)])?;
     for (key, mask) in [("time_mask", task.time_mask), ("channel_mask", task.channel_mask)] {
         positive(&format!("{at}.{key}"), mask.map(|mask| ("length", mask.length)).as_slice())?;
     }
@@ -183,6 +195,9 @@ fn speech_task<I>(name: &str, recipe: &Recipe<SpeechTaskConfig<I>>) -> Checked {
     let (task, at) = (&recipe.task, format!("{name}.task"));
     heard(&at, &[("batch_samples", task.batch_samples)])?;
     positive(&at, &[("batch_items", task.batch_items), ("micro_batches", task.micro_batches)])?;
+    let SpeechLoss { stop, stop_positive, guided_attention, .. } = task.loss;
+    let terms = [("stop", stop), ("stop_positive", stop_positive), ("guided_attention", guided_attention)];
+    weights(&format!("{at}.loss"), &terms)?;
     regularisation(name, &task.regularisation)?;
     step_loop(name, &recipe.train)
 }
@@ -222,9 +237,9 @@ fn evaluation(evaluation: &EvaluationConfig) -> Checked {
 
 fn search(at: &str, search: &BeamConfig) -> Checked {
     positive(at, &[("beam", search.beam), ("candidates", search.candidates)])?;
-    let (ctc, lm) = (search.ctc_weight, search.lm_weight);
+    let ctc = search.ctc_weight;
     range(&format!("{at}.ctc_weight"), ctc, "must be from 0 to 1", (0.0..=1.0).contains(&ctc))?;
-    range(&format!("{at}.lm_weight"), lm, "must be 0 or more", lm.is_finite() && lm >= 0.0)
+    weights(at, &[("lm_weight", search.lm_weight)])
 }
 
 fn regularisation(name: &str, r: &Regularisation) -> Checked {
@@ -252,6 +267,13 @@ fn positive(at: &str, values: &[(&str, usize)]) -> Checked {
 fn shares(at: &str, values: &[(&str, f64)]) -> Checked {
     values.iter().try_for_each(|(key, value)| {
         range(&format!("{at}.{key}"), value, "must be from 0 to below 1", (0.0..1.0).contains(value))
+    })
+}
+
+/// Keys below `at` that weigh a part of a sum.
+fn weights(at: &str, values: &[(&str, f64)]) -> Checked {
+    values.iter().try_for_each(|(key, value)| {
+        range(&format!("{at}.{key}"), value, "must be 0 or more", value.is_finite() && *value >= 0.0)
     })
 }
 

@@ -69,6 +69,18 @@ impl Checkpoint {
         self.weights.path()
     }
 
+    /// Whether its speech-decoder pre-net is known to have been trained without a ReLU behind the third layer (table D5): it is
+    /// in a file with the official trainer's arguments beside the weights, or with names of transformers alone. What is written
+    /// here in the official names ([`write_fairseq`]) or with names behind `extra.` ([`write_extended`]) may be of either kind, and
+    /// does not tell.
+    pub fn lacks_last_relu(&self) -> bool {
+        let of_others = match self.format {
+            Format::Fairseq => self.weights.setting("arch").is_some(),
+            Format::HuggingFace => !self.weights.tensors().any(|tensor| tensor.name().starts_with("extra.")),
+        };
+        of_others && self.find("speech_decoder_prenet.third.weight").is_some()
+    }
+
     /// All tensors in the order of the file.
     pub fn describe(&self) -> Vec<Described> {
         let describe = |tensor: Tensor| Described {

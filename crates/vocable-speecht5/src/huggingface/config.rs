@@ -4,6 +4,9 @@ use vocable_nn::{ConvLayer, ExtractorNorm, NormPlacement};
 
 use crate::{ModelConfig, Preset};
 
+/// The largest deviation of initial weights that is taken from a file; published models have 0.02.
+const WIDEST: f64 = 1e3;
+
 /// A model's `config.json`: what transformers' `SpeechT5Config` holds, with its names and its values where a file has
 /// none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,6 +168,7 @@ impl HfConfig {
         only("layer_norm_eps", &self.layer_norm_eps.to_string(), &["0.00001"])?;
         only("tie_word_embeddings", &self.tie_word_embeddings.to_string(), &["true"])?;
         only("speech_decoder_prenet_layers", &self.speech_decoder_prenet_layers.to_string(), &["2"])?;
+        self.check_numbers()?;
         let blocks = self.conv_dim.len();
         if blocks != self.conv_kernel.len() || blocks != self.conv_stride.len() {
             return Err("conv_dim, conv_kernel and conv_stride have different lengths".into());
@@ -204,11 +208,39 @@ impl HfConfig {
         Ok(config)
     }
 
-    /// What `model` is in transformers' terms.
+    /// Whether tokens are rows of the text matrix, and shares and deviations what can be drawn with.
+    fn check_numbers(&self) -> Result<(), String> {
+        for (name, id) in [
+            ("pad_token_id", self.pad_token_id),
+            ("bos_token_id", self.bos_token_id),
+            ("eos_token_id", self.eos_token_id),
+            ("decoder_start_token_id", self.decoder_start_token_id),
+        ] {
+            if id as usize >= self.vocab_size {
+                return Err(format!("{name} is {id}, but vocab_size is {}", self.vocab_size));
+            }
+        }
+        for (name, share) in [
+            ("speech_decoder_prenet_dropout", self.speech_decoder_prenet_dropout),
+            ("speech_decoder_postnet_dropout", self.speech_decoder_postnet_dropout),
+            ("positional_dropout", self.positional_dropout),
+        ] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(format!("{name} is {share}; shares that are dropped are from 0 to below 1"));
+            }
+        }
+        match self.initializer_range {
+            0.0..=WIDEST => Ok(()),
+            deviation => Err(format!("initializer_range is {deviation}; deviations are from 0 to {WIDEST}")),
+        }
+    }
+
+    /// What `model` is in transformers' terms, with the class `architecture`, so many tokens and single precision; what these
+    /// do not decide stays as it is.
     ///
     /// # Errors
-    /// The first setting that transformers does not have.
-    pub fn of(model: &ModelConfig, architecture: &str, vocabulary: usize) -> Result<Self, String> {
+    /// The first setting of the model that transformers does not have.
+    pub fn with(self, model: &ModelConfig, architecture: &str, vocabulary: usize) -> Result<Self, String> {
         let lacks = |what: &str| Err(format!("transformers has no {what}"));
         if model.norm == NormPlacement::Pre {
             return lacks("norm before the sub-layers (the large model's)");
@@ -220,9 +252,14 @@ impl HfConfig {
             return lacks("encoder without relative positions");
         };
         let layers = model.extractor().layers;
-        let default = Self::default();
+        let Self { model_type, dtype, .. } = Self::default();
+        let mut other = self.other;
+        // The older name of `dtype`.
+        other.shift_remove("torch_dtype");
         Ok(Self {
             architectures: vec![architecture.to_owned()],
+            model_type,
+            dtype,
             vocab_size: vocabulary,
             hidden_size: model.width,
             encoder_layers: model.encoder_layers,
@@ -256,7 +293,8 @@ impl HfConfig {
             speech_decoder_postnet_dropout: model.postnet_dropout,
             reduction_factor: model.reduction,
             encoder_max_relative_position: reach,
-            ..default
+            other,
+            ..self
         })
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde_json::Value;
 use vocable_random::Key;
 use vocable_text::Tokenizer;
-use vocable_weights::read_json;
+use vocable_weights::{read_json, read_settings};
 
 use super::HfConfig;
 use super::front_end::{self, FrontEnd};
@@ -15,8 +15,11 @@ use crate::{ModelConfig, ModelError, Regularisation, SpeakerClassifier, SpeechT5
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
-/// Of `config.json`: what each class is called.
+/// What transformers generates with.
+const GENERATION: &str = "generation_config.json";
+/// Of `config.json`: what each class is called, and after how many tokens transformers stops where nothing else says so.
 const LABELS: &str = "id2label";
+const MAX_LENGTH: &str = "max_length";
 
 /// The classes that a folder may be for, by transformers' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +80,19 @@ impl Architecture {
         }
     }
 
-    /// The longest text in tokens and the longest speech in frames, as the published models have them.
-    fn longest(self) -> (usize, usize) {
-        match self {
-            Self::SpeechToText | Self::SequenceClassification => (450, 4000),
-            Self::SpeechToSpeech => (450, 1876),
-            Self::TextToSpeech => (600, 1876),
-            Self::Base => (600, 4000),
-        }
+    /// Sets the longest text in tokens and the longest speech in frames, as the published models have them and
+    /// transformers' conversion of the official ones writes them.
+    fn limit(self, config: &mut HfConfig) {
+        let (text, speech, generated) = match self {
+            Self::SpeechToText => (450, 4000, Some(450)),
+            Self::SequenceClassification => (450, 4000, None),
+            Self::SpeechToSpeech => (450, 1876, Some(1876)),
+            Self::TextToSpeech => (600, 1876, Some(1876)),
+            Self::Base => (600, 4000, None),
+        };
+        (config.max_text_positions, config.max_speech_positions) = (text, speech);
+        config.other.shift_remove(MAX_LENGTH);
+        config.other.extend(generated.map(|most: usize| (MAX_LENGTH.to_owned(), Value::from(most))));
     }
 
     /// The name that the class has for a parameter, if it has it.
@@ -100,6 +108,52 @@ impl Architecture {
             _ => !name.starts_with("extra."),
         };
         self.parts().contains(&part(path)) && wanted
+    }
+}
+
+/// What a folder says of its model beside what the model itself decides (tokens' identifiers, dropouts, longest inputs, how
+/// transformers generates), for a folder that is made of it to say the same. By default those of a new folder.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    config: HfConfig,
+    /// The class whose lengths and generation they are; none of a new folder.
+    architecture: Option<Architecture>,
+    /// The text of `generation_config.json`.
+    generation: Option<String>,
+}
+
+impl Settings {
+    /// Those of a folder whose `config.json` is for one of the classes; of any other folder, and of a file, those of a new
+    /// folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a setting that no model here can have.
+    pub fn read(folder: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let folder = folder.as_ref();
+        let class = class_in(folder);
+        let architecture = Architecture::ALL.into_iter().find(|known| class.as_deref() == Some(known.class()));
+        if architecture.is_none() {
+            return Ok(Self::default());
+        }
+        let [path, generation] = [CONFIG, GENERATION].map(|name| folder.join(name));
+        let config: HfConfig = read_json(&path)?;
+        config.model().map_err(|message| ModelError::Weights { path, message })?;
+        let generation = generation.exists().then(|| read_settings(&generation)).transpose()?;
+        Ok(Self { config, architecture, generation })
+    }
+
+    /// The `config.json` of a model of `architecture`; if that is another class than before, it has that one's lengths.
+    fn config(&self, architecture: Architecture, model: &ModelConfig, vocabulary: usize) -> Result<HfConfig, String> {
+        let mut config = self.config.clone().with(model, architecture.class(), vocabulary)?;
+        if self.architecture != Some(architecture) {
+            architecture.limit(&mut config);
+        }
+        Ok(config)
+    }
+
+    /// The `generation_config.json` of a model of `architecture`, if there is one.
+    fn generation(&self, architecture: Architecture) -> Option<&str> {
+        self.generation.as_deref().filter(|_| self.architecture == Some(architecture))
     }
 }
 
@@ -224,7 +278,8 @@ impl ModelFolder {
 }
 
 /// Writes a model as a folder that transformers loads: `config.json`, `preprocessor_config.json`, the tokenizer's three
-/// files and `model.safetensors`. What the class does not have is left out.
+/// files and `model.safetensors`. What the class does not have is left out. `settings` are what is said beside the model, those
+/// of the folder that it comes from; `generation_config.json` is written where that one was for the same class and had it.
 ///
 /// # Errors
 /// A model that transformers cannot have; a tokenizer of another size than the text matrix; a folder with a model of another class,
@@ -236,14 +291,16 @@ pub fn write_folder<M: Module>(
     model: &ModelConfig,
     tokenizer: &Tokenizer,
     front_end: &FrontEnd,
+    settings: &Settings,
 ) -> Result<(), ModelError> {
     let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
-    let config = HfConfig::of(model, architecture.class(), tokenizer.len()).map_err(wrong)?;
-    write(folder, architecture, module, model, config, Some(tokenizer), front_end)
+    let config = settings.config(architecture, model, tokenizer.len()).map_err(wrong)?;
+    let generation = settings.generation(architecture);
+    write(folder, architecture, module, model, config, generation, Some(tokenizer), front_end)
 }
 
 /// Writes a speaker classifier as such a folder, without a tokenizer; `labels` name the rows of its head
-/// ([`sid::labels`](crate::sid::labels)).
+/// ([`sid::labels`](crate::sid::labels)), `settings` are what they are to [`write_folder`].
 ///
 /// # Errors
 /// A model that no folder can hold; a folder that cannot be written.
@@ -256,15 +313,16 @@ pub fn write_classifier(
     model: &ModelConfig,
     labels: &[String],
     front_end: &FrontEnd,
+    settings: &Settings,
 ) -> Result<(), ModelError> {
     assert_eq!(classifier.head.projection.weight.val().dims()[1], labels.len(), "a label for each class");
     let wrong = |message: String| ModelError::Weights { path: folder.into(), message };
     let architecture = Architecture::SequenceClassification;
     let vocabulary = classifier.core.tokens.weight.val().dims()[0];
-    let mut config = HfConfig::of(model, architecture.class(), vocabulary).map_err(wrong)?;
+    let mut config = settings.config(architecture, model, vocabulary).map_err(wrong)?;
     let numbered = labels.iter().enumerate().map(|(row, label)| (row.to_string(), Value::from(label.as_str())));
     config.other.insert(LABELS.into(), Value::Object(numbered.collect()));
-    write(folder, architecture, classifier, model, config, None, front_end)
+    write(folder, architecture, classifier, model, config, settings.generation(architecture), None, front_end)
 }
 
 fn write<M: Module>(
@@ -272,7 +330,8 @@ fn write<M: Module>(
     architecture: Architecture,
     module: &M,
     model: &ModelConfig,
-    mut config: HfConfig,
+    config: HfConfig,
+    generation: Option<&str>,
     tokenizer: Option<&Tokenizer>,
     front_end: &FrontEnd,
 ) -> Result<(), ModelError> {
@@ -285,7 +344,6 @@ fn write<M: Module>(
     if let Some(other) = class_in(folder).filter(|class| class != architecture.class()) {
         return Err(wrong(format!("a model of another class is there, {other}; name another folder")));
     }
-    (config.max_text_positions, config.max_speech_positions) = architecture.longest();
     let name = |path: &str| {
         let mut names = Format::HuggingFace.names(path);
         names.find(|(name, _)| architecture.holds(path, name))
@@ -304,18 +362,25 @@ fn write<M: Module>(
         tokenizer.save(folder)?;
     }
     write_json(&folder.join(front_end::FILE), &front_end.to_json())?;
+    if let Some(generation) = generation {
+        write_text(&folder.join(GENERATION), generation)?;
+    }
     // Last: a folder without it is no model's.
     write_json(&folder.join(CONFIG), &serde_json::to_value(config).expect("plain numbers and words"))
 }
 
 /// The class of the model that is in a folder, if there is one.
 fn class_in(folder: &Path) -> Option<String> {
-    let config = fs::read(folder.join(CONFIG)).ok()?;
-    let config: Value = serde_json::from_slice(&config).unwrap_or_default();
+    let path = folder.join(CONFIG);
+    let config: Value = path.exists().then(|| read_json(&path).unwrap_or_default())?;
     Some(config["architectures"][0].as_str().unwrap_or("of none that its config.json names").to_owned())
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
-    vocable_data::files::write_atomically(path, |out| std::io::Write::write_all(out, format!("{value:#}\n").as_bytes()))
+    write_text(path, &format!("{value:#}\n"))
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
+    vocable_data::files::write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))
         .map_err(ModelError::from)
 }

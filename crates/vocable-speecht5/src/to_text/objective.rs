@@ -78,14 +78,11 @@ impl<O: TextOutput> ToText<O> {
         let fastest = config.speeds.iter().copied().fold(1.0, f64::max);
         let extractor = model.extractor();
         let frames = |index: usize| extractor.frames((dataset.declared_samples(index) as f64 / fastest) as usize);
-        let (task, samples, most) = (O::TASK, config.batch_samples, config.max_tokens);
+        let (task, most) = (O::TASK, config.max_tokens);
         let usable = |index: &usize| frames(*index) > 0 && tokens(*index) > 0;
         let aligns = |index: &usize| config.ctc == 0.0 || frames(*index) >= texts[index][1];
         type Fits<'a> = &'a dyn Fn(&usize) -> bool;
-        let limits: [(String, Fits); 4] = [
-            (format!("longer than {task}.task.batch_samples = {samples} samples"), &|&index| {
-                dataset.declared_samples(index) <= samples
-            }),
+        let limits: [(String, Fits); 3] = [
             (format!("a text of {task}.task.max_tokens = {most} tokens or more"), &|&index| tokens(index) < most),
             ("without a character, or shorter than the receptive field".into(), &usable),
             // Its loss would be infinite, and every update that meets it would be skipped.
@@ -100,12 +97,13 @@ impl<O: TextOutput> ToText<O> {
                 .push(format!("CTC counts nothing for {unaligned} training utterances: too few frames for their text"));
         }
         if train.is_empty() {
-            let message = format!("no training utterance fits {task}.task.batch_samples and {task}.task.max_tokens");
+            let message = format!("no training utterance has a frame and a text within {task}.task.max_tokens");
             return Err(ModelError::Unsuitable { task: O::NAME, message });
         }
         valid.retain(usable);
         let valid = sample(&valid, validation);
-        let length = |index: usize| [dataset.declared_samples(index), tokens(index) + 1];
+        // What is longer than a batch counts as one, which it then has for itself.
+        let length = |index: usize| [dataset.declared_samples(index).min(config.batch_samples), tokens(index) + 1];
         let limits = Limits { max_tokens: config.batch_samples, max_items: config.batch_items };
         let utterances = Items::new(train, &valid, length, limits, config.micro_batches, key.fold("order"))?;
         Ok(Self { config, model, dataset, vocabulary, utterances, notes, key, device })

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use vocable_speecht5::checkpoint::{Checkpoint, Format, LoadReport, Meaning, TEXT_PARTS};
+use vocable_speecht5::checkpoint::{
+    Checkpoint, Format, LoadReport, Meaning, TEXT_PARTS, write_extended, write_fairseq,
+};
 use vocable_speecht5::huggingface::{Architecture, ModelFolder};
 use vocable_speecht5::{Preset, SpeechT5};
 use vocable_weights::OwnedTensor;
@@ -11,7 +13,10 @@ use vocable_weights::OwnedTensor;
 use super::{device, fixture, fresh, official, parameters, tensors, write};
 
 /// A copy of a model's folder of the reference, its weights changed.
-fn folder(model: &str, change: impl FnOnce(&mut std::collections::BTreeMap<String, OwnedTensor>)) -> tempfile::TempDir {
+pub fn folder(
+    model: &str,
+    change: impl FnOnce(&mut std::collections::BTreeMap<String, OwnedTensor>),
+) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     let source = fixture("hf").join(model);
     for entry in fs::read_dir(&source).unwrap() {
@@ -62,6 +67,23 @@ fn every_class_loads_whole_and_names_the_parts_it_lacks() {
         assert_eq!(sizes.encoder_relative_position, config.encoder_relative_position);
         assert_eq!(sizes.decoder_feed_forward(), config.decoder_feed_forward());
     }
+}
+
+#[test]
+fn what_others_trained_is_known_to_lack_the_last_relu_of_the_prenet() {
+    let lacks = |path: &Path| Checkpoint::open(path).unwrap().lacks_last_relu();
+    for name in ["official/model.pt", "hf/tts", "hf/vc"] {
+        assert!(lacks(&fixture(name)), "{name}");
+    }
+    assert!(!lacks(&fixture("hf/asr")), "it has no such pre-net");
+    // What is written here does not tell.
+    let (checkpoint, config, vocabulary) = official();
+    let (model, _) = checkpoint.load(fresh(&config, vocabulary)).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let (extended, official) = (out.path().join("extended.safetensors"), out.path().join("official.pt"));
+    write_extended(&extended, &model, &config, None).unwrap();
+    write_fairseq(&official, &model, &config, None).unwrap();
+    assert!(!lacks(&extended) && !lacks(&official));
 }
 
 #[test]
@@ -178,6 +200,20 @@ fn half_precision_loads_as_single() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_refused_by_name() {
+    let name = "speecht5.encoder.wrapped_encoder.layers.1.attention.k_proj.weight";
+    for value in [f32::NAN, f32::NEG_INFINITY] {
+        let damaged = folder("asr", |weights| {
+            let bytes = &mut weights.get_mut(name).unwrap().bytes;
+            let last = bytes.len() - 4;
+            bytes[last..].copy_from_slice(&value.to_le_bytes());
+        });
+        let error = ModelFolder::open(damaged.path()).unwrap().load(&device()).unwrap_err().to_string();
+        assert!(error.contains(&format!("model.safetensors: {name} holds a value that is not finite")), "{error}");
+    }
+}
+
+#[test]
 fn a_fairseq_checkpoint_is_described_tensor_by_tensor() {
     let (checkpoint, ..) = official();
     assert_eq!(checkpoint.format(), Format::Fairseq);
@@ -242,6 +278,15 @@ fn settings_that_no_model_has_are_named_and_sizes_are_bounded_by_the_file() {
         ("tie_word_embeddings", "false", "tie_word_embeddings is false"),
         ("conv_kernel", "[10]", "have different lengths"),
         ("vocab_size", "49", "vocab_size is 49, but the tokenizer has 50 tokens"),
+        ("pad_token_id", "50", "pad_token_id is 50, but vocab_size is 50"),
+        ("bos_token_id", "50", "bos_token_id is 50, but vocab_size is 50"),
+        ("eos_token_id", "4294967295", "eos_token_id is 4294967295, but vocab_size is 50"),
+        ("decoder_start_token_id", "50", "decoder_start_token_id is 50, but vocab_size is 50"),
+        ("speech_decoder_prenet_dropout", "1.0", "speech_decoder_prenet_dropout is 1; shares that"),
+        ("speech_decoder_postnet_dropout", "-0.1", "speech_decoder_postnet_dropout is -0.1; shares"),
+        ("positional_dropout", "7", "positional_dropout is 7; shares"),
+        ("initializer_range", "1e300", "initializer_range is 1"),
+        ("initializer_range", "-1", "initializer_range is -1; deviations are from 0 to 1000"),
         ("vocab_size", "-1", "config.json"),
         ("architectures", "[\"SpeechT5ForSpeechToText\", \"B\"]", "it is for SpeechT5ForSpeechToText, B"),
     ] {

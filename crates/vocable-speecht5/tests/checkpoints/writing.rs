@@ -1,17 +1,20 @@
 //! Writing: what goes out comes back bit by bit.
 
 use std::fs;
+use std::path::Path;
 
+use serde_json::{Value, json};
 use vocable_nets::Tokens;
 use vocable_nn::{Init, Mode};
 use vocable_objectives::quantizer::QuantizerConfig;
 use vocable_random::Key;
 use vocable_speecht5::checkpoint::{Checkpoint, Format, write_extended, write_fairseq};
-use vocable_speecht5::huggingface::{Architecture, ModelFolder, write_folder};
+use vocable_speecht5::huggingface::{Architecture, ModelFolder, Settings, write_folder};
 use vocable_speecht5::pretrain::{Modalities, PretrainConfig};
 use vocable_speecht5::{ModelConfig, Preset, Pretrainer, Regularisation, SpeakerClassifier};
 use vocable_text::Tokenizer;
 
+use super::reading::folder;
 use super::{device, fixture, fresh, official, parameters, tensors};
 
 #[test]
@@ -22,8 +25,8 @@ fn a_folder_that_is_read_and_written_holds_the_same_tensors() {
         let out = tempfile::tempdir().unwrap();
         let path = out.path().join("model");
         let tokenizer = source.tokenizer.as_ref().unwrap();
-        let architecture = source.architecture;
-        write_folder(&path, architecture, &model, source.model_config(), tokenizer, &source.front_end).unwrap();
+        let (architecture, new) = (source.architecture, Settings::default());
+        write_folder(&path, architecture, &model, source.model_config(), tokenizer, &source.front_end, &new).unwrap();
         let files =
             ["config.json", "preprocessor_config.json", "model.safetensors", "spm_char.model", "added_tokens.json"];
         assert!(files.iter().all(|file| path.join(file).exists()));
@@ -41,6 +44,48 @@ fn a_folder_that_is_read_and_written_holds_the_same_tensors() {
         }
         assert!(written.is_empty(), "{:?}", written.keys());
     }
+}
+
+#[test]
+fn a_folder_that_is_made_of_a_folder_says_what_that_one_said() {
+    let changed = folder("asr", |_| {});
+    let read = |folder: &Path| -> Value {
+        let text = fs::read(folder.join("config.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    let mut said = read(changed.path());
+    let own = json!({
+        "pad_token_id": 3, "bos_token_id": 4, "eos_token_id": 5, "decoder_start_token_id": 6, "hidden_dropout": 0.25,
+        "encoder_layerdrop": 0.0, "mask_time_prob": 0.125, "max_speech_positions": 700, "max_text_positions": 130,
+        "max_length": 60, "id2label": { "0": "what nobody here knows" },
+    });
+    said.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    said["torch_dtype"] = "float16".into();
+    fs::write(changed.path().join("config.json"), said.to_string()).unwrap();
+    let generation = "{ \"max_length\": 61,\n  \"num_beams\": 3 }";
+    fs::write(changed.path().join("generation_config.json"), generation).unwrap();
+
+    let source = ModelFolder::open(changed.path()).unwrap();
+    let (model, tokenizer) = (source.load_strict(&device()).unwrap(), source.tokenizer.as_ref().unwrap());
+    let settings = Settings::read(changed.path()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let (config, front_end) = (source.model_config(), &source.front_end);
+    write_folder(out.path(), source.architecture, &model, config, tokenizer, front_end, &settings).unwrap();
+    let written = read(out.path());
+    // Weights are in single precision, whatever they were.
+    assert_eq!((written.get("torch_dtype"), &written["dtype"]), (None, &json!("float32")));
+    for (key, value) in said.as_object().unwrap().iter().filter(|(key, _)| *key != "torch_dtype") {
+        assert_eq!(&written[key], value, "{key}");
+    }
+    assert_eq!(fs::read_to_string(out.path().join("generation_config.json")).unwrap(), generation);
+    // A file has none of its own, nor has a folder without them.
+    for none in [changed.path().join("model.safetensors"), fixture("official")] {
+        assert_eq!(format!("{:?}", Settings::read(none).unwrap()), format!("{:?}", Settings::default()));
+    }
+    said["eos_token_id"] = 50.into();
+    fs::write(changed.path().join("config.json"), said.to_string()).unwrap();
+    let error = Settings::read(changed.path()).unwrap_err().to_string();
+    assert!(error.contains("config.json: eos_token_id is 50, but vocab_size is 50"), "{error}");
 }
 
 #[test]
@@ -159,14 +204,21 @@ fn one_pretrained_model_serves_every_class() {
     let characters = (0..vocabulary - 7).map(|n| char::from_u32('a' as u32 + n as u32).unwrap());
     let tokenizer = Tokenizer::from(&vocable_text::CharVocabulary::from_characters(characters).unwrap());
     let out = tempfile::tempdir().unwrap();
-    let front_end = Default::default();
+    let (front_end, new) = (Default::default(), Settings::default());
     for architecture in
         [Architecture::SpeechToText, Architecture::TextToSpeech, Architecture::SpeechToSpeech, Architecture::Base]
     {
         let path = out.path().join(architecture.class());
-        write_folder(&path, architecture, &model, &config, &tokenizer, &front_end).unwrap();
+        write_folder(&path, architecture, &model, &config, &tokenizer, &front_end, &new).unwrap();
         let folder = ModelFolder::open(&path).unwrap();
         assert_eq!(folder.architecture, architecture);
+        // As transformers' conversion of the official files writes it.
+        let most = match architecture {
+            Architecture::SpeechToText => Some(folder.config.max_text_positions),
+            Architecture::TextToSpeech | Architecture::SpeechToSpeech => Some(folder.config.max_speech_positions),
+            Architecture::SequenceClassification | Architecture::Base => None,
+        };
+        assert_eq!(folder.config.other.get("max_length"), most.map(Value::from).as_ref());
         let read = parameters(&folder.load_strict(&device()).unwrap());
         let parts = architecture.parts();
         for (name, values) in parameters(&model) {
@@ -175,17 +227,25 @@ fn one_pretrained_model_serves_every_class() {
         }
     }
     let wrong = |config: &ModelConfig, architecture| {
-        write_folder(out.path(), architecture, &model, config, &tokenizer, &front_end).unwrap_err().to_string()
+        write_folder(out.path(), architecture, &model, config, &tokenizer, &front_end, &new).unwrap_err().to_string()
     };
     let relu = ModelConfig { prenet_last_relu: true, ..config.clone() };
     assert!(wrong(&relu, Architecture::TextToSpeech).contains("prenet_last_relu=false"));
-    write_folder(&out.path().join("relu"), Architecture::SpeechToText, &model, &relu, &tokenizer, &front_end).unwrap();
+    let asr = Architecture::SpeechToText;
+    write_folder(&out.path().join("relu"), asr, &model, &relu, &tokenizer, &front_end, &new).unwrap();
     let large = ModelConfig { norm: vocable_nn::NormPlacement::Pre, ..config.clone() };
     assert!(wrong(&large, Architecture::Base).contains("transformers has no norm before"));
     let other = Tokenizer::open(fixture("hf/asr")).unwrap();
-    let error =
-        write_folder(out.path(), Architecture::Base, &model, &config, &other, &front_end).unwrap_err().to_string();
+    let base = Architecture::Base;
+    let error = write_folder(out.path(), base, &model, &config, &other, &front_end, &new).unwrap_err().to_string();
     assert!(error.contains("the tokenizer 50 tokens"), "{error}");
+    // Made of a folder of another class, a folder has the lengths of its own, and is not told how to generate.
+    let from = out.path().join(base.class());
+    fs::write(from.join("generation_config.json"), "{}").unwrap();
+    let (to, settings) = (out.path().join("another class"), Settings::read(&from).unwrap());
+    write_folder(&to, asr, &model, &config, &tokenizer, &front_end, &settings).unwrap();
+    assert_eq!(ModelFolder::open(&to).unwrap().config.max_text_positions, 450);
+    assert!(!to.join("generation_config.json").exists());
 }
 
 #[test]

@@ -8,19 +8,21 @@ use burn::tensor::{Tensor, Tolerance, activation};
 use vocable_audio::{white_noise, write_wav};
 use vocable_data::corpus::Corpus;
 use vocable_data::manifest::{Manifest, Split, Utterance};
+use vocable_nets::SpeechMasks;
 use vocable_nn::Mode;
+use vocable_objectives::guided_attention_loss;
 use vocable_random::Key;
-use vocable_speecht5::batch::{Guide, Prediction};
+use vocable_speecht5::batch::{Guide, Prediction, Waveforms};
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::se::{Noise, Noisy, SeConfig, SpeakerFrom};
 use vocable_speecht5::to_speech::{Pair, SpeechInput, SpeechTaskConfig, ToSpeech};
 use vocable_speecht5::tts::TtsConfig;
-use vocable_speecht5::vc::VcConfig;
+use vocable_speecht5::vc::{VcBatch, VcConfig};
 use vocable_speecht5::{ModelConfig, ModelError, Preset, Regularisation, SpeechT5};
 use vocable_train::{BatchId, Objective};
 
 use super::small::dataset;
-use super::tiny::{config, device, target, vc_batch};
+use super::tiny::{PAD, VOCABULARY, config, device, target, under, vc_batch};
 
 fn model_config() -> ModelConfig {
     ModelConfig { speaker: 160, ..config() }
@@ -103,6 +105,27 @@ fn texts_beyond_the_limit_are_left_out_and_named() {
     assert_eq!(objective(recipe, &dataset).notes(), [""; 0]);
 }
 
+#[test]
+fn guided_attention_counts_the_frames_of_the_convolutions_whatever_the_padding_rule() {
+    let model = under(Preset::Official).init(VOCABULARY, PAD, &Regularisation::none(), Key::new(1), &device());
+    let input = Waveforms::new(&[15_111, 12_200].map(|samples| white_noise(samples, Key::new(2))), &device());
+    let batch = VcBatch { input, target: target(2) };
+    let (samples, masks) = (batch.input.samples.clone(), SpeechMasks::default());
+    let encoded = model.encode_speech(samples, &batch.input.lengths, None, &masks, Mode::Eval);
+    assert_eq!(encoded.lengths, [46, 38], "the chunk rule");
+    let (read, steps) = (batch.target.input.clone(), &batch.target.steps);
+    let (speaker, lengths) = (Some(batch.target.speaker.clone()), &encoded.lengths);
+    let decoded = model.decode_speech(read, steps, speaker, encoded.states, lengths, None, true, Mode::Eval);
+    let guide = |positions: &[usize]| -> f64 {
+        guided_attention_loss(&decoded.cross_weights, steps, positions, 2).into_scalar::<f32>().into()
+    };
+    let losses = VcConfig::base(Preset::Official).pass(&model, &batch, None, Mode::Eval).losses;
+    let found = losses.get("vc/guided_attention").unwrap();
+    // The same operations on 0.0075; one position more changes a thousandth of it.
+    assert!((found - guide(&[46, 37])).abs() < 1e-7, "{found} {}", guide(&[46, 37]));
+    assert!((found - guide(&[46, 38])).abs() > 5e-6, "{found} {}", guide(&[46, 38]));
+}
+
 /// Power of the noise in a mixture below that of the speech, in dB.
 fn ratio(speech: &[f32], mixture: &[f32]) -> f64 {
     let power = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
@@ -136,6 +159,7 @@ fn the_decoder_is_told_the_voice_that_was_asked_for() {
         let heard = input.mixture(&dataset, index, Key::new(key)).unwrap();
         (input.voices(&dataset, &pairs, &data).unwrap().remove(0), dataset.voice_of(&heard))
     };
+    assert_eq!(SeConfig::base(Preset::Paper).input.speaker, SpeakerFrom::Noisy);
     assert_eq!(told(SpeakerFrom::Zero, 1).0, [0.0; 160]);
     assert_eq!(told(SpeakerFrom::Utterance, 1).0, dataset.speaker_vectors(&[index]).unwrap()[0]);
     let (noisy, heard) = told(SpeakerFrom::Noisy, 1);

@@ -12,7 +12,7 @@ use vocable_speecht5::Preset;
 use vocable_speecht5::asr::{AsrConfig, Recognition};
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::pretrain::{PretrainConfig, Pretraining, TextPart};
-use vocable_speecht5::to_speech::ToSpeech;
+use vocable_speecht5::to_speech::{Pair, ToSpeech};
 use vocable_speecht5::vc::VcConfig;
 use vocable_text::CharVocabulary;
 use vocable_train::{BatchId, LeftOut, Objective, Unusable};
@@ -72,6 +72,33 @@ fn what_cannot_be_learned_is_left_out_by_name() {
 }
 
 #[test]
+fn a_recording_longer_than_a_batch_is_one_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..8).map(|n| format!("short-{n}")).collect();
+    let short = names.iter().map(|name| (name.as_str(), 8_000, "abc"));
+    let items: Vec<_> = short.chain([("long", 16_001, "abc"), ("longest", 40_000, "abc")]).collect();
+    let dataset = dataset(folder.path(), &items);
+    let recipe = AsrConfig { batch_samples: 16_000, ..AsrConfig::base(Preset::Paper) };
+    let objective = Recognition::in_characters(recipe, config(), dataset, 0, Key::new(3), device()).unwrap();
+    assert_eq!(objective.notes(), [""; 0]);
+    let mut heard: Vec<String> = Vec::new();
+    let mut largest = 0;
+    for update in 0.. {
+        let batch = objective.prepare(BatchId::Train { update, micro: 0 }).unwrap().utterances;
+        assert!(batch.len() == 1 || batch.iter().all(|name| name.starts_with("short")), "{batch:?}");
+        largest = largest.max(batch.len());
+        heard.extend(batch);
+        if heard.len() >= items.len() {
+            break;
+        }
+    }
+    heard.sort();
+    let mut all: Vec<&str> = items.iter().map(|(name, ..)| *name).collect();
+    all.sort_unstable();
+    assert_eq!((heard.iter().map(String::as_str).collect::<Vec<_>>(), largest), (all, 2));
+}
+
+#[test]
 fn conversion_hears_no_less_than_the_receptive_field_and_pairs_no_missing_texts() {
     let folder = tempfile::tempdir().unwrap();
     let items = [("good", 8_000, "abc"), ("brief", 399, "abc"), ("silent", 8_000, ""), ("mute", 8_000, "")];
@@ -79,6 +106,7 @@ fn conversion_hears_no_less_than_the_receptive_field_and_pairs_no_missing_texts(
     let vc = ToSpeech::new(VcConfig::base(Preset::Paper), config(), dataset, 0, Key::new(3), device()).unwrap();
     // What is said may be short.
     assert_eq!(vc.prepare(FIRST).unwrap().utterances, ["good → brief"]);
+    assert_eq!(vc.test(Split::Train), [Pair { source: 0, target: 1 }]);
     let notes = vc.notes();
     assert!(notes.len() == 1 && notes[0].contains("receptive field: brief → good"), "{notes:?}");
 }

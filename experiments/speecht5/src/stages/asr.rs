@@ -69,7 +69,7 @@ pub fn decode(
         .run(move |run| {
             let (objective, model, dataset) = recogniser(run, &c, &datasets)?;
             let lm = if fused { Some(super::lm::fusion(run, &dataset)?) } else { None };
-            let test = dataset.split(split);
+            let test = objective.test(split);
             run.progress().start(test.len() as u64, "utterances");
             let progress = |done: usize| -> anyhow::Result<()> {
                 run.progress().step(done as u64, "transcribed");

@@ -21,12 +21,15 @@ pub fn stage(c: &RunConfig, path: PathBuf, hash: String, prepare: &Arc<Stage>) -
     let (model, seed, same_tokens) = (c.model.clone(), c.seed, c.data.vocabulary.is_some());
     let body = move |run: &StageRun| {
         let checkpoint = Checkpoint::open(&path)?;
-        let other = config::diff(&model, &checkpoint.resized(model.clone())?);
+        let lacks_relu = checkpoint.lacks_last_relu();
+        let mut there = checkpoint.resized(model.clone())?;
+        there.prenet_last_relu &= !lacks_relu;
+        let other = config::diff(&model, &there);
         if !other.is_empty() {
             let value = |change: &Change| if change.to.is_null() { "none".into() } else { change.to.to_string() };
             let set: Vec<String> =
                 other.iter().map(|change| format!("model.{}={}", change.path, value(change))).collect();
-            bail!("{} is of other sizes than `model`; set {}", path.display(), set.join(" "));
+            bail!("{} is of another model than `model`; set {}", path.display(), set.join(" "));
         }
         let vocabulary = vocabulary(&run.input("prepare"))?;
         let start = initial(&model, &vocabulary, seed);
@@ -43,6 +46,10 @@ pub fn stage(c: &RunConfig, path: PathBuf, hash: String, prepare: &Arc<Stage>) -
         run.log(format!("weights of {}", path.display()))?;
         for part in &report.absent {
             run.log(format!("{part} keeps its initial weights"))?;
+        }
+        if !lacks_relu && report.absent.iter().all(|part| part != "speech_decoder_prenet") {
+            let relu = model.prenet_last_relu;
+            run.log(format!("taken to be trained with model.prenet_last_relu={relu}, which the file does not tell"))?;
         }
         Ok(save_model(&start, &run.outputs().join(MODEL))?)
     };

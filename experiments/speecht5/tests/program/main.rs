@@ -314,9 +314,12 @@ fn tasks_may_start_from_a_published_checkpoint() {
         let again = || std::fs::remove_dir_all(&runs).unwrap();
 
         let refused = text(&run(&[]).stderr);
-        let (_, sizes) = refused.split_once("is of other sizes than `model`; set ").expect(&refused);
+        let (_, sizes) = refused.split_once("is of another model than `model`; set ").expect(&refused);
         let sizes: Vec<&str> = sizes.lines().next().unwrap().split(' ').collect();
         assert!(sizes.contains(&"model.heads=4"), "{refused}");
+        // The other has no speech-decoder pre-net.
+        let official = published == "official/model.pt";
+        assert_eq!(sizes.contains(&"model.prenet_last_relu=false"), official, "{refused}");
         again();
 
         // The corpus counts other characters: what depends on them starts anew.
@@ -416,6 +419,17 @@ fn mistakes_exit_2_and_say_what_to_do() {
         (vec!["run", "ablation", "pretrain.task.quantizer.mixing.share=1.5"], "quantizer.mixing.share"),
         (vec!["run", "ablation", "pretrain.task.quantizer.temperature.floor=0"], "quantizer.temperature.floor"),
         (vec!["run", "ablation", "sid.task.validation_segment=100"], "sid.task.validation_segment"),
+        (vec!["run", "ablation", "asr.task.label_smoothing=1"], "asr.task.label_smoothing"),
+        (vec!["run", "st", "st.task.label_smoothing=-0.1"], "st.task.label_smoothing"),
+        (vec!["run", "ablation", "asr.task.ctc=-0.5"], "asr.task.ctc"),
+        (vec!["run", "st", "st.task.cross_entropy=-1"], "st.task.cross_entropy"),
+        (vec!["run", "ablation", "pretrain.task.text.poisson_lambda=100"], "pretrain.task.text.poisson_lambda"),
+        (vec!["run", "ablation", "pretrain.task.text.poisson_lambda=0"], "pretrain.task.text.poisson_lambda"),
+        (vec!["run", "ablation", "pretrain.task.diversity=-0.1"], "pretrain.task.diversity"),
+        (vec!["run", "ablation", "pretrain.task.speech.mlm=-1"], "pretrain.task.speech.mlm"),
+        (vec!["run", "tts", "tts.task.loss.stop=-1"], "tts.task.loss.stop"),
+        (vec!["run", "vc", "vc.task.loss.guided_attention=-1"], "vc.task.loss.guided_attention"),
+        (vec!["run", "se", "se.task.loss.stop_positive=-1"], "se.task.loss.stop_positive"),
         (vec!["run", "lm", "lm.task.model.heads=3"], "lm.task.model"),
         (vec!["run", "lm", "evaluation.search.lm_weight=-1"], "evaluation.search.lm_weight"),
         (vec!["run", "ablatoin"], "ablation"),
@@ -481,14 +495,14 @@ fn a_missing_recording_is_named_and_can_be_left_out() {
     assert_eq!(prepared(), 1);
 }
 
-/// A manifest of those utterances of the shipped corpus that `keeps` lets through, without translations.
-fn without_translations(folder: &Path, keeps: impl Fn(&serde_json::Value) -> bool) -> String {
+/// A manifest of those utterances of the shipped corpus that `keeps` lets through and may change, without translations.
+fn without_translations(folder: &Path, keeps: impl Fn(&mut serde_json::Value) -> bool) -> String {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora/mini");
     let manifest = std::fs::read_to_string(corpus.join("manifest.jsonl")).unwrap();
     let mut lines = Vec::new();
     for line in manifest.lines() {
         let mut utterance: serde_json::Value = serde_json::from_str(line).unwrap();
-        if keeps(&utterance) {
+        if keeps(&mut utterance) {
             let audio = corpus.join(utterance["audio"].as_str().unwrap()).canonicalize().unwrap();
             utterance["audio"] = audio.to_str().unwrap().into();
             let fields = utterance.as_object_mut().unwrap();
@@ -524,6 +538,41 @@ fn what_a_corpus_cannot_be_used_for_is_said_before_anything_runs() {
     });
     let verification = ["--row", "no pre-training", "--column", "EER"];
     refused("sid", &manifest, &verification, "verification needs two voices of `train` in `test-clean`");
+    // Nobody says a text.
+    let manifest = without_translations(folder.path(), |utterance| {
+        utterance.as_object_mut().unwrap().remove("text");
+        true
+    });
+    let recognition = ["--row", "no pre-training", "--column", "ASR clean"];
+    refused("ablation", &manifest, &recognition, "no utterance of the `train` split has a text");
+}
+
+#[test]
+fn utterances_without_a_text_are_left_out_of_what_needs_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runs, corpus) = (folder.path().join("runs"), folder.path());
+    let manifest = without_translations(corpus, |utterance| {
+        if utterance["speaker"] == "slt" {
+            utterance.as_object_mut().unwrap().remove("text");
+        }
+        true
+    });
+    let run = |table: &str, column: &str| {
+        let args =
+            ["run", table, "--scale", "smoke", "--data", &manifest, "--row", "no pre-training", "--column", column];
+        let output = speecht5(&runs, &args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    // Three sentences in the three other voices.
+    assert!(run("ablation", "ASR clean").contains("N: ASR clean 9 of 3 sentences"));
+    let decoded = stage_of(&runs, "decode-asr").join("outputs/transcripts.json");
+    let transcripts: serde_json::Value = serde_json::from_slice(&std::fs::read(decoded).unwrap()).unwrap();
+    let transcripts = transcripts.as_array().unwrap();
+    assert!(transcripts.len() == 9 && transcripts.iter().all(|one| one["reference"] != ""), "{transcripts:?}");
+    let reason = "utterances of the `test-clean` split have no text";
+    let heard = run("vc", "VC words");
+    assert!(heard.contains(reason), "{heard}");
 }
 
 #[test]
