@@ -44,34 +44,31 @@ run table *args:
 watch table *args:
     @{{ just_executable() }} _speecht5 watch "$@"
 
+# What a table would do, without doing it: just plan TABLE, with what `just run` would be given
+plan table *args:
+    @{{ just_executable() }} _speecht5 plan "$@"
+
 _speecht5 command table *args:
     #!/usr/bin/env bash
     set -euo pipefail
+    words=("$1" "$2")
     shift 2
-    scale=smoke rest=()
     for arg in "$@"; do
         case $arg in
-            scale=*) scale=${arg#scale=} ;;
-            seeds=*) rest+=("--${arg%%=*}" "${arg#*=}") ;;
-            jobs=*) [ {{ command }} != run ] || rest+=("--${arg%%=*}" "${arg#*=}") ;;
+            scale=* | seeds=*) words+=("--${arg%%=*}" "${arg#*=}") ;;
+            # `plan` and `watch` do nothing that could be done side by side.
+            jobs=*) [ {{ command }} != run ] || words+=(--jobs "${arg#jobs=}") ;;
             # What `just digits` prepares.
-            data=fsdd)
-                rest+=(--data data/digits/manifest.jsonl)
-                [ {{ command }} != run ] || rest+=(--name digits)
-                ;;
-            data=*) rest+=(--data "${arg#data=}") ;;
-            *) rest+=("$arg") ;;
+            data=fsdd) words+=(--data data/digits/manifest.jsonl --name digits) ;;
+            data=*) words+=(--data "${arg#data=}") ;;
+            *) words+=("$arg") ;;
         esac
     done
-    exec {{ speecht5 }} {{ command }} {{ table }} --scale "$scale" "${rest[@]}"
-
-# What a table would do, without doing it: just plan TABLE [ARGS ...]
-plan table *args:
-    @shift; {{ speecht5 }} plan {{ table }} "$@"
+    exec {{ speecht5 }} "${words[@]}"
 
 # The Free Spoken Digit Dataset as a corpus: just digits DIR (with its recordings/) [OUT]
 digits from to="data/digits":
-    cargo run --release --bin vocable -- prepare fsdd --from {{ from }} --to {{ to }} --strings 600
+    cargo run --release --bin vocable -- prepare fsdd --from "$1" --to "$2" --strings 600
 
 # All tests that need nothing but Rust
 test:
@@ -79,7 +76,7 @@ test:
 
 # Tests on real recordings; fails where they are missing: just test-recordings DIR (the digits' recordings/)
 test-recordings from:
-    VOCABLE_FSDD={{ from }} cargo test --workspace --features speecht5-experiments/recordings --test recordings
+    VOCABLE_FSDD="$(realpath "$1")" cargo test --workspace --features speecht5-experiments/recordings --test recordings
 
 # A report in headless Chromium (Debian's `chromium`): it loads, plays, sorts and filters
 test-report:
@@ -87,17 +84,17 @@ test-report:
 
 # What was measured, as one page with curves, sounds and pictures: just report [FILE] [ARGS ...]
 report file="report.html" *args:
-    @shift; {{ speecht5 }} report --html {{ file }} "$@"
+    @file=$1; shift; {{ speecht5 }} report --html "$file" "$@"
 
 # Keep what was measured beside the code, write RESULTS.md and its page: just keep [RUNS]
 keep runs="runs":
-    {{ speecht5 }} archive --runs {{ runs }} --to experiments/speecht5/results --exhibits 7
+    {{ speecht5 }} archive --runs "$1" --to experiments/speecht5/results --exhibits 7
     {{ speecht5 }} report --runs experiments/speecht5/results --markdown experiments/speecht5/RESULTS.md
     {{ speecht5 }} report --runs experiments/speecht5/results --html experiments/speecht5/results/report.html
 
 # Go on from what is kept beside the code, with more seeds, rows or columns: just restore [RUNS], then just run
 restore runs="runs":
-    {{ speecht5 }} archive --runs experiments/speecht5/results --to {{ runs }}
+    {{ speecht5 }} archive --runs experiments/speecht5/results --to "$1"
 
 # Exported models in transformers (of PyPI), its numbers here: just test-transformers [FOLDER like fixtures/hf]
 test-transformers *args:
