@@ -128,7 +128,7 @@ test-mpi:
 corpus:
     python3 corpora/mini/make.py
 
-# Time every kernel and whole training steps: just bench [FILTER]
+# Time the kernels and whole training steps: just bench [FILTER]
 bench *args:
     cargo bench --bench generation --bench kernels --bench training_step -- "$@"
 

@@ -326,19 +326,23 @@ impl Checkpoints {
         let (updates, regular) = (self.updates()?, self.regular(config)?);
         let last = &regular[regular.len().saturating_sub(config.keep_last)..];
         let kept: BTreeSet<usize> = last.iter().chain(updates.last()).copied().collect();
-        let best: Vec<usize> = kept.iter().filter_map(|&update| self.best_known_to(update)).collect();
+        let best = kept.iter().map(|&update| self.best_known_to(update)).collect::<Result<Vec<_>, _>>()?;
         for update in updates {
-            if !kept.contains(&update) && !best.contains(&update) {
+            if !kept.contains(&update) && !best.contains(&Some(update)) {
                 self.remove(update)?;
             }
         }
         Ok(())
     }
 
-    /// The update of the best checkpoint when that of `update` was saved; a file that cannot be read knows none.
-    fn best_known_to(&self, update: usize) -> Option<usize> {
-        let state: State = serde_json::from_slice(&fs::read(self.path(update).join(STATE)).ok()?).ok()?;
-        state.best.map(|best| best.update)
+    /// The update of the best checkpoint when that of `update` was saved; a damaged one knows none.
+    fn best_known_to(&self, update: usize) -> Result<Option<usize>, TrainError> {
+        let path = self.path(update).join(STATE);
+        let state = match fs::read(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(TrainError::io("read", &path)(error)),
+            state => state.ok().and_then(|state| serde_json::from_slice::<State>(&state).ok()),
+        };
+        Ok(state.and_then(|state| state.best).map(|best| best.update))
     }
 
     /// Updates that have a checkpoint whether or not the run was interrupted, in ascending order.
@@ -467,7 +471,11 @@ mod tests {
             fs::create_dir(&file).unwrap();
             let error = checkpoints.newest_intact(|_, reason| panic!("{reason}")).unwrap_err();
             assert!(matches!(&error, TrainError::Io { path, .. } if *path == file), "{name}: {error}");
-            assert_eq!(checkpoints.updates().unwrap(), [5, 10], "nothing is moved");
+            // Nor does anyone know then which is the best.
+            let pruned = checkpoints.prune(&TrainConfig { keep_last: 1, checkpoint_every: 5, ..config() });
+            assert_eq!(pruned.is_err(), name == STATE, "{name}");
+            let left: &[usize] = if name == STATE { &[5, 10] } else { &[10] };
+            assert_eq!(checkpoints.updates().unwrap(), left, "{name}");
         }
     }
 

@@ -32,7 +32,8 @@ pub struct Transcribe {
     /// Hypotheses that are followed; 1 takes the most probable token at every step.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     beam: u16,
-    /// Share of CTC's prefix score beside the decoder's, 0 to 1; needs weights with a CTC head.
+    /// Share of CTC's prefix score beside the decoder's, 0 to 1; needs weights with a CTC head, which transformers' classes
+    /// do not have: after `export STAGE -o DIR`, `export STAGE --extended -o DIR/model.safetensors`.
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     ctc_weight: f64,
     /// A language model that scores the texts, too: a folder of this project, or a checkpoint of fairseq's
@@ -124,7 +125,10 @@ impl<'a> Search<'a> {
         let blank = tokenizer.id("<ctc_blank>").filter(|_| model.has_ctc);
         if options.ctc_weight > 0.0 && blank.is_none() {
             let path = options.model.display();
-            return Err(Unusable(format!("{path}: it has no CTC head (or no <ctc_blank>); leave --ctc-weight out")));
+            return Err(Unusable(format!(
+                "{path}: it has no CTC head (or no <ctc_blank>); `export STAGE --extended` puts one into a folder as its \
+                 model.safetensors; or leave --ctc-weight out"
+            )));
         }
         if !(options.lm_weight.is_finite() && options.lm_weight >= 0.0) {
             return Err(Unusable(format!("--lm-weight is {}, where 0 or more is expected", options.lm_weight)));

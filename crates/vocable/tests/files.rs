@@ -172,7 +172,14 @@ fn a_trained_stage_is_exported() {
     assert_eq!(read.tokenizer.unwrap(), Tokenizer::from(&stage.vocabulary));
     // It transcribes.
     let (file, model) = (fixture("hf/asr_0.wav"), out.to_str().unwrap());
-    assert_eq!(objects(&["transcribe", "--model", model, &file, "--max-tokens", "4", "--json"]).len(), 1);
+    let transcribe = ["transcribe", "--model", model, &file, "--max-tokens", "4", "--json"];
+    assert_eq!(objects(&transcribe).len(), 1);
+    // Classes of transformers have no CTC head, files of everything do.
+    let jointly = [&transcribe[..], &["--ctc-weight", "0.5"]].concat();
+    assert!(complaint(&jointly).contains("--extended` puts one into a folder"));
+    let weights = out.join("model.safetensors");
+    printed(&["export", stage.folder.to_str().unwrap(), "--extended", "-o", weights.to_str().unwrap()]);
+    assert_eq!(objects(&jointly).len(), 1);
     stage.describe("decode-asr", "done");
     assert!(complaint(&arguments).contains("a stage \"decode-asr\" leaves no model"));
     stage.describe("finetune-asr", "running");
