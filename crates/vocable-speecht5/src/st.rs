@@ -1,9 +1,12 @@
 //! Translation: speech into text of another language (spec section 6.3).
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use vocable_data::manifest::{Language, Utterance};
 use vocable_text::SubwordKind;
 
+use crate::to_speech::LONGEST;
 use crate::to_text::{MaskConfig, Normalise, TextOutput, TextTaskConfig, ToText};
 use crate::{Preset, Regularisation};
 
@@ -28,6 +31,7 @@ pub struct Translation {
 impl TextOutput for Translation {
     const TASK: &'static str = "st";
     const NAME: &'static str = "translation";
+    const SAMPLES: RangeInclusive<usize> = 1_056..=LONGEST;
 
     fn text<'a>(&self, utterance: &'a Utterance) -> Option<&'a str> {
         utterance.translation(self.language)

@@ -5,6 +5,7 @@ mod hearing;
 mod objective;
 
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -31,6 +32,8 @@ pub trait TextOutput: Clone + Debug + Send + Sync + 'static {
     const TASK: &'static str;
     /// What sentences call the task.
     const NAME: &'static str;
+    /// Samples of the recordings that are trained on (spec section 6).
+    const SAMPLES: RangeInclusive<usize> = 0..=usize::MAX;
 
     /// The text of an utterance, if the corpus has it.
     fn text<'a>(&self, utterance: &'a Utterance) -> Option<&'a str>;

@@ -82,7 +82,11 @@ impl<O: TextOutput> ToText<O> {
         let usable = |index: &usize| frames(*index) > 0 && tokens(*index) > 0;
         let aligns = |index: &usize| config.ctc == 0.0 || frames(*index) >= texts[index][1];
         type Fits<'a> = &'a dyn Fn(&usize) -> bool;
-        let limits: [(String, Fits); 3] = [
+        let (least, longest) = O::SAMPLES.into_inner();
+        let limits: [(String, Fits); 4] = [
+            (format!("not of {least} to {longest} samples"), &|&index| {
+                (least..=longest).contains(&dataset.declared_samples(index))
+            }),
             (format!("a text of {task}.task.max_tokens = {most} tokens or more"), &|&index| tokens(index) < most),
             ("without a character, or shorter than the receptive field".into(), &usable),
             // Its loss would be infinite, and every update that meets it would be skipped.

@@ -12,6 +12,7 @@ use vocable_speecht5::Preset;
 use vocable_speecht5::asr::{AsrConfig, Recognition};
 use vocable_speecht5::data::Dataset;
 use vocable_speecht5::pretrain::{PretrainConfig, Pretraining, TextPart};
+use vocable_speecht5::st::{StConfig, Translating};
 use vocable_speecht5::to_speech::{Pair, ToSpeech};
 use vocable_speecht5::vc::VcConfig;
 use vocable_text::CharVocabulary;
@@ -96,6 +97,23 @@ fn a_recording_longer_than_a_batch_is_one_by_itself() {
     let mut all: Vec<&str> = items.iter().map(|(name, ..)| *name).collect();
     all.sort_unstable();
     assert_eq!((heard.iter().map(String::as_str).collect::<Vec<_>>(), largest), (all, 2));
+}
+
+#[test]
+fn translation_is_not_trained_on_what_is_longer_than_the_recipe_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let items = [("good", 480_256, "abc"), ("long", 480_257, "abc"), ("brief", 1_055, "abc")];
+    let manifest = dataset(folder.path(), &items).corpus.manifest().clone();
+    let translated = |utterance: Utterance| Utterance { text_de: Some("abc".into()), ..utterance };
+    let utterances = manifest.utterances.into_iter().map(translated).collect();
+    let corpus = Corpus::new(Manifest { utterances, ..manifest }).keep(0);
+    let vocabulary = CharVocabulary::from_characters('a'..='z').unwrap();
+    let dataset = Arc::new(Dataset::new(corpus, vocabulary.clone(), 4).unwrap());
+    let (recipe, key) = (StConfig::base(Preset::Paper), Key::new(3));
+    let objective = Translating::new(recipe, config(), dataset, Arc::new(vocabulary), 0, key, device()).unwrap();
+    assert_eq!(objective.prepare(FIRST).unwrap().utterances, ["good"]);
+    let notes = objective.notes();
+    assert!(notes[0].contains("not of 1056 to 480256 samples") && notes[0].contains("long, brief"), "{notes:?}");
 }
 
 #[test]
