@@ -246,13 +246,8 @@ impl Manifest {
     /// # Errors
     /// What the file system refuses.
     pub fn write_shards(&self, lines: usize) -> Result<(), DataError> {
-        let name = self.path.file_name().expect("a manifest has a name").to_string_lossy();
-        let beside = self.path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        let beside = vocable_files::beside(&self.path);
         let write = || {
-            // Of a process of the same number that was killed.
-            if beside.exists() {
-                fs::remove_dir_all(&beside).map_err(DataError::io(&beside))?;
-            }
             for (number, shard) in self.utterances.chunks(lines).enumerate() {
                 write_lines(&beside.join(format!("{number:05}.jsonl")), shard)?;
             }

@@ -6,4 +6,4 @@ mod write;
 
 pub use hash::{hex, sha256};
 pub use read::{open, read};
-pub use write::{destination, folder, remove_partial, sync_directory, write, write_with};
+pub use write::{beside, destination, folder, remove_partial, sync_directory, write, write_with};

@@ -27,9 +27,7 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 /// disk fails as the new name is made durable, the file is in its place already.
 pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let place = destination(path)?;
-    // Processes may have the same number, in containers that share a folder; and a file's name may leave no room for more.
-    let process = std::process::id();
-    let beside = place.with_file_name(format!(".{process}-{:016x}{PARTIAL}", RandomState::new().hash_one(process)));
+    let beside = beside(&place);
     let write = || {
         write(&beside)?;
         // Some systems sync what is open for writing alone.
@@ -41,6 +39,13 @@ pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> i
         let _ = fs::remove_file(&beside);
     })?;
     sync_directory(folder(&place))
+}
+
+/// A name in the folder of `path` for what is to be renamed to it once it is whole; no other call gives it.
+pub fn beside(path: &Path) -> PathBuf {
+    // Processes may have the same number, in containers that share a folder; and a file's name may leave no room for more.
+    let process = std::process::id();
+    path.with_file_name(format!(".{process}-{:016x}{PARTIAL}", RandomState::new().hash_one(process)))
 }
 
 /// Removes what writers that were killed left half-written in a folder, in which nobody may be writing now. A folder that is not

@@ -46,7 +46,7 @@ pub fn from_mfcc(c: &RunConfig, prepare: &Arc<Stage>, datasets: &Arc<Datasets>) 
             let dataset = datasets.open(run, speaker)?;
             let mfcc = Mfcc::new(RATE);
             let frames = |samples: usize| mfcc.frames(samples).div_ceil(2);
-            let features = |audio: &[f32]| Ok(mfcc.mfcc_with_deltas(audio).every(2));
+            let features = |index: usize| Ok(mfcc.mfcc_with_deltas(&dataset.corpus.audio(index)?).every(2));
             cluster(run, &dataset, &units, units.clusters, Key::new(seed).fold("units"), frames, features)
         })
 }
@@ -70,8 +70,8 @@ pub fn from_states(
             let core = super::trained(run, "pretrain", &model, &dataset, seed)?;
             let extractor = model.extractor();
             let frames = |samples: usize| extractor.frames(samples);
-            let features = |audio: &[f32]| {
-                let waveform = Waveforms::new(&[audio], &device().inner());
+            let features = |index: usize| {
+                let waveform = Waveforms::new(&[dataset.corpus.audio(index)?], &device().inner());
                 let states = core.hidden_states(waveform.samples, &waveform.lengths, second.layer);
                 let data = states.try_into_vec_as::<f32>().expect("states are readable floats");
                 Ok(Frames::new(data, model.width))
@@ -99,7 +99,10 @@ pub fn from_hubert(
             let hubert = Hubert::open(&folder, &device().inner())?;
             let extractor = hubert.config.extractor();
             let frames = |samples: usize| extractor.frames(samples);
-            let features = |audio: &[f32]| Ok(hubert.hidden_states(audio, layer)?);
+            let features = |index: usize| {
+                let states = hubert.hidden_states(&dataset.corpus.audio(index)?, layer);
+                states.with_context(|| dataset.utterance(index).id.clone())
+            };
             cluster(run, &dataset, &units, clusters, Key::new(seed).fold("units-hubert"), frames, features)
         })
 }
@@ -148,8 +151,8 @@ pub fn from_files(
         })
 }
 
-/// Fits k-means on a sample of the training frames and labels every utterance; `frames` tells how many frames `features` makes of
-/// so many samples. A recording too short for one has no labels.
+/// Fits k-means on a sample of the training frames and labels every utterance; `frames` tells how many frames of `features`
+/// so many samples have.
 fn cluster(
     run: &StageRun,
     dataset: &Dataset,
@@ -157,12 +160,8 @@ fn cluster(
     clusters: usize,
     key: Key,
     frames: impl Fn(usize) -> usize,
-    features: impl Fn(&[f32]) -> anyhow::Result<Frames>,
+    features: impl Fn(usize) -> anyhow::Result<Frames>,
 ) -> anyhow::Result<()> {
-    let features = |index: usize| {
-        let made = of_recording(&dataset.corpus.audio(index)?, &frames, &features);
-        made.with_context(|| dataset.utterance(index).id.clone())
-    };
     let (train, count) = (dataset.split(Split::Train), dataset.corpus.manifest().utterances.len());
     run.progress().start((train.len() + count) as u64, "utterances");
     let mut lengths = Vec::with_capacity(train.len());
@@ -187,26 +186,13 @@ fn cluster(
     kmeans.save(&run.outputs().join("kmeans.safetensors"))?;
     let mut labels = Vec::with_capacity(count);
     for index in 0..count {
-        let own = features(index)?;
-        labels.push(if own.is_empty() { Vec::new() } else { kmeans.assign(&own.data) });
+        labels.push(kmeans.assign(&features(index)?.data));
         run.progress().step((train.len() + index) as u64 + 1, "labels");
         run.check()?;
     }
     let used = labels.iter().flatten().collect::<std::collections::HashSet<_>>().len();
     run.log(format!("{used} of {clusters} clusters occur"))?;
     Ok(labels::write(&run.outputs().join(LABELS), &labels)?)
-}
-
-/// The features of a recording; none where it is too short for a frame, which extractors cannot hear.
-fn of_recording(
-    audio: &[f32],
-    frames: impl Fn(usize) -> usize,
-    features: impl Fn(&[f32]) -> anyhow::Result<Frames>,
-) -> anyhow::Result<Frames> {
-    match frames(audio.len()) {
-        0 => Ok(Frames { data: Vec::new(), width: 1 }),
-        _ => features(audio),
-    }
 }
 
 /// At most `count` frames, drawn from utterances of these lengths, in the order of the draw; `features` makes the frames of an
@@ -245,18 +231,6 @@ fn sample(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_recording_too_short_for_a_frame_has_no_features() {
-        let extractor = vocable_speecht5::ModelConfig::mini(vocable_speecht5::Preset::Paper).extractor();
-        let frames = |samples: usize| extractor.frames(samples);
-        let heard = |audio: &[f32]| {
-            assert!(audio.len() >= 400, "an extractor panics");
-            Ok(Frames::new(vec![0.0; 3 * frames(audio.len())], 3))
-        };
-        let made = [0, 399, 400, 720].map(|samples| of_recording(&vec![0.1; samples], frames, heard).unwrap().len());
-        assert_eq!(made, [0, 0, 1, 2]);
-    }
 
     #[test]
     fn a_sample_is_drawn_as_if_all_frames_were_there() {
