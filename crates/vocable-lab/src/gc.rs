@@ -52,8 +52,8 @@ fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Erro
     Ok(())
 }
 
-/// The stages that no record under a runs directory uses, by name. What was killed before the table's record was written
-/// counts as unused.
+/// The stages that no record under a runs directory uses, by name. What a run that was killed has begun is in its tables'
+/// records, and so is what the jobs of an exported script have done.
 ///
 /// # Errors
 /// [`Error::Missing`] when a stage behind a record's number is not there; [`Error`] when a record or a manifest cannot be read,
@@ -78,7 +78,7 @@ pub fn unused(runs: &Path) -> Result<Vec<Unused>, Error> {
 }
 
 /// Removes the directories of the stages that no table uses; gives what they were. While a run is at work nothing is
-/// removed: what it has done already is in no table yet.
+/// removed: another command may have written a table's record without the stages of that run.
 ///
 /// # Errors
 /// [`Error::AtWork`], [`Error::File`], and those of [`unused`].

@@ -20,6 +20,13 @@ pub struct Job<'t, C> {
     goals: Vec<Arc<Stage>>,
 }
 
+impl<C> Job<'_, C> {
+    /// The stages of the cells that were asked for.
+    pub fn plan(&self) -> Plan {
+        Plan::new(&self.goals)
+    }
+}
+
 /// The tables of a command, one at least.
 pub struct Jobs<'t, C>(pub Vec<Job<'t, C>>);
 

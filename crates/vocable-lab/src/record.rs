@@ -40,8 +40,8 @@ pub struct Record {
     pub cores: Vec<usize>,
     /// Source trees they were run from.
     pub code: Vec<Git>,
-    /// Stages that have begun for cells which lack a number, of a seed at least: what the table does not show yet, but is
-    /// not unused (`gc`) either.
+    /// Stages for cells which lack a number, of a seed at least: what the table does not show yet, but is not unused (`gc`)
+    /// either. Those that have begun; from the beginning of a run to its end all that it may begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub begun: Vec<String>,
     /// The rows in the table's order.
@@ -178,6 +178,15 @@ impl Record {
         let begun = open.stages().iter().filter(|stage| stage_dir(runs, stage).join(Manifest::FILE).exists());
         record.begun = begun.map(|stage| stage.name()).collect();
         Ok(record)
+    }
+
+    /// The same when stages are about to run for it: they are among those that have [begun](Self::begun).
+    #[must_use]
+    pub fn begin(mut self, plan: &Plan) -> Self {
+        self.begun.extend(plan.stages().iter().map(|stage| stage.name()));
+        self.begun.sort_unstable();
+        self.begun.dedup();
+        self
     }
 
     /// Its cells in a column, collected again from the stages that they name: one for each row.

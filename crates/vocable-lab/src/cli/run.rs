@@ -27,6 +27,7 @@ impl<C: Config> Cli<C> {
         // Before anything else, which may compute already.
         use_threads(matches)?;
         let jobs = self.jobs(matches)?;
+        let only = matches.get_one::<String>("stage").map(|stage| jobs.stage(stage)).transpose()?;
         let runs = runs(matches);
         let interrupt = Arc::new(AtomicBool::new(false));
         on_interrupt(Arc::clone(&interrupt));
@@ -34,20 +35,29 @@ impl<C: Config> Cli<C> {
         let provenance = Provenance::of_this_process(command.clone(), self.version, self.build.clone());
         let runner = Runner::new(runs.to_owned(), provenance, interrupt);
         let runner = runner.jobs(args::jobs(matches)).style(args::style(matches));
-        if let Some(stage) = matches.get_one::<String>("stage") {
-            let outcome = runner.run(&Plan::whole(&jobs.stage(stage)?))?;
-            return Ok(verdict(&outcome, &command));
-        }
-        // Until the tables say which stages they use.
+        // While it is held `gc` removes nothing: another command may write a table's record without the stages of this one.
         let _at_work = runner.at_work()?;
-        let outcome = runner.run(&jobs.plan())?;
         // A table holds what other commands have run of it, too.
         let whole = command::line(self.name, &command::without(args, &command::WAYS));
-        for Job { table, trials, .. } in &jobs.0 {
-            let record = Record::collect(table, trials, runs, &outcome, &whole, label(matches))?;
+        let collect = |job: &Job<'_, C>, outcome: &Outcome| {
+            Record::collect(job.table, &job.trials, runs, outcome, &whole, label(matches))
+        };
+        // Named from the beginning, what is run counts as used after a kill, too, and between the jobs of a script.
+        for job in &jobs.0 {
+            let place = Record::path(runs, job.table.name(), job.trials[0].resolved.scale, label(matches));
+            let record = Record::read(&place)?.map_or_else(|| collect(job, &Outcome::default()), Ok)?;
+            record.begin(&job.plan()).write(runs)?;
+        }
+        if let Some(stage) = only {
+            let outcome = runner.run(&Plan::whole(&stage))?;
+            return Ok(verdict(&outcome, &command));
+        }
+        let outcome = runner.run(&jobs.plan())?;
+        for job in &jobs.0 {
+            let record = collect(job, &outcome)?;
             let before = Record::read(&record.place(runs))?;
             let path = record.write(runs)?;
-            writeln!(out, "\n{}\n{}", report::text(table, &record), path.display())?;
+            writeln!(out, "\n{}\n{}", report::text(job.table, &record), path.display())?;
             if let Some(before) = before.filter(|before| !record.holds(before)) {
                 writeln!(
                     out,

@@ -1,6 +1,8 @@
 //! Where numbers come from, whether they are what they say, and what nobody needs.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::Coffee;
 
@@ -157,9 +159,32 @@ fn nothing_is_removed_while_a_run_is_at_work() {
     let coffee = Coffee::new();
     let mut child = coffee.start_slow();
     coffee.run(&["gc", "--remove"]).ends(1).says("a run is at work under runs");
-    assert!(coffee.only_stage("grind").join("checkpoints/step.json").exists());
     child.kill().unwrap();
     child.wait().unwrap();
+    // Nor what it had done when it was killed, though it could not say so any more.
+    coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
+    assert!(coffee.only_stage("grind").join("checkpoints/step.json").exists());
+}
+
+#[test]
+fn a_run_that_was_killed_takes_no_number_from_its_table() {
+    let coffee = Coffee::new();
+    coffee.run(&["run", "warm"]).ends(0);
+    let before = coffee.record("warm-smoke.json");
+    let mut child = coffee.start_slow();
+    let begun = Instant::now();
+    while coffee.stages("grind").len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no other stage was begun");
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let after = coffee.record("warm-smoke.json");
+    assert_eq!((&before["rows"], &before["command"]), (&after["rows"], &after["command"]));
+    // What either has done is kept: the numbers' five stages, and the one that was begun.
+    coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
+    assert_eq!(coffee.stages("grind").len(), 2);
+    coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
 }
 
 #[test]

@@ -74,11 +74,15 @@ fn a_run_goes_on_when_nobody_listens_any_more() {
 #[test]
 fn one_stage_of_a_plan_can_be_run() {
     let coffee = Coffee::new();
+    coffee.run(&["run", "warm", "--stage", "brew-0"]).ends(2);
+    assert!(!coffee.dir.path().join("runs").exists(), "a mistake leaves nothing");
     let plan = coffee.run(&["plan", "warm"]).ends(0).out;
     let name = |kind: &str| plan.split_whitespace().find(|word| word.starts_with(kind)).unwrap().to_owned();
     let run = coffee.run(&["run", "warm", "--stage", &name("brew-")]).ends(0).says("2 stages: 0 done before");
     assert!(run.out.is_empty(), "no table is printed: {}", run.out);
     assert!(coffee.stages("taste").is_empty() && coffee.stages("brew").len() == 1);
+    // The table that it is for has no number yet; what it has done is the table's all the same.
+    coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
     coffee.run(&["run", "warm", "--stage", "brew-0"]).ends(2).says("unknown stage `brew-0`; valid: grind-");
 }
 
