@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::files::{create_dir, entries, write_atomic};
+use crate::files::{create_dir, entries, write_atomic, write_json};
 use crate::gc::used;
 use crate::html::curves::thinned;
 use crate::html::exhibits::exhibit_files;
@@ -56,8 +56,17 @@ pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Erro
     create_dir(&tables)?;
     for (path, record) in &records {
         let place = tables.join(name(path));
-        let before = Record::read(&place)?.filter(|before| !record.holds(before));
-        copy(path, &tables, &mut archived)?;
+        let before = Record::read(&place)?;
+        // What a run there has begun, and the copy does not know of, is not unused there.
+        let open = |stage: &&String| !stages.contains(*stage) && named_stage_dir(to, stage).exists();
+        let begun = before.iter().flat_map(|before| &before.begun).filter(open);
+        let begun: Vec<String> = begun.cloned().collect();
+        if begun.is_empty() {
+            copy(path, &tables, &mut archived)?;
+        } else {
+            write_json(&place, &record.clone().begin(begun))?;
+        }
+        let before = before.filter(|before| !record.holds(before));
         archived.replaced.extend(before.map(|before| (place, before.command)));
     }
     Ok(archived)

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 /// The options of a command line that choose cells or say how it works, which a table's numbers do not depend on.
-pub(crate) const WAYS: [&str; 6] = ["--row", "--column", "--runs", "--threads", "--jobs", "--progress"];
+pub(crate) const WAYS: [&str; 7] = ["--row", "--column", "--stage", "--runs", "--threads", "--jobs", "--progress"];
 
 /// The command line without some options, each of which has a value.
 pub(crate) fn without(args: &[OsString], options: &[&str]) -> Vec<OsString> {

@@ -53,7 +53,7 @@ fn mark(runs: &Path, stage: &str, used: &mut HashSet<String>) -> Result<(), Erro
 }
 
 /// The stages that no record under a runs directory uses, by name. What a run that was killed has begun is in its tables'
-/// records, and so is what the jobs of an exported script have done.
+/// records, and so is what the jobs of an exported script have done, until another run of the same tables and name ends.
 ///
 /// # Errors
 /// [`Error::Missing`] when a stage behind a record's number is not there; [`Error`] when a record or a manifest cannot be read,

@@ -25,6 +25,11 @@ impl<C> Job<'_, C> {
     pub fn plan(&self) -> Plan {
         Plan::new(&self.goals)
     }
+
+    /// The stages of all its cells.
+    pub fn whole(&self) -> Plan {
+        Plan::new(self.trials.iter().flat_map(|trial| &trial.cells).flatten().flatten())
+    }
 }
 
 /// The tables of a command, one at least.

@@ -182,8 +182,8 @@ impl Record {
 
     /// The same when stages are about to run for it: they are among those that have [begun](Self::begun).
     #[must_use]
-    pub fn begin(mut self, plan: &Plan) -> Self {
-        self.begun.extend(plan.stages().iter().map(|stage| stage.name()));
+    pub fn begin(mut self, stages: impl IntoIterator<Item = String>) -> Self {
+        self.begun.extend(stages);
         self.begun.sort_unstable();
         self.begun.dedup();
         self

@@ -213,6 +213,14 @@ pub(crate) fn presence(runs: &Path) -> Result<File, Error> {
     File::options().create(true).append(true).open(&path).map_err(Error::file("write", &path))
 }
 
+/// Keeps other processes from writing records of tables for as long as the file lives; waits until none does.
+pub(crate) fn alone_with_records(runs: &Path) -> Result<File, Error> {
+    let path = runs.join("tables/lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(Error::file("write", &path))?;
+    file.lock().map_err(Error::file("lock", &path))?;
+    Ok(file)
+}
+
 /// Keeps other processes out of a stage directory for as long as the file lives.
 pub(crate) fn lock(dir: &Path, stage: &str) -> Result<File, Error> {
     let path = dir.join("lock");

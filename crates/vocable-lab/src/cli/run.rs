@@ -1,5 +1,6 @@
 //! `run` and what tells of it beforehand: `plan`, `run --dry-run`.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
@@ -16,11 +17,11 @@ use crate::error::ConfigError;
 use crate::export::{self, Dialect};
 use crate::jobs::{Job, Jobs};
 use crate::manifest::Provenance;
-use crate::plan::Plan;
-use crate::progress::say;
+use crate::plan::{Plan, named_stage_dir};
+use crate::progress::{counted, say};
 use crate::record::Record;
 use crate::report;
-use crate::runner::{Outcome, Runner};
+use crate::runner::{Outcome, Runner, alone_with_records};
 
 impl<C: Config> Cli<C> {
     pub(super) fn run(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<u8, Failure> {
@@ -43,28 +44,26 @@ impl<C: Config> Cli<C> {
             Record::collect(job.table, &job.trials, runs, outcome, &whole, label(matches))
         };
         // Named from the beginning, what is run counts as used after a kill, too, and between the jobs of a script.
+        let alone = alone_with_records(runs)?;
         for job in &jobs.0 {
             let place = Record::path(runs, job.table.name(), job.trials[0].resolved.scale, label(matches));
             let record = Record::read(&place)?.map_or_else(|| collect(job, &Outcome::default()), Ok)?;
-            record.begin(&job.plan()).write(runs)?;
+            record.begin(job.plan().stages().iter().map(|stage| stage.name())).write(runs)?;
         }
+        drop(alone);
         if let Some(stage) = only {
             let outcome = runner.run(&Plan::whole(&stage))?;
             return Ok(verdict(&outcome, &command));
         }
         let outcome = runner.run(&jobs.plan())?;
+        let _alone = alone_with_records(runs)?;
         for job in &jobs.0 {
             let record = collect(job, &outcome)?;
             let before = Record::read(&record.place(runs))?;
             let path = record.write(runs)?;
             writeln!(out, "\n{}\n{}", report::text(job.table, &record), path.display())?;
-            if let Some(before) = before.filter(|before| !record.holds(before)) {
-                writeln!(
-                    out,
-                    "The file held other numbers before, of `{}`. Their stages are kept; with --name NAME each command has a \
-                     file of its own.",
-                    before.command
-                )?;
+            if let Some(before) = before {
+                tell_of_others(&before, &record, job, runs, out)?;
             }
         }
         Ok(verdict(&outcome, &command))
@@ -80,6 +79,30 @@ impl<C: Config> Cli<C> {
         };
         Ok(write!(out, "{text}")?)
     }
+}
+
+/// Says what of other commands a table's file held, and does not any more.
+fn tell_of_others<C: Config>(
+    before: &Record,
+    record: &Record,
+    job: &Job<'_, C>,
+    runs: &Path,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let own: HashSet<String> = job.whole().stages().iter().map(|stage| stage.name()).collect();
+    let others =
+        before.begun.iter().filter(|stage| !own.contains(*stage) && named_stage_dir(runs, stage).exists()).count();
+    let numbers = !record.holds(before);
+    if numbers {
+        writeln!(out, "The file held other numbers before, of `{}`.", before.command)?;
+    }
+    if others > 0 {
+        writeln!(out, "The file named {} before that another command has begun.", counted(others, "stage"))?;
+    }
+    if numbers || others > 0 {
+        writeln!(out, "`gc` counts their stages as unused now. With --name NAME each command has a file of its own.")?;
+    }
+    Ok(())
 }
 
 /// Prints the configurations and the plan.

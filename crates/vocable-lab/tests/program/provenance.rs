@@ -185,6 +185,13 @@ fn a_run_that_was_killed_takes_no_number_from_its_table() {
     coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
     assert_eq!(coffee.stages("grind").len(), 2);
     coffee.run(&["verify", "warm"]).ends(0).says("2 of 2 stages match");
+    // A copy of other runs in its place does not know of it.
+    coffee.run(&["run", "warm", "--runs", "others"]).ends(0);
+    coffee.run(&["archive", "--runs", "others", "--to", "runs"]).ends(0);
+    coffee.run(&["gc"]).ends(0).says("0 stages that no table uses");
+    // Until the table is another command's, which is said.
+    coffee.run(&["run", "warm"]).ends(0).says("The file named 1 stage before that another command has begun.");
+    coffee.run(&["gc"]).ends(0).says("1 stage that no table uses");
 }
 
 #[test]

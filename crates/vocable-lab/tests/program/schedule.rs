@@ -82,6 +82,7 @@ fn one_stage_of_a_plan_can_be_run() {
     assert!(run.out.is_empty(), "no table is printed: {}", run.out);
     assert!(coffee.stages("taste").is_empty() && coffee.stages("brew").len() == 1);
     // The table that it is for has no number yet; what it has done is the table's all the same.
+    assert_eq!(coffee.record("warm-smoke.json")["command"], "coffee run warm");
     coffee.run(&["gc", "--remove"]).ends(0).says("removed 0 stages");
     coffee.run(&["run", "warm", "--stage", "brew-0"]).ends(2).says("unknown stage `brew-0`; valid: grind-");
 }
