@@ -41,10 +41,14 @@ pub trait SpeechInput: Clone + Debug + Send + Sync + 'static {
         dataset.split(split).into_iter().map(Pair::same).collect()
     }
 
-    /// Whether an input can be encoded, and is short enough for the task apart from its samples: a recording that is heard must
-    /// not be shorter than the receptive field.
-    fn fits(&self, model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
+    /// Whether an input can be encoded: a recording that is heard must not be shorter than the receptive field.
+    fn encodable(&self, model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
         dataset.makes_a_frame(&model.extractor(), pair.source)
+    }
+
+    /// Whether one that can be encoded is short enough to train on, apart from its samples.
+    fn fits(&self, _dataset: &Dataset, _pair: Pair) -> bool {
+        true
     }
 
     /// Reads the inputs of a batch; `key` and the utterance draw what is random in them.
@@ -227,7 +231,7 @@ impl<I: SpeechInput> ToSpeech<I> {
         let short = |&pair: &Pair| lengths(pair).into_iter().all(|length| length <= longest);
         let train = keep(train, "training pairs", &why, short, name, &mut notes);
         let why = format!("an input beyond the limits of {}.task.input or shorter than the receptive field", I::TASK);
-        let fits = |pair: &Pair| config.input.fits(&model, &dataset, *pair);
+        let fits = |&pair: &Pair| config.input.encodable(&model, &dataset, pair) && config.input.fits(&dataset, pair);
         let train = keep(train, "training pairs", &why, fits, name, &mut notes);
         if train.is_empty() {
             return Err(unsuitable(format!("no training pair fits the limits of {}.task", I::TASK)));
@@ -243,7 +247,7 @@ impl<I: SpeechInput> ToSpeech<I> {
     /// Pairs to score, of those whose input can be encoded: at most as many as the recipe says.
     pub fn test(&self, split: Split) -> Vec<Pair> {
         let mut pairs = self.config.input.pairs(&self.dataset, split);
-        pairs.retain(|&pair| self.config.input.fits(&self.model, &self.dataset, pair));
+        pairs.retain(|&pair| self.config.input.encodable(&self.model, &self.dataset, pair));
         sample(&pairs, self.config.test_pairs)
     }
 

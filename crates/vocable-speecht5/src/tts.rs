@@ -71,9 +71,12 @@ impl SpeechInput for Text {
     type Data = TextData;
     type Batch = Tokens;
 
-    fn fits(&self, _model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
-        let tokens = dataset.tokens(pair.source).len();
-        tokens > 0 && tokens + usize::from(self.append_eos) <= self.max_tokens
+    fn encodable(&self, _model: &ModelConfig, dataset: &Dataset, pair: Pair) -> bool {
+        !dataset.tokens(pair.source).is_empty()
+    }
+
+    fn fits(&self, dataset: &Dataset, pair: Pair) -> bool {
+        dataset.tokens(pair.source).len() + usize::from(self.append_eos) <= self.max_tokens
     }
 
     fn read(&self, dataset: &Dataset, pairs: &[Pair], _key: Key) -> Result<TextData, ModelError> {

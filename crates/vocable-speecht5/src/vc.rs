@@ -18,7 +18,7 @@ use crate::speech_loss::SpeechLoss;
 use crate::to_speech::{LONGEST, Pair, SpeechBatch, SpeechInput, SpeechTaskConfig};
 use crate::{ModelError, Preset, Regularisation, SpeechT5};
 
-/// Ordered pairs of the recordings of one sentence that are looked at, at most: all of a hundred recordings.
+/// Ordered pairs of the recordings of one sentence, at most: all of a hundred recordings.
 const MOST_PAIRS: usize = 10_000;
 
 /// The conversion recipe, apart from the step loop's part.
@@ -60,8 +60,8 @@ impl SpeechInput for Speech {
     type Batch = Waveforms;
 
     /// All ordered pairs of utterances of a split with the same text in different voices; one without a text says nothing
-    /// that another is known to say. Of a sentence that more than a hundred recordings say it is those of 10,000 pairs, the same
-    /// random choice every time.
+    /// that another is known to say. Of a sentence with more than 10,000 pairs it is so many of them, the same random choice
+    /// every time.
     fn pairs(&self, dataset: &Dataset, split: Split) -> Vec<Pair> {
         let mut by_text: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for index in dataset.split(split) {
@@ -70,12 +70,11 @@ impl SpeechInput for Speech {
                 by_text.entry(text).or_default().push(index);
             }
         }
-        let voice = |index: usize| &dataset.utterance(index).speaker;
         let mut pairs = Vec::new();
         for (&text, same) in &by_text {
-            let both = places(same.len(), Key::new(0).fold("pairs").fold(text)).into_iter();
-            let both = both.map(|[source, target]| Pair { source: same[source], target: same[target] });
-            pairs.extend(both.filter(|pair| voice(pair.source) != voice(pair.target)));
+            let voices: Vec<&str> = same.iter().map(|&index| dataset.utterance(index).speaker.as_str()).collect();
+            let places = places(&voices, Key::new(0).fold("pairs").fold(text)).into_iter();
+            pairs.extend(places.map(|[source, target]| Pair { source: same[source], target: same[target] }));
         }
         pairs
     }
@@ -109,15 +108,34 @@ impl SpeechInput for Speech {
     }
 }
 
-/// All ordered pairs of `count` places, by the first and then by the second; [`MOST_PAIRS`] that the key draws where there are more.
-fn places(count: usize, key: Key) -> Vec<[usize; 2]> {
-    let all = count * count;
-    let mut chosen: Vec<usize> = match all <= MOST_PAIRS {
+/// All ordered pairs of places with different voices, by the first and then by the second; [`MOST_PAIRS`] that the key draws where there
+/// are more.
+fn places(voices: &[&str], key: Key) -> Vec<[usize; 2]> {
+    let count = voices.len();
+    // One voice after the other, so that a source's own voice is a range: its targets are what lies around it.
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&place| voices[place]);
+    let mut own = Vec::with_capacity(count);
+    for group in order.chunk_by(|&a, &b| voices[a] == voices[b]) {
+        own.extend(std::iter::repeat_n(own.len()..own.len() + group.len(), group.len()));
+    }
+    // Up to which number the pairs of each source go.
+    let targets = own.iter().map(|own| count - own.len());
+    let ends: Vec<usize> = targets.scan(0, |end, targets| (*end += targets, Some(*end)).1).collect();
+    let all = ends.last().copied().unwrap_or(0);
+    let chosen: Vec<usize> = match all <= MOST_PAIRS {
         true => (0..all).collect(),
         false => rand::seq::index::sample(&mut key.rng(), all, MOST_PAIRS).into_vec(),
     };
-    chosen.sort_unstable();
-    chosen.into_iter().map(|pair| [pair / count, pair % count]).collect()
+    let pair = |number: usize| {
+        let source = ends.partition_point(|&end| end <= number);
+        let before = number - source.checked_sub(1).map_or(0, |last| ends[last]);
+        let target = if before < own[source].start { before } else { before + own[source].len() };
+        [order[source], order[target]]
+    };
+    let mut pairs: Vec<[usize; 2]> = chosen.into_iter().map(pair).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 #[cfg(test)]
@@ -125,18 +143,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_all_in_order_up_to_a_hundred_recordings_and_a_choice_beyond() {
-        let all = |count: usize| (0..count).flat_map(|a| (0..count).map(move |b| [a, b])).collect::<Vec<_>>();
-        for count in [0, 1, 4, 100] {
-            assert_eq!(places(count, Key::new(1)), all(count));
+    fn pairs_are_all_in_order_up_to_ten_thousand_and_a_choice_beyond() {
+        let all = |voices: &[&str]| {
+            let pairs = (0..voices.len()).flat_map(|a| (0..voices.len()).map(move |b| [a, b]));
+            pairs.filter(|&[a, b]| voices[a] != voices[b]).collect::<Vec<_>>()
+        };
+        let one_by_one: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let one_by_one: Vec<&str> = one_by_one.iter().map(String::as_str).collect();
+        for voices in [&[][..], &["a"], &["a", "a"], &["b", "a", "b", "c", "a"], &one_by_one] {
+            assert_eq!(places(voices, Key::new(1)), all(voices), "{voices:?}");
         }
-        let chosen = places(3_000, Key::new(1));
+        // One voice among many recordings of another: all of its pairs, few as they are.
+        let rare = [&["b"; 4_000][..], &["a"]].concat();
+        assert_eq!(places(&rare, Key::new(1)), all(&rare));
+
+        let many: Vec<&str> = (0..3_000).map(|n| ["a", "b", "c"][n % 3]).collect();
+        let chosen = places(&many, Key::new(1));
         assert_eq!(chosen.len(), MOST_PAIRS);
-        assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.as_flattened().iter().all(|&place| place < 3_000));
+        assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.iter().all(|&[a, b]| many[a] != many[b]));
         let sources: std::collections::HashSet<usize> = chosen.iter().map(|pair| pair[0]).collect();
         // A recording is missed with a chance of e^-3.3.
         assert!(sources.len() > 2_700, "{}", sources.len());
-        assert_eq!(places(3_000, Key::new(1)), chosen);
-        assert_ne!(places(3_000, Key::new(2)), chosen);
+        assert_eq!(places(&many, Key::new(1)), chosen);
+        assert_ne!(places(&many, Key::new(2)), chosen);
     }
 }

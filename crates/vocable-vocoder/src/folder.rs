@@ -242,6 +242,9 @@ fn statistics(folder: &Path) -> Result<Option<Normaliser>, VocoderError> {
         };
     }
     match read_array(&path)? {
+        (_, values) if !values.iter().all(|value| value.is_finite()) => {
+            Err(VocoderError::Invalid { path, message: "it holds a value that is not finite".into() })
+        }
         (shape, values) if shape.len() == 2 && shape[0] == 2 => {
             let (mean, scale) = values.split_at(shape[1]);
             Ok(Some(Normaliser { mean: mean.to_vec(), scale: scale.to_vec() }))

@@ -108,6 +108,9 @@ impl<'a> Reader<'a> {
             let width = values.len() / rows;
             for (row, &length) in values.chunks_exact_mut(width).zip(&lengths) {
                 let norm = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+                if norm == 0.0 {
+                    return Err(format!("{layer}: a direction of zeros is none"));
+                }
                 row.iter_mut().for_each(|value| *value = (f64::from(*value) * f64::from(length) / norm) as f32);
             }
             return Ok((shape, values));

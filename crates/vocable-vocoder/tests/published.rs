@@ -191,6 +191,11 @@ fn the_checkpoint_of_the_most_steps_is_read() {
     assert!(message(folder.path()).contains("stats.h5: HDF5 is not read; save its mean and scale"));
     fs::copy(fixture("weights/single.npy"), folder.path().join("stats.npy")).unwrap();
     assert!(message(folder.path()).contains("statistics of 3 mel bins for a generator of 20"));
+    let mut statistics = fs::read(fixture("weights/single.npy")).unwrap();
+    let last = statistics.len() - 4;
+    statistics[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(folder.path().join("stats.npy"), statistics).unwrap();
+    assert!(message(folder.path()).contains("stats.npy: it holds a value that is not finite"));
 }
 
 #[test]

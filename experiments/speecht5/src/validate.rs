@@ -170,7 +170,7 @@ fn masked_prediction(at: &str, part: &SpeechPart) -> Checked {
 fn infilling(at: &str, part: &TextPart) -> Checked {
     shares(at, &[("mask_ratio", part.mask_ratio.into()), ("mask_random", part.mask_random)])?;
     let lambda = part.poisson_lambda;
-    range(&format!("{at}.poisson_lambda"), lambda, "must be above 0 and below 100", lambda > 0.0 && lambda < 100.0)
+    range(&format!("{at}.poisson_lambda"), lambda, "must be from 0.1 to below 100", (0.1..100.0).contains(&lambda))
 }
 
 /// A task that ends in text.

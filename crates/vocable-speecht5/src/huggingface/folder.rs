@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -362,8 +363,13 @@ fn write<M: Module>(
         tokenizer.save(folder)?;
     }
     write_json(&folder.join(front_end::FILE), &front_end.to_json())?;
-    if let Some(generation) = generation {
-        write_text(&folder.join(GENERATION), generation)?;
+    match generation {
+        Some(generation) => write_text(&folder.join(GENERATION), generation)?,
+        // One of the model that was there before would rule over this one.
+        None => match fs::remove_file(folder.join(GENERATION)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(wrong(error.to_string())),
+            _ => {}
+        },
     }
     // Last: a folder without it is no model's.
     write_json(&folder.join(CONFIG), &serde_json::to_value(config).expect("plain numbers and words"))

@@ -277,8 +277,8 @@ impl TextStream {
         let lengths: Vec<[usize; 1]> = sentences.iter().map(|tokens| [tokens.len()]).collect();
         let limits = Limits { max_tokens: part.batch_tokens, max_items: part.batch_items };
         let noise = part.noise(vocabulary);
-        let mut validation: Vec<Vec<u32>> =
-            dataset.split(Split::Valid).iter().map(|&index| marked(&dataset.utterance(index).text)).collect();
+        let texts = dataset.split(Split::Valid).into_iter().map(|index| dataset.utterance(index).text.as_str());
+        let mut validation: Vec<Vec<u32>> = texts.filter(|text| !text.is_empty()).map(marked).collect();
         validation.retain(|tokens| tokens.len() <= limit);
         validation.truncate(part.batch_items);
         // No less than the paper's batch, whatever training's is: use of the codes is counted batch by batch.

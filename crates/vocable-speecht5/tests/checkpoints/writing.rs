@@ -78,6 +78,9 @@ fn a_folder_that_is_made_of_a_folder_says_what_that_one_said() {
         assert_eq!(&written[key], value, "{key}");
     }
     assert_eq!(fs::read_to_string(out.path().join("generation_config.json")).unwrap(), generation);
+    // Another model in its place, which says nothing of generation, is not ruled by what was said of this one.
+    write_folder(out.path(), source.architecture, &model, config, tokenizer, front_end, &Settings::default()).unwrap();
+    assert!(!out.path().join("generation_config.json").exists());
     // A file has none of its own, nor has a folder without them.
     for none in [changed.path().join("model.safetensors"), fixture("official")] {
         assert_eq!(format!("{:?}", Settings::read(none).unwrap()), format!("{:?}", Settings::default()));

@@ -97,9 +97,12 @@ fn texts_beyond_the_limit_are_left_out_and_named() {
     let longest = dataset.split(Split::Train).into_iter().max_by_key(|&index| dataset.tokens(index).len()).unwrap();
     let mut recipe = TtsConfig::base(Preset::Paper);
     recipe.input.max_tokens = dataset.tokens(longest).len();
-    let notes = objective(recipe.clone(), &dataset).notes();
+    let limited = objective(recipe.clone(), &dataset);
+    let notes = limited.notes();
     assert!(notes.iter().any(|note| note.contains("tts.task.input")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains(&dataset.utterance(longest).id)), "{notes:?}");
+    // What is not learnt can be said all the same.
+    assert!(limited.test(Split::Train).iter().any(|pair| pair.source == longest));
     // Without the end it is as long as the limit.
     recipe.input.append_eos = false;
     assert_eq!(objective(recipe, &dataset).notes(), [""; 0]);

@@ -102,18 +102,23 @@ fn a_recording_longer_than_a_batch_is_one_by_itself() {
 #[test]
 fn translation_is_not_trained_on_what_is_longer_than_the_recipe_says() {
     let folder = tempfile::tempdir().unwrap();
-    let items = [("good", 480_256, "abc"), ("long", 480_257, "abc"), ("brief", 1_055, "abc")];
-    let manifest = dataset(folder.path(), &items).corpus.manifest().clone();
-    let translated = |utterance: Utterance| Utterance { text_de: Some("abc".into()), ..utterance };
-    let utterances = manifest.utterances.into_iter().map(translated).collect();
-    let corpus = Corpus::new(Manifest { utterances, ..manifest }).keep(0);
-    let vocabulary = CharVocabulary::from_characters('a'..='z').unwrap();
-    let dataset = Arc::new(Dataset::new(corpus, vocabulary.clone(), 4).unwrap());
-    let (recipe, key) = (StConfig::base(Preset::Paper), Key::new(3));
-    let objective = Translating::new(recipe, config(), dataset, Arc::new(vocabulary), 0, key, device()).unwrap();
+    let translating = |items: &[(&str, usize, &str)]| {
+        let manifest = dataset(folder.path(), items).corpus.manifest().clone();
+        let translated = |utterance: Utterance| Utterance { text_de: Some("abc".into()), ..utterance };
+        let utterances = manifest.utterances.into_iter().map(translated).collect();
+        let corpus = Corpus::new(Manifest { utterances, ..manifest }).keep(0);
+        let vocabulary = CharVocabulary::from_characters('a'..='z').unwrap();
+        let dataset = Arc::new(Dataset::new(corpus, vocabulary.clone(), 4).unwrap());
+        let (recipe, key) = (StConfig::base(Preset::Paper), Key::new(3));
+        Translating::new(recipe, config(), dataset, Arc::new(vocabulary), 0, key, device())
+    };
+    let unusable = [("long", 480_257, "abc"), ("brief", 1_055, "abc")];
+    let objective = translating(&[&[("good", 480_256, "abc")], &unusable[..]].concat()).unwrap();
     assert_eq!(objective.prepare(FIRST).unwrap().utterances, ["good"]);
     let notes = objective.notes();
     assert!(notes[0].contains("not of 1056 to 480256 samples") && notes[0].contains("long, brief"), "{notes:?}");
+    let error = translating(&unusable).unwrap_err().to_string();
+    assert!(error.contains("no training utterance can be used; ") && error.contains("long, brief"), "{error}");
 }
 
 #[test]
@@ -165,6 +170,7 @@ fn transcripts_are_validated_within_the_limits() {
     assert_eq!(validated(&[[500; 12].as_slice(), &[700], &[500; 18]].concat(), 12_040), [23, 7]);
     assert_eq!(validated(&[3; 30], 100), [30], "a short batch of training is no measure");
     assert_eq!(validated(&[700], 12_040), [0; 0]);
+    assert_eq!(validated(&[0, 3, 0], 12_040), [1], "what has no text is no sentence");
 }
 
 #[test]
