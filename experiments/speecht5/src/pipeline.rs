@@ -13,7 +13,7 @@ use vocable_lab::{ConfigError, Cost, Stage, Unavailable};
 use vocable_random::Key;
 use vocable_speecht5::Regularisation;
 use vocable_text::CharVocabulary;
-use vocable_train::TrainConfig;
+use vocable_train::{Outcome, TrainConfig};
 
 use crate::config::{DataConfig, Recipe, RunConfig};
 use crate::stages::data::{Datasets, Source, Text};
@@ -108,6 +108,12 @@ fn fused(c: &RunConfig) -> bool {
     c.evaluation.search.lm_weight > 0.0
 }
 
+/// The splits that a recipe and its score on a test split need.
+fn splits(train: &TrainConfig, test: Split) -> Vec<Split> {
+    let chosen = matches!(train.outcome, Outcome::Best(_)).then_some(Split::Valid);
+    [Split::Train].into_iter().chain(chosen).chain([test]).collect()
+}
+
 impl Pipeline {
     /// Nothing known yet.
     pub fn new() -> Self {
@@ -116,7 +122,7 @@ impl Pipeline {
 
     /// The stage that scores recognition on a test split.
     pub fn asr_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
-        for needed in [Split::Train, split] {
+        for needed in splits(&c.asr.train, split) {
             self.needs_texts(c, needed)?;
         }
         let prepare = self.prepare(c)?;
@@ -129,7 +135,7 @@ impl Pipeline {
     /// The stage that scores translation on a test split.
     pub fn st_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
         let language = c.st.task.output.language;
-        for needed in [Split::Train, split] {
+        for needed in splits(&c.st.train, split) {
             self.needs(c, needed)?;
             if !self.known(&c.data.manifest)?.translated.contains(&(needed, language)) {
                 let message = format!("the corpus has no `text_{}` in its `{needed}` split", language.code());
@@ -167,7 +173,9 @@ impl Pipeline {
     /// the full model.
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
         self.needs_texts(c, Split::Train)?;
-        self.needs_every_text(c, Split::TestClean)?;
+        if !I::READS && !I::SAYS_AGAIN {
+            self.needs_every_text(c, Split::TestClean)?;
+        }
         let (heard, decode) = self.speech::<I>(c)?;
         let mut judge = c.clone();
         (judge.pretrain, judge.from_hubert, judge.initial_decoder) = (Some(c.units.teacher.clone()), false, false);
@@ -187,7 +195,7 @@ impl Pipeline {
 
     /// What the task hears, and what it says.
     fn speech<I: SpeechTask>(&self, c: &RunConfig) -> Result<(Heard, Arc<Stage>), Unavailable> {
-        for needed in [Split::Train, Split::TestClean] {
+        for needed in splits(&I::recipe(c).train, Split::TestClean) {
             self.needs(c, needed)?;
             if I::READS {
                 self.needs_texts(c, needed)?;

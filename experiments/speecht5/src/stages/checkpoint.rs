@@ -53,7 +53,7 @@ pub fn stage(c: &RunConfig, path: PathBuf, hash: String, prepare: &Arc<Stage>) -
         }
         Ok(save_model(&start, &run.outputs().join(MODEL))?)
     };
-    Stage::new("checkpoint", 1, (&c.model, seed, hash, same_tokens))
+    Stage::new("checkpoint", 2, (&c.model, seed, hash, same_tokens))
         .input("prepare", prepare)
         .cost(Cost { steps: 0, parameters: 0, seconds: 5.0 })
         .run(body)

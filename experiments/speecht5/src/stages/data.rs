@@ -269,16 +269,19 @@ fn keep_usable(run: &StageRun, manifest: &mut Manifest, skip_bad: bool) -> anyho
     Ok(())
 }
 
-/// Keeps the first sentences of every split with all their voices, those with most voices first.
+/// Keeps the first sentences of every split with all their voices, those with most voices first, utterances without a text
+/// last.
 fn keep(manifest: &mut Manifest, limit: Limit) {
     let mut kept: HashSet<(Split, String)> = HashSet::new();
     for split in Split::ALL {
-        let mut voices: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
+        // Utterances without a text, each in one voice, stay behind all texts when these are sorted by voices.
+        let mut voices: BTreeMap<(bool, &str), HashSet<&str>> = BTreeMap::new();
         for index in manifest.split(split) {
             let utterance = &manifest.utterances[index];
-            voices.entry(sentence(utterance)).or_default().insert(&utterance.speaker);
+            let place = (utterance.text.is_empty(), sentence(utterance));
+            voices.entry(place).or_default().insert(&utterance.speaker);
         }
-        let mut texts: Vec<(&str, usize)> = voices.iter().map(|(text, voices)| (*text, voices.len())).collect();
+        let mut texts: Vec<(&str, usize)> = voices.iter().map(|((_, text), voices)| (*text, voices.len())).collect();
         texts.sort_by_key(|&(_, voices)| std::cmp::Reverse(voices));
         let count = match split {
             Split::Train => limit.train,

@@ -75,9 +75,10 @@ pub fn fusion(run: &StageRun, dataset: &Dataset) -> anyhow::Result<Fusion> {
     Ok(Fusion::new(lm, dataset.vocabulary.pieces().iter().map(String::as_str))?)
 }
 
-/// The tokens of a split's transcripts, each text once.
+/// The tokens of a split's transcripts, each text once; utterances without a text have none.
 fn spoken(dataset: &Dataset, split: Split) -> Vec<Vec<u32>> {
     let mut tokens: Vec<Vec<u32>> = dataset.split(split).into_iter().map(|index| dataset.tokens(index)).collect();
+    tokens.retain(|tokens| !tokens.is_empty());
     tokens.sort();
     tokens.dedup();
     tokens

@@ -128,8 +128,8 @@ pub fn train<M: Module, O: Objective<M>>(
 ) -> anyhow::Result<M> {
     if matches!(config.outcome, Outcome::Best(_)) && objective.validation_batches() == 0 {
         bail!(
-            "the best checkpoint is chosen on the `valid` split, which is empty (or evaluation.validation is 0): add \
-             utterances to it, or take the last checkpoint with TASK.train.outcome.kind=last"
+            "the best checkpoint is chosen on the `valid` split, which has nothing for this task (or evaluation.validation is \
+             0): add utterances to it, or take the last checkpoint with TASK.train.outcome.kind=last"
         );
     }
     let (ranks, interrupt) = (ranks::joined(), run.interrupt_flag());

@@ -571,8 +571,11 @@ fn utterances_without_a_text_are_left_out_of_what_needs_one() {
     let transcripts = transcripts.as_array().unwrap();
     assert!(transcripts.len() == 9 && transcripts.iter().all(|one| one["reference"] != ""), "{transcripts:?}");
     let reason = "utterances of the `test-clean` split have no text";
-    let heard = run("vc", "VC words");
+    let heard = run("se", "SE");
     assert!(heard.contains(reason), "{heard}");
+    // What conversion says has been said by another voice, and has a text.
+    let converted = run("vc", "VC words");
+    assert!(!converted.contains(reason) && converted.contains("N: VC words "), "{converted}");
 }
 
 #[test]
