@@ -13,6 +13,7 @@ use crate::html::exhibits::exhibit_files;
 use crate::manifest::Manifest;
 use crate::plan::named_stage_dir;
 use crate::record::Record;
+use crate::runner::alone_with_records;
 use crate::score::Scores;
 use crate::stage_run::{EXHIBITS, METRICS};
 
@@ -39,7 +40,7 @@ pub struct Archived {
 /// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log, the
 /// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. Of what is there already from other
 /// runs the stages stay, as one of the same name is the same stage, and so do the records but for those of the same name, which
-/// are replaced; [`Archived::replaced`] tells which of them held other numbers. Runs can go on from the copy: a stage whose
+/// are replaced if the copy has a number; [`Archived::replaced`] tells which of them held other numbers. Runs can go on from the copy: a stage whose
 /// large outputs were left out runs again only where another reads it that has not run.
 ///
 /// # Errors
@@ -47,25 +48,30 @@ pub struct Archived {
 pub fn archive(runs: &Path, to: &Path, exhibits: usize) -> Result<Archived, Error> {
     let records = Record::all(runs)?;
     let stages = used(runs, &records)?;
-    let mut archived = Archived { tables: records.len(), stages: stages.len(), ..Archived::default() };
+    let mut archived = Archived { stages: stages.len(), ..Archived::default() };
     for stage in &stages {
         keep_stage(&named_stage_dir(runs, stage), &named_stage_dir(to, stage), exhibits, &mut archived)?;
     }
     // Last, so that no record speaks of stages that are not there.
     let tables = to.join("tables");
     create_dir(&tables)?;
+    let _alone = alone_with_records(to)?;
     for (path, record) in &records {
         let place = tables.join(name(path));
         let before = Record::read(&place)?;
+        // A run that has only begun has nothing to put in the place of numbers.
+        if before.is_some() && !record.has_numbers() {
+            continue;
+        }
         // What a run there has begun, and the copy does not know of, is not unused there.
         let open = |stage: &&String| !stages.contains(*stage) && named_stage_dir(to, stage).exists();
-        let begun = before.iter().flat_map(|before| &before.begun).filter(open);
-        let begun: Vec<String> = begun.cloned().collect();
+        let begun: Vec<String> = before.iter().flat_map(|before| &before.begun).filter(open).cloned().collect();
         if begun.is_empty() {
             copy(path, &tables, &mut archived)?;
         } else {
             write_json(&place, &record.clone().begin(begun))?;
         }
+        archived.tables += 1;
         let before = before.filter(|before| !record.holds(before));
         archived.replaced.extend(before.map(|before| (place, before.command)));
     }

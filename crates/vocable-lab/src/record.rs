@@ -211,6 +211,11 @@ impl Record {
         self.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| cell.seeds.iter().copied()).collect()
     }
 
+    /// Whether a cell has a number.
+    pub fn has_numbers(&self) -> bool {
+        self.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.value.is_some())
+    }
+
     /// Where a record is kept: `tables/<table>-<scale>.json`, or `tables/<table>-<scale>-<name>.json`.
     pub fn path(runs: &Path, table: &str, scale: Scale, name: Option<&str>) -> PathBuf {
         let name = name.map_or_else(String::new, |name| format!("-{name}"));

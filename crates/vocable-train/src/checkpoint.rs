@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -318,8 +318,7 @@ impl Checkpoints {
     }
 
     /// Removes all but the newest checkpoint, of those that an uninterrupted run of `config` saves the newest
-    /// [`TrainConfig::keep_last`], and the best that any of these knows: a run that falls back on an older one has it. As long as
-    /// one of them cannot be read, nobody knows which that is, and all stay.
+    /// [`TrainConfig::keep_last`], and the best that any of these knows: a run that falls back on an older one has it.
     ///
     /// # Errors
     /// What the file system refuses.
@@ -327,9 +326,7 @@ impl Checkpoints {
         let (updates, regular) = (self.updates()?, self.regular(config)?);
         let last = &regular[regular.len().saturating_sub(config.keep_last)..];
         let kept: BTreeSet<usize> = last.iter().chain(updates.last()).copied().collect();
-        let Ok(best) = kept.iter().map(|&update| self.best_known_to(update)).collect::<io::Result<Vec<_>>>() else {
-            return Ok(());
-        };
+        let best = kept.iter().map(|&update| self.best_known_to(update)).collect::<Result<Vec<_>, _>>()?;
         for update in updates {
             if !kept.contains(&update) && !best.contains(&Some(update)) {
                 self.remove(update)?;
@@ -339,9 +336,10 @@ impl Checkpoints {
     }
 
     /// The update of the best checkpoint when that of `update` was saved; a damaged one knows none.
-    fn best_known_to(&self, update: usize) -> io::Result<Option<usize>> {
-        let state = match fs::read(self.path(update).join(STATE)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+    fn best_known_to(&self, update: usize) -> Result<Option<usize>, TrainError> {
+        let path = self.path(update).join(STATE);
+        let state = match fs::read(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(TrainError::io("read", &path)(error)),
             state => state.ok().and_then(|state| serde_json::from_slice::<State>(&state).ok()),
         };
         Ok(state.and_then(|state| state.best).map(|best| best.update))
@@ -473,8 +471,9 @@ mod tests {
             fs::create_dir(&file).unwrap();
             let error = checkpoints.newest_intact(|_, reason| panic!("{reason}")).unwrap_err();
             assert!(matches!(&error, TrainError::Io { path, .. } if *path == file), "{name}: {error}");
-            // Nor does anyone know then which is the best; training, which has saved, goes on.
-            checkpoints.prune(&TrainConfig { keep_last: 1, checkpoint_every: 5, ..config() }).unwrap();
+            // Nor does anyone know then which is the best.
+            let pruned = checkpoints.prune(&TrainConfig { keep_last: 1, checkpoint_every: 5, ..config() });
+            assert_eq!(pruned.is_err(), name == STATE, "{name}");
             let left: &[usize] = if name == STATE { &[5, 10] } else { &[10] };
             assert_eq!(checkpoints.updates().unwrap(), left, "{name}");
         }

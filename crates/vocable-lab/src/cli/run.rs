@@ -13,7 +13,7 @@ use super::{Cli, FAILED, Failure, INTERRUPTED};
 use crate::args::{self, label, runs, threads};
 use crate::command;
 use crate::config::{self, Config};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Error};
 use crate::export::{self, Dialect};
 use crate::jobs::{Job, Jobs};
 use crate::manifest::Provenance;
@@ -56,14 +56,19 @@ impl<C: Config> Cli<C> {
             return Ok(verdict(&outcome, &command));
         }
         let outcome = runner.run(&jobs.plan())?;
-        let _alone = alone_with_records(runs)?;
-        for job in &jobs.0 {
+        let alone = alone_with_records(runs)?;
+        let write = |job| {
             let record = collect(job, &outcome)?;
             let before = Record::read(&record.place(runs))?;
-            let path = record.write(runs)?;
-            writeln!(out, "\n{}\n{}", report::text(job.table, &record), path.display())?;
+            record.write(runs)?;
+            Ok((job, record, before))
+        };
+        let written = jobs.0.iter().map(write).collect::<Result<Vec<_>, Error>>()?;
+        drop(alone);
+        for (job, record, before) in &written {
+            writeln!(out, "\n{}\n{}", report::text(job.table, record), record.place(runs).display())?;
             if let Some(before) = before {
-                tell_of_others(&before, &record, job, runs, out)?;
+                tell_of_others(before, record, job, runs, out)?;
             }
         }
         Ok(verdict(&outcome, &command))
@@ -100,7 +105,11 @@ fn tell_of_others<C: Config>(
         writeln!(out, "The file named {} before that another command has begun.", counted(others, "stage"))?;
     }
     if numbers || others > 0 {
-        writeln!(out, "`gc` counts their stages as unused now. With --name NAME each command has a file of its own.")?;
+        writeln!(
+            out,
+            "`gc` counts these stages as unused now, unless another table names them. With --name NAME each command has a \
+             file of its own."
+        )?;
     }
     Ok(())
 }

@@ -192,6 +192,13 @@ fn a_run_that_was_killed_takes_no_number_from_its_table() {
     // Until the table is another command's, which is said.
     coffee.run(&["run", "warm"]).ends(0).says("The file named 1 stage before that another command has begun.");
     coffee.run(&["gc"]).ends(0).says("1 stage that no table uses");
+    // What has only begun elsewhere has nothing to put in its place.
+    let numbers = coffee.record("warm-smoke.json");
+    let plan = coffee.run(&["plan", "warm"]).ends(0).out;
+    let grind = plan.split_whitespace().find(|word| word.starts_with("grind-")).unwrap();
+    coffee.run(&["run", "warm", "--runs", "fresh", "--stage", grind]).ends(0);
+    coffee.run(&["archive", "--runs", "fresh", "--to", "runs"]).ends(0).says("0 tables, 0 stages");
+    assert_eq!(coffee.record("warm-smoke.json"), numbers);
 }
 
 #[test]
