@@ -471,7 +471,7 @@ mod tests {
             fs::create_dir(&file).unwrap();
             let error = checkpoints.newest_intact(|_, reason| panic!("{reason}")).unwrap_err();
             assert!(matches!(&error, TrainError::Io { path, .. } if *path == file), "{name}: {error}");
-            // Nor does anyone know then which is the best.
+            // Nor does anyone know then which is the best, and nothing is removed.
             let pruned = checkpoints.prune(&TrainConfig { keep_last: 1, checkpoint_every: 5, ..config() });
             assert_eq!(pruned.is_err(), name == STATE, "{name}");
             let left: &[usize] = if name == STATE { &[5, 10] } else { &[10] };

@@ -53,6 +53,11 @@ pub enum Event<'a> {
         /// The checkpoint.
         path: &'a Path,
     },
+    /// After it older checkpoints could not be removed, or not be told from those that are needed.
+    NotPruned {
+        /// What the file system refused.
+        error: &'a TrainError,
+    },
 }
 
 /// Trains `model` up to `config.updates` updates and returns it, continuing from the newest intact checkpoint if
@@ -516,12 +521,17 @@ impl<'a, O> Run<'a, O> {
         if let Some(records) = &mut self.records {
             self.state.metrics_bytes = records.sync()?;
             self.checkpoints.save(model, &self.optimiser, &self.state)?;
-            self.checkpoints.prune(self.config)?;
         }
         // Only what is on disk counts as saved, to any rank.
         ranks::exchange(self.ranks, ())?;
         self.saved = Some(self.state.update);
         (self.observe)(Event::Saved { path: &path });
+        // Rank 0 alone has checkpoints. That old ones stay is no reason to end a run.
+        if self.records.is_some()
+            && let Err(error) = self.checkpoints.prune(self.config)
+        {
+            (self.observe)(Event::NotPruned { error: &error });
+        }
         Ok(path)
     }
 }

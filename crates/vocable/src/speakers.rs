@@ -275,6 +275,7 @@ fn train_encoder(options: &Train) -> Ending {
     let updates = options.updates as usize;
     let mut observe = |event: Event| match event {
         Event::Damaged { path, reason } => eprintln!("warning: {} is passed over: {reason}", path.display()),
+        Event::NotPruned { error } => eprintln!("warning: old checkpoints stay: {error}"),
         Event::Started { from: Some(from), .. } => eprintln!("continuing from {}", from.display()),
         Event::Recorded { record: Record::LeftOut { utterance, reason, .. }, .. } => {
             eprintln!("warning: {utterance} is left out: {reason}");

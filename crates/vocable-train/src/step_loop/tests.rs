@@ -71,6 +71,24 @@ fn ten_and_ten_updates_are_twenty() {
 }
 
 #[test]
+fn an_old_checkpoint_that_cannot_be_read_ends_no_run_and_keeps_all() {
+    let (config, objective) = (TrainConfig { keep_last: 3, ..config() }, Regression::new(7));
+    let directory = tempdir().unwrap();
+    run(&config, &objective, directory.path(), Some(10)).0.unwrap_err();
+    // A folder cannot be read as a file, by whomever.
+    let checkpoints = directory.path().join("checkpoints");
+    let state = checkpoints.join("step-000005/state.json");
+    fs::remove_file(&state).unwrap();
+    fs::create_dir(&state).unwrap();
+    let (model, heard) = run(&config, &objective, directory.path(), None);
+    model.unwrap();
+    let said = heard.iter().filter(|event| event.starts_with("NotPruned") && event.contains("step-000005/state.json"));
+    assert_eq!(said.count(), 1, "of 5, 10 and 15 it is one, of 10, 15 and 20 it is none: {heard:?}");
+    assert!(uninterrupted(&config, &objective) == outcome(directory.path(), 20));
+    assert_eq!(Checkpoints::open(&checkpoints).unwrap().updates().unwrap(), [10, 15, 20]);
+}
+
+#[test]
 fn interrupting_after_every_update_changes_nothing() {
     let config = TrainConfig { keep_last: 1, ..config() };
     let objective = Regression { poisoned: vec![7], ..Regression::new(7) };

@@ -182,6 +182,7 @@ fn draw(run: &StageRun, curves: &mut Option<EventWriter>, event: &Event) -> anyh
 fn hear(run: &StageRun, event: &Event) -> anyhow::Result<()> {
     match event {
         Event::Damaged { path, reason } => run.log(format!("passed over {}: {reason}", path.display()))?,
+        Event::NotPruned { error } => run.log(format!("old checkpoints stay: {error}"))?,
         Event::Started { update, from } => {
             let from = from.map_or("initial weights".to_owned(), |path| path.display().to_string());
             run.log(format!("starting after update {update} from {from}"))?;
