@@ -108,10 +108,9 @@ fn fused(c: &RunConfig) -> bool {
     c.evaluation.search.lm_weight > 0.0
 }
 
-/// The splits that a recipe and its score on a test split need.
-fn splits(train: &TrainConfig, test: Split) -> Vec<Split> {
-    let chosen = matches!(train.outcome, Outcome::Best(_)).then_some(Split::Valid);
-    [Split::Train].into_iter().chain(chosen).chain([test]).collect()
+/// The split that a recipe chooses its best checkpoint on, if it does.
+fn chosen_on(train: &TrainConfig) -> Option<Split> {
+    matches!(train.outcome, Outcome::Best(_)).then_some(Split::Valid)
 }
 
 impl Pipeline {
@@ -122,12 +121,12 @@ impl Pipeline {
 
     /// The stage that scores recognition on a test split.
     pub fn asr_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
-        for needed in splits(&c.asr.train, split) {
+        for needed in [Split::Train, split].into_iter().chain(chosen_on(&c.asr.train)) {
             self.needs_texts(c, needed)?;
         }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| asr::finetune(c, inputs, &self.datasets))?;
-        let lm = fused(c).then(|| lm::stage(c, &prepare, &self.datasets));
+        let lm = fused(c).then(|| self.lm(c, &prepare)).transpose()?;
         let decode = asr::decode(c, &prepare, &model, lm.as_ref(), split, &self.datasets);
         Ok(asr::score(c, &prepare, &decode, split, &self.datasets))
     }
@@ -135,7 +134,7 @@ impl Pipeline {
     /// The stage that scores translation on a test split.
     pub fn st_score(&self, c: &RunConfig, split: Split) -> Result<Arc<Stage>, Unavailable> {
         let language = c.st.task.output.language;
-        for needed in splits(&c.st.train, split) {
+        for needed in [Split::Train, split].into_iter().chain(chosen_on(&c.st.train)) {
             self.needs(c, needed)?;
             if !self.known(&c.data.manifest)?.translated.contains(&(needed, language)) {
                 let message = format!("the corpus has no `text_{}` in its `{needed}` split", language.code());
@@ -160,7 +159,15 @@ impl Pipeline {
         }
         self.needs_texts(c, split)?;
         let prepare = self.prepare(c)?;
-        Ok(lm::score(c, &prepare, &lm::stage(c, &prepare, &self.datasets), split, &self.datasets))
+        Ok(lm::score(c, &prepare, &self.lm(c, &prepare)?, split, &self.datasets))
+    }
+
+    /// The stage that trains the language model of recognition.
+    fn lm(&self, c: &RunConfig, prepare: &Arc<Stage>) -> Result<Arc<Stage>, Unavailable> {
+        if let Some(split) = chosen_on(&c.lm.train) {
+            self.needs_texts(c, split)?;
+        }
+        Ok(lm::stage(c, prepare, &self.datasets))
     }
 
     /// The stage that scores a task that ends in speech by its sound.
@@ -172,7 +179,9 @@ impl Pipeline {
     /// The stage that scores a task that ends in speech by what a recogniser makes of it: the same for every row, that of
     /// the full model.
     pub fn speech_heard<I: SpeechTask>(&self, c: &RunConfig) -> Result<Arc<Stage>, Unavailable> {
-        self.needs_texts(c, Split::Train)?;
+        for needed in std::iter::once(Split::Train).chain(chosen_on(&c.asr.train)) {
+            self.needs_texts(c, needed)?;
+        }
         if !I::READS && !I::SAYS_AGAIN {
             self.needs_every_text(c, Split::TestClean)?;
         }
@@ -195,7 +204,7 @@ impl Pipeline {
 
     /// What the task hears, and what it says.
     fn speech<I: SpeechTask>(&self, c: &RunConfig) -> Result<(Heard, Arc<Stage>), Unavailable> {
-        for needed in splits(&I::recipe(c).train, Split::TestClean) {
+        for needed in [Split::Train, Split::TestClean].into_iter().chain(chosen_on(&I::recipe(c).train)) {
             self.needs(c, needed)?;
             if I::READS {
                 self.needs_texts(c, needed)?;
@@ -276,6 +285,9 @@ impl Pipeline {
             return Err(Unavailable(
                 "identification needs two voices in `train`, and one of them in `test-clean`".into(),
             ));
+        }
+        if let Some(split) = chosen_on(&c.sid.train) {
+            self.needs(c, split)?;
         }
         let prepare = self.prepare(c)?;
         let model = self.start(c, &prepare, |inputs| sid::finetune(c, inputs, &self.datasets))?;

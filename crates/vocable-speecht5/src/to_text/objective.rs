@@ -101,7 +101,7 @@ impl<O: TextOutput> ToText<O> {
                 .push(format!("CTC counts nothing for {unaligned} training utterances: too few frames for their text"));
         }
         if train.is_empty() {
-            let mut message = "no training utterance can be used".to_owned();
+            let mut message = "no training utterance has a text that can be used".to_owned();
             notes.iter().for_each(|note| message += &format!("; {note}"));
             return Err(ModelError::Unsuitable { task: O::NAME, message });
         }

@@ -118,7 +118,10 @@ fn translation_is_not_trained_on_what_is_longer_than_the_recipe_says() {
     let notes = objective.notes();
     assert!(notes[0].contains("not of 1056 to 480256 samples") && notes[0].contains("long, brief"), "{notes:?}");
     let error = translating(&unusable).unwrap_err().to_string();
-    assert!(error.contains("no training utterance can be used; ") && error.contains("long, brief"), "{error}");
+    assert!(
+        error.contains("no training utterance has a text that can be used; ") && error.contains("long, brief"),
+        "{error}"
+    );
 }
 
 #[test]

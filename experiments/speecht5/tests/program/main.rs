@@ -538,6 +538,18 @@ fn what_a_corpus_cannot_be_used_for_is_said_before_anything_runs() {
     });
     let verification = ["--row", "no pre-training", "--column", "EER"];
     refused("sid", &manifest, &verification, "verification needs two voices of `train` in `test-clean`");
+    // The best checkpoint is chosen on `valid`.
+    let manifest = without_translations(folder.path(), |utterance| utterance["split"] != "valid");
+    let identification = ["--row", "no pre-training", "--column", "SID"];
+    refused("ablation", &manifest, &identification, "the corpus has no `valid` split");
+    let manifest = without_translations(folder.path(), |utterance| {
+        if utterance["split"] == "valid" {
+            utterance.as_object_mut().unwrap().remove("text");
+        }
+        true
+    });
+    let language = ["--row", "SpeechT5 + LM", "--column", "LM"];
+    refused("lm", &manifest, &language, "no utterance of the `valid` split has a text");
     // Nobody says a text.
     let manifest = without_translations(folder.path(), |utterance| {
         utterance.as_object_mut().unwrap().remove("text");
