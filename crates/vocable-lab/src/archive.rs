@@ -40,8 +40,8 @@ pub struct Archived {
 /// Copies all records under a runs directory, and of the stages that they lead to the manifest, the settings, the log, the
 /// curves as thin as a page draws them, small outputs and the first `exhibits` exhibits. Of what is there already from other
 /// runs the stages stay, as one of the same name is the same stage, and so do the records but for those of the same name, which
-/// are replaced if the copy has a number; [`Archived::replaced`] tells which of them held other numbers. Runs can go on from the copy: a stage whose
-/// large outputs were left out runs again only where another reads it that has not run.
+/// are replaced if the copy has a number; [`Archived::replaced`] tells which of them held other numbers. Runs can go on from
+/// the copy: a stage whose large outputs were left out runs again only where another reads it that has not run.
 ///
 /// # Errors
 /// [`Error`] when something cannot be read or written, a record there among it, or a stage behind a record is not there.

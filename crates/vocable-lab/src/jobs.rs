@@ -25,11 +25,6 @@ impl<C> Job<'_, C> {
     pub fn plan(&self) -> Plan {
         Plan::new(&self.goals)
     }
-
-    /// The stages of all its cells.
-    pub fn whole(&self) -> Plan {
-        Plan::new(self.trials.iter().flat_map(|trial| &trial.cells).flatten().flatten())
-    }
 }
 
 /// The tables of a command, one at least.
@@ -77,7 +72,7 @@ impl<'t, C: Config> Jobs<'t, C> {
         let unknown = || ConfigError::Name {
             what: "stage",
             name: name.to_owned(),
-            valid: plan.stages().iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", "),
+            valid: plan.names().collect::<Vec<_>>().join(", "),
         };
         plan.stages().iter().find(|stage| stage.name() == name).cloned().ok_or_else(unknown)
     }

@@ -69,6 +69,11 @@ impl Plan {
         &self.stages
     }
 
+    /// Their names, in the same order.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.stages.iter().map(|stage| stage.name())
+    }
+
     /// Where each stage stands under a runs directory. One that is only kept is to do where another that is not done reads it.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ impl Record {
             command: command.to_owned(),
             ..Self::not_run(table.name(), *scale, name)
         };
-        for stage in Plan::new(trials.iter().flat_map(|trial| &trial.cells).flatten().flatten()).stages() {
+        for stage in Plan::new(trials.iter().flat_map(Trial::goals)).stages() {
             let manifest = Manifest::read(&stage_dir(runs, stage))?;
             if let Some(manifest) = manifest.filter(|manifest| manifest.status == Status::Done) {
                 record.seconds += manifest.wall_seconds;
@@ -173,7 +173,7 @@ impl Record {
         record.rows = rows;
         let numbered: HashSet<&String> =
             record.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| &cell.stages).collect();
-        let goals = trials.iter().flat_map(|trial| &trial.cells).flatten().flatten();
+        let goals = trials.iter().flat_map(Trial::goals);
         let open = Plan::new(goals.filter(|goal| !numbered.contains(&goal.name())));
         let begun = open.stages().iter().filter(|stage| stage_dir(runs, stage).join(Manifest::FILE).exists());
         record.begun = begun.map(|stage| stage.name()).collect();

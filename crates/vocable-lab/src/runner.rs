@@ -209,16 +209,20 @@ impl Runner {
 /// The file that every run under a runs directory holds as long as it works, shared with others; who removes stages holds
 /// it alone.
 pub(crate) fn presence(runs: &Path) -> Result<File, Error> {
-    let path = runs.join("lock");
-    File::options().create(true).append(true).open(&path).map_err(Error::file("write", &path))
+    to_lock(&runs.join("lock"))
 }
 
 /// Keeps other processes from writing records of tables for as long as the file lives; waits until none does.
 pub(crate) fn alone_with_records(runs: &Path) -> Result<File, Error> {
     let path = runs.join("tables/lock");
-    let file = File::options().create(true).append(true).open(&path).map_err(Error::file("write", &path))?;
+    let file = to_lock(&path)?;
     file.lock().map_err(Error::file("lock", &path))?;
     Ok(file)
+}
+
+/// A file that is there to be locked alone.
+fn to_lock(path: &Path) -> Result<File, Error> {
+    File::options().create(true).append(true).open(path).map_err(Error::file("write", path))
 }
 
 /// Keeps other processes out of a stage directory for as long as the file lives.

@@ -430,6 +430,13 @@ pub struct Trial<C> {
     pub cells: Cells,
 }
 
+impl<C> Trial<C> {
+    /// The score stages of the cells that have one.
+    pub fn goals(&self) -> impl Iterator<Item = &Arc<Stage>> {
+        self.cells.iter().flatten().flatten()
+    }
+}
+
 impl<C: Config> Trial<C> {
     /// The seed of the base: its key `seed`, if it has one.
     pub fn seed(&self) -> Option<u64> {

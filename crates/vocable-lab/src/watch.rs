@@ -20,7 +20,7 @@ use crate::progress::{about, counted};
 use crate::record::Record;
 use crate::runner::Outcome;
 use crate::stage_run::METRICS;
-use crate::table::Table;
+use crate::table::{Table, Trial};
 
 /// The longest request that is read, in bytes.
 const REQUEST: u64 = 16 << 10;
@@ -166,7 +166,7 @@ fn page<C: Config>(jobs: &Jobs<'_, C>, runs: &Path, name: Option<&str>) -> Resul
                 cell.stages = goals.map(|stage| stage.name()).collect();
             }
         }
-        for stage in Plan::new(trials.iter().flat_map(|trial| &trial.cells).flatten().flatten()).stages() {
+        for stage in Plan::new(trials.iter().flat_map(Trial::goals)).stages() {
             let reads = stage.inputs().iter().map(|(name, input)| ((*name).to_owned(), input.name()));
             inputs.insert(stage.name(), reads.collect::<BTreeMap<_, _>>());
         }

@@ -22,6 +22,7 @@ use crate::progress::{counted, say};
 use crate::record::Record;
 use crate::report;
 use crate::runner::{Outcome, Runner, alone_with_records};
+use crate::table::Trial;
 
 impl<C: Config> Cli<C> {
     pub(super) fn run(&self, matches: &ArgMatches, args: &[OsString], out: &mut dyn Write) -> Result<u8, Failure> {
@@ -48,7 +49,7 @@ impl<C: Config> Cli<C> {
         for job in &jobs.0 {
             let place = Record::path(runs, job.table.name(), job.trials[0].resolved.scale, label(matches));
             let record = Record::read(&place)?.map_or_else(|| collect(job, &Outcome::default()), Ok)?;
-            record.begin(job.plan().stages().iter().map(|stage| stage.name())).write(runs)?;
+            record.begin(job.plan().names()).write(runs)?;
         }
         drop(alone);
         if let Some(stage) = only {
@@ -94,7 +95,7 @@ fn tell_of_others<C: Config>(
     runs: &Path,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let own: HashSet<String> = job.whole().stages().iter().map(|stage| stage.name()).collect();
+    let own: HashSet<String> = Plan::new(job.trials.iter().flat_map(Trial::goals)).names().collect();
     let others =
         before.begun.iter().filter(|stage| !own.contains(*stage) && named_stage_dir(runs, stage).exists()).count();
     let numbers = !record.holds(before);
